@@ -1,0 +1,1 @@
+"""Pose models from labelled frames."""

@@ -1,0 +1,32 @@
+"""The errors a user can cause: each message is one sentence that the command line prints as it is.
+
+Anything else that escapes is a defect of the package and keeps its traceback.
+"""
+
+
+class UserError(Exception):
+    """Something the user gave cannot be used; the message says what, what is allowed and what to do."""
+
+
+class ConfigError(UserError, ValueError):
+    """A configuration key or value is wrong."""
+
+
+class DataError(UserError, ValueError):
+    """Labels, videos or frames cannot be used."""
+
+
+class ModelError(UserError, ValueError):
+    """A model folder or a combination of models cannot be used."""
+
+
+class MissingFileError(UserError, FileNotFoundError):
+    """A file or folder that was asked for does not exist."""
+
+
+class OutputError(UserError, OSError):
+    """An output cannot be written."""
+
+
+class TrainingCollapsedError(UserError, RuntimeError):
+    """Training ended, and the network finds nothing."""

@@ -1,0 +1,35 @@
+"""One logger for the package: ``YYYY-MM-DD HH:MM:SS | text``, information from rank 0 only.
+
+Importing this module attaches no handler; commands call `configure` once.
+"""
+
+import logging
+import os
+import sys
+from typing import TextIO
+
+logger = logging.getLogger("sleap_nn")
+
+
+def rank() -> int:
+    """Return the local rank of this process from ``LOCAL_RANK``, -1 without one."""
+    return int(os.environ.get("LOCAL_RANK", "-1"))
+
+
+def configure(stream: TextIO | None = None, level: int = logging.INFO) -> None:
+    """Send log lines to one stream, replacing what an earlier call set up.
+
+    Args:
+        stream: Where lines go; None means the standard output of the moment.
+        level: Lowest level shown on rank 0; other ranks show errors only.
+    """
+    handler = logging.StreamHandler(sys.stdout if stream is None else stream)
+    handler.setFormatter(logging.Formatter("%(asctime)s | %(message)s", datefmt="%Y-%m-%d %H:%M:%S"))
+    logger.handlers[:] = [handler]
+    logger.setLevel(level if rank() <= 0 else logging.ERROR)
+    logger.propagate = False
+
+
+def redirect_logs_to_stderr() -> None:
+    """Move log lines to standard error, so that standard output carries results only."""
+    configure(sys.stderr)
