@@ -1,0 +1,96 @@
+"""The command group: which commands exist, and what happens when one fails.
+
+A command's module is imported when the command is called, so ``sleap-nn --help`` imports neither torch nor
+sleap-io. What the commands share (spelling of options, options from the configuration) is in `options.py`.
+"""
+
+import difflib
+from importlib import import_module
+from typing import Any
+
+import click
+
+from sleap_nn.cli.options import write_examples
+from sleap_nn.errors import TrainingCollapsedError, UserError
+from sleap_nn.version import __version__
+
+COMMANDS = {
+    "train": ("sleap_nn.cli.train:command", "Train a model from labelled frames."),
+    "predict": (
+        "sleap_nn.cli.predict:command",
+        "Find animals in a video or a labels file with trained models.",
+    ),
+    "eval": ("sleap_nn.cli.eval:command", "Compare predictions with ground truth."),
+    "config": ("sleap_nn.cli.config:command", "Print the configuration schema or its reference."),
+    "demo": ("sleap_nn.cli.demo:command", "Train and predict on drawn animals, start to end, in minutes."),
+    "system": ("sleap_nn.cli.system:command", "Report versions, devices and whether they compute correctly."),
+}
+"""Command name -> (module:attribute, one line for the command list)."""
+
+EXIT_USER_ERROR = 1
+EXIT_COLLAPSED = 3
+
+EXAMPLES = """\
+sleap-nn demo                                    see the whole path work on this machine
+sleap-nn train config.yaml                       train
+sleap-nn predict -i clip.mp4 -m models/run       predict
+sleap-nn COMMAND --help                          options and examples of a command
+
+Exit codes: 0 success, 1 failure, 2 wrong usage, 3 training ended with a network that finds nothing.
+"""
+
+
+class LazyGroup(click.Group):
+    """A group whose commands are listed by hand and imported on call."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Name the commands in the order of the list."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import one command; None if it is not in the list."""
+        if cmd_name not in COMMANDS:
+            return None
+        module_name, attribute = COMMANDS[cmd_name][0].split(":")
+        return getattr(import_module(module_name), attribute)
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command to run; a name that does not exist is answered with the nearest that does."""
+        name = args[0]
+        if name not in COMMANDS and not name.startswith("-"):
+            close = difflib.get_close_matches(name, COMMANDS, n=1, cutoff=0.5)
+            hint = f"Did you mean {close[0]!r}?" if close else f"Commands: {', '.join(COMMANDS)}."
+            raise click.UsageError(f"No such command {name!r}. {hint}", ctx)
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the command list from the summaries, without importing the commands."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, summary) for name, (_, summary) in COMMANDS.items()])
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the examples line by line."""
+        write_examples(EXAMPLES, formatter)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command; say in one line what the user can repair, let defects keep their traceback."""
+        try:
+            return super().invoke(ctx)
+        except UserError as error:
+            click.echo(f"Error: {error}", err=True)
+            ctx.exit(EXIT_COLLAPSED if isinstance(error, TrainingCollapsedError) else EXIT_USER_ERROR)
+        except (KeyboardInterrupt, click.Abort):
+            click.echo("Aborted.", err=True)
+            ctx.exit(EXIT_USER_ERROR)
+
+
+@click.group(
+    cls=LazyGroup,
+    no_args_is_help=True,
+    context_settings={"help_option_names": ["-h", "--help"], "show_default": True},
+)
+@click.version_option(__version__, "-v", "--version", message="sleap-nn %(version)s")
+def cli() -> None:
+    """Train pose models on labelled frames, and find animals in videos with them."""

@@ -1,0 +1,71 @@
+"""`sleap-nn train`: a configuration file and overrides to a run folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from sleap_nn import log
+from sleap_nn.cli.options import Command
+
+EXAMPLES = """\
+sleap-nn train config.yaml
+sleap-nn train -c config -d configs/ trainer_config.max_epochs=50
+sleap-nn train config.yaml "data_config.train_labels_path=[a.pkg.slp,b.pkg.slp]" trainer_config.optimizer.lr=5e-4
+
+An override is key=value; a key that the file does not contain is added, ~key returns to its default.
+Exit codes: 0 success, 1 failure, 2 wrong usage, 3 training ended with a network that finds nothing.
+"""
+
+
+@click.command("train", cls=Command, epilog=EXAMPLES)
+@click.argument("arguments", nargs=-1, metavar="[CONFIG.yaml] [OVERRIDE]...")
+@click.option("--config", "config_path", metavar="PATH", help="Configuration file, like the first argument.")
+@click.option(
+    "--config-name", "-c", metavar="NAME", help="Name of the configuration file, with or without .yaml."
+)
+@click.option("--config-dir", "-d", metavar="DIR", default=".", help="Folder of --config-name.")
+@click.pass_context
+def command(
+    ctx: click.Context,
+    arguments: tuple[str, ...],
+    config_path: str | None,
+    config_name: str | None,
+    config_dir: str,
+) -> None:
+    """Train a model, then predict and evaluate the labelled frames with it.
+
+    With trainer_config.save_ckpt=true everything is kept in <ckpt_dir>/<run_name>: configuration, weights,
+    training_log.csv, the labels used, predictions and metrics.
+    """
+    source, overrides = find_source(arguments, config_path, config_name, config_dir)
+    if source is None:
+        click.echo(ctx.get_help())
+        return
+    wrong = [text for text in overrides if "=" not in text and not text.startswith("~")]
+    if wrong:
+        raise click.UsageError(f"{wrong[0]!r} is no override; write key=value, or ~key for the default.", ctx)
+    # Imported here so that --help does not load torch.
+    from sleap_nn.config.training_job_config import TrainingJobConfig
+    from sleap_nn.train import run_training
+
+    log.configure()
+    trainer = run_training(TrainingJobConfig.load(source, overrides))
+    if trainer.run_dir is not None:
+        click.echo(f"Run folder: {trainer.run_dir}")
+
+
+def find_source(
+    arguments: tuple[str, ...], config_path: str | None, config_name: str | None, config_dir: str
+) -> tuple[Path | None, list[str]]:
+    """Return the configuration file and the overrides; the first argument counts before the options."""
+    overrides = list(arguments)
+    if overrides and overrides[0].endswith((".yaml", ".yml")) and "=" not in overrides[0]:
+        return Path(overrides.pop(0)), overrides
+    if config_path is not None:
+        return Path(config_path), overrides
+    if config_name is None:
+        return None, overrides
+    name = config_name if config_name.endswith((".yaml", ".yml")) else f"{config_name}.yaml"
+    return Path(config_dir) / name, overrides

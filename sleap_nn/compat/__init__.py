@@ -1,0 +1,1 @@
+"""Older files and spellings -> today's: plain dicts in, plain dicts out; nothing here imports the package."""

@@ -1,0 +1,165 @@
+"""Options of tracking: which instances of successive frames are the same animal.
+
+The tracker is in `tracking`; the import of this module stays quick for the command line's help.
+"""
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from sleap_nn.config.fields import Cli, Option
+
+_TRACKING = "Tracking"
+
+
+def node_indices(value: object) -> object:
+    """Return the numbers of a text such as ``0,1,2``, and anything else as it is.
+
+    Raises:
+        ValueError: The text holds something else than whole numbers.
+    """
+    if not isinstance(value, str):
+        return value
+    items = [item.strip() for item in value.split(",")]
+    if not all(item.isascii() and item.isdecimal() for item in items):
+        raise ValueError(f"must be node indices such as 0,1,2, not {value!r}")
+    return [int(item) for item in items]
+
+
+@dataclass(frozen=True)
+class TrackerConfig:
+    """How tracks are made."""
+
+    window_size: Annotated[
+        int,
+        Option(
+            "Memory in frames, or in instances of every track with local_queues.",
+            ge=1,
+            cli=Cli(_TRACKING, name="tracking_window_size"),
+        ),
+    ] = 5
+    min_new_track_points: Annotated[
+        int, Option("Visible points that an instance needs to start a track.", ge=0, cli=Cli(_TRACKING))
+    ] = 0
+    candidates_method: Annotated[
+        str,
+        Option(
+            "What an instance is compared with: the last frames, or the last instances of every track.",
+            choices=("fixed_window", "local_queues"),
+            cli=Cli(_TRACKING),
+        ),
+    ] = "fixed_window"
+    min_match_points: Annotated[
+        int, Option("Visible points that an instance needs to be compared with.", ge=0, cli=Cli(_TRACKING))
+    ] = 0
+    features: Annotated[
+        str,
+        Option(
+            "What of an instance is compared.",
+            choices=("keypoints", "centroids", "bboxes", "masks"),
+            cli=Cli(_TRACKING),
+        ),
+    ] = "keypoints"
+    scoring_method: Annotated[
+        str,
+        Option(
+            "How two instances are compared.",
+            choices=("oks", "cosine_sim", "iou", "euclidean_dist", "mask_iou"),
+            cli=Cli(_TRACKING),
+        ),
+    ] = "oks"
+    scoring_reduction: Annotated[
+        str,
+        Option(
+            "How the comparisons with one track become one score.",
+            choices=("mean", "max", "robust_quantile"),
+            cli=Cli(_TRACKING),
+        ),
+    ] = "mean"
+    robust_best_instance: Annotated[
+        float, Option("Quantile of robust_quantile.", ge=0, le=1, cli=Cli(_TRACKING))
+    ] = 1.0
+    oks_stddev: Annotated[
+        float | None,
+        Option("Spread of the object keypoint similarity; null: 0.025.", gt=0, cli=Cli(_TRACKING)),
+    ] = None
+    track_matching_method: Annotated[
+        str,
+        Option(
+            "How instances are assigned to tracks: best in total, or best pair first.",
+            choices=("hungarian", "greedy"),
+            cli=Cli(_TRACKING),
+        ),
+    ] = "hungarian"
+    max_tracks: Annotated[
+        int | None, Option("Largest number of tracks; null: any number.", ge=1, cli=Cli(_TRACKING))
+    ] = None
+    use_flow: Annotated[
+        bool, Option("Shift earlier instances by optical flow before comparing.", cli=Cli(_TRACKING))
+    ] = False
+    of_img_scale: Annotated[
+        float, Option("Factor by which images are resized for the flow.", gt=0, cli=Cli(_TRACKING))
+    ] = 1.0
+    of_window_size: Annotated[
+        int, Option("Side in px of the window in which flow is estimated.", ge=1, cli=Cli(_TRACKING))
+    ] = 21
+    of_max_levels: Annotated[
+        int, Option("Number of halvings of the image for large movements.", ge=0, cli=Cli(_TRACKING))
+    ] = 3
+    use_kalman: Annotated[
+        bool, Option("Predict movements by a Kalman filter; excludes use_flow.", cli=Cli(_TRACKING))
+    ] = False
+    kf_track_features: Annotated[
+        str,
+        Option("What the filter predicts.", choices=("centroid", "keypoints"), cli=Cli(_TRACKING)),
+    ] = "centroid"
+    kf_init_frame_count: Annotated[
+        int, Option("Frames from which the filter is started.", ge=1, cli=Cli(_TRACKING))
+    ] = 10
+    kf_node_indices: Annotated[
+        list[int] | None,
+        Option(
+            "Indices of the nodes that the filter follows, e.g. 0,1,2; null: all.",
+            ge=0,
+            convert=node_indices,
+            cli=Cli(_TRACKING, metavar="INDICES"),
+        ),
+    ] = None
+    kf_reset_gap_size: Annotated[
+        int, Option("Missing frames after which a track's filter starts anew.", ge=1, cli=Cli(_TRACKING))
+    ] = 5
+    tracking_target_instance_count: Annotated[
+        int | None, Option("Number of animals in the video; null: unknown.", ge=0, cli=Cli(_TRACKING))
+    ] = None
+    tracking_pre_cull_to_target: Annotated[
+        int,
+        Option("Other than 0: reduce every frame to that number before tracking.", ge=0, cli=Cli(_TRACKING)),
+    ] = 0
+    tracking_pre_cull_iou_threshold: Annotated[
+        float,
+        Option(
+            "Overlap of boxes above which the weaker instance goes first.", ge=0, le=1, cli=Cli(_TRACKING)
+        ),
+    ] = 0.0
+    tracking_clean_instance_count: Annotated[
+        int,
+        Option("Other than 0: reduce every frame to this number after tracking.", ge=0, cli=Cli(_TRACKING)),
+    ] = 0
+    tracking_clean_iou_threshold: Annotated[
+        float,
+        Option(
+            "Overlap of boxes above which the weaker instance goes first after tracking.",
+            ge=0,
+            le=1,
+            cli=Cli(_TRACKING),
+        ),
+    ] = 0.0
+    post_connect_single_breaks: Annotated[
+        bool,
+        Option("Join two tracks when one ends in the frame before the other begins.", cli=Cli(_TRACKING)),
+    ] = False
+
+    def __post_init__(self) -> None:
+        """Check and convert the values."""
+        from sleap_nn.config.schema import check_fields
+
+        check_fields(self)

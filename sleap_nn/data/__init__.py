@@ -1,0 +1,1 @@
+"""Labels and videos become training samples: reading, splitting, sampling, augmenting, batching."""

@@ -1,0 +1,26 @@
+"""Frames that are decoded once and kept."""
+
+from __future__ import annotations
+
+import sleap_io as sio
+
+from sleap_nn.data.sources import FrameSource
+from sleap_nn.structures.sample import Frame, FrameKey
+
+
+class MemoryCache(FrameSource):
+    """Every frame of a source, decoded once and kept as uint8 in memory."""
+
+    def __init__(self, source: FrameSource) -> None:
+        """Decode all frames of the source."""
+        self.keys = source.keys
+        self._videos = source.videos()
+        self._frames = {frame.key: frame for frame in source}
+
+    def read(self, key: FrameKey) -> Frame:
+        """Return a kept frame."""
+        return self._frames[key]
+
+    def videos(self) -> tuple[sio.Video, ...]:
+        """Return the videos of the source."""
+        return self._videos

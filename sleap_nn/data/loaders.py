@@ -1,0 +1,81 @@
+"""Samplers and DataLoaders: which rows are drawn when, and how samples become batches."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from torch.utils.data import DataLoader, Sampler, get_worker_info
+
+from sleap_nn.data.dataset import Draw, PoseDataset
+from sleap_nn.structures.sample import Batch
+
+
+class EpochSampler(Sampler[Draw]):
+    """A fixed number of draws an epoch, going through the rows again and again.
+
+    A new order is drawn for every pass over the rows, and passes run on from one epoch into the next, so that any
+    position can be computed from the seed and the epoch alone.
+    """
+
+    def __init__(self, num_rows: int, draws_per_epoch: int, shuffle: bool, seed: int) -> None:
+        """Set the length of an epoch in draws."""
+        self.num_rows = num_rows
+        self.draws_per_epoch = draws_per_epoch
+        self._shuffle = shuffle
+        self._seed = seed
+        self._epoch = 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Choose the epoch that the next iteration draws."""
+        self._epoch = epoch
+
+    def __len__(self) -> int:
+        """Return the number of draws of an epoch."""
+        return self.draws_per_epoch
+
+    def __iter__(self) -> Iterator[Draw]:
+        """Draw one epoch."""
+        order: np.ndarray | None = None
+        for number in range(self._epoch * self.draws_per_epoch, (self._epoch + 1) * self.draws_per_epoch):
+            pass_number, position = divmod(number, self.num_rows)
+            if order is None or position == 0:
+                order = self._order(pass_number)
+            yield Draw(int(order[position]), number)
+
+    def _order(self, pass_number: int) -> np.ndarray:
+        """Return the order of one pass over the rows."""
+        if not self._shuffle:
+            return np.arange(self.num_rows)
+        return np.random.default_rng((self._seed, pass_number)).permutation(self.num_rows)
+
+
+def make_loader(dataset: PoseDataset, batch_size: int, sampler: EpochSampler | None, num_workers: int) -> DataLoader:
+    """Return a loader of `Batch`es.
+
+    Args:
+        dataset: Where samples come from.
+        batch_size: Samples a batch.
+        sampler: What to draw; None goes through all rows once, in order.
+        num_workers: Worker processes; 0 reads in this one.
+    """
+    return DataLoader(
+        dataset,
+        batch_size=batch_size,
+        sampler=sampler,
+        num_workers=num_workers,
+        collate_fn=Batch.stack,
+        pin_memory=torch.cuda.is_available(),
+        persistent_workers=num_workers > 0,
+        prefetch_factor=4 if num_workers > 0 else None,
+        worker_init_fn=_open_own_files if num_workers > 0 else None,
+    )
+
+
+def _open_own_files(_worker: int) -> None:
+    """Give a worker process file handles of its own, and one computing thread."""
+    torch.set_num_threads(1)
+    info = get_worker_info()
+    if info is not None:
+        info.dataset.close_files()

@@ -1,0 +1,185 @@
+"""Videos, label files, image folders and arrays, read as `Frame`s by `FrameKey`.
+
+What a frame becomes for a network is decided in `input_spec`.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import av
+import cv2
+import numpy as np
+import sleap_io as sio
+
+from sleap_nn.errors import DataError, MissingFileError
+from sleap_nn.structures.sample import Frame, FrameKey
+
+_READ_ERRORS = (OSError, ValueError, IndexError, KeyError, RuntimeError, TypeError, cv2.error, av.FFmpegError)
+
+
+class FrameSource(ABC):
+    """Frames that can be asked for one by one.
+
+    Attributes:
+        keys: The frames on offer, in order.
+    """
+
+    keys: tuple[FrameKey, ...]
+
+    @abstractmethod
+    def read(self, key: FrameKey) -> Frame:
+        """Decode one frame.
+
+        Raises:
+            DataError: The frame cannot be decoded; the message names it.
+        """
+
+    @abstractmethod
+    def videos(self) -> tuple[sio.Video, ...]:
+        """Return the videos that `FrameKey.video` counts, for the output file."""
+
+    def close(self) -> None:  # noqa: B027 - most sources hold nothing open
+        """Close files; the next read opens them again, as a forked worker must."""
+
+    def __len__(self) -> int:
+        """Return the number of frames."""
+        return len(self.keys)
+
+    def __iter__(self) -> Iterator[Frame]:
+        """Decode all frames in order."""
+        return (self.read(key) for key in self.keys)
+
+
+class VideoFrames(FrameSource):
+    """Frames of sleap-io videos: media files, embedded images, image lists."""
+
+    def __init__(self, videos: Sequence[sio.Video], keys: Sequence[FrameKey] | None = None) -> None:
+        """Choose the frames.
+
+        Args:
+            videos: What `FrameKey.video` counts.
+            keys: The frames on offer; None means all frames of all videos.
+
+        Raises:
+            MissingFileError: A video that is needed does not exist.
+        """
+        self._videos = tuple(videos)
+        needed = range(len(self._videos)) if keys is None else sorted({key.video for key in keys})
+        for index in needed:
+            _check_exists(self._videos[index])
+        if keys is None:
+            keys = [FrameKey(v, int(f)) for v in needed for f in frame_indices(self._videos[v])]
+        self.keys = tuple(keys)
+
+    def read(self, key: FrameKey) -> Frame:
+        """Decode one frame as (H, W, 1 or 3) uint8."""
+        video = self._videos[key.video]
+        try:
+            image = np.asarray(video[key.frame])
+        except _READ_ERRORS as error:
+            raise DataError(f"Frame {key.frame} of {video.filename} cannot be read ({error}).") from error
+        return Frame(key, _as_uint8(image, f"Frame {key.frame} of {video.filename}"))
+
+    def videos(self) -> tuple[sio.Video, ...]:
+        """Return the videos."""
+        return self._videos
+
+    def close(self) -> None:
+        """Close the files; the next read opens them again, as a forked worker must."""
+        for video in self._videos:
+            video.close()
+
+
+class ArrayFrames(FrameSource):
+    """Images in memory, numbered from 0 as frames of one video."""
+
+    def __init__(self, images: Sequence[np.ndarray] | np.ndarray) -> None:
+        """Take the images, each (H, W), (H, W, 1) or (H, W, 3) uint8."""
+        self._images = [_as_uint8(np.asarray(image), f"Image {i}") for i, image in enumerate(images)]
+        self.keys = tuple(FrameKey(0, i) for i in range(len(self._images)))
+
+    def read(self, key: FrameKey) -> Frame:
+        """Return one image."""
+        return Frame(key, self._images[key.frame])
+
+    def videos(self) -> tuple[sio.Video, ...]:
+        """Return one video without a file."""
+        return (sio.Video(filename="images in memory", open_backend=False),)
+
+
+def open_video(path: str | Path) -> sio.Video:
+    """Open a video file or image folder.
+
+    Raises:
+        MissingFileError: There is no such file.
+        DataError: It is no video.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise MissingFileError(f"The video {path} does not exist; check the path.")
+    try:
+        video = sio.load_video(str(path))
+        shape = video.shape
+    except _READ_ERRORS as error:
+        raise DataError(f"{path} cannot be read as a video ({error}).") from error
+    if not shape or not shape[0]:
+        raise DataError(f"{path} cannot be read as a video; it has no frames that a decoder recognises.")
+    return video
+
+
+def frame_indices(video: sio.Video) -> Sequence[int]:
+    """Return the frame indices a video holds; embedded ones are sparse.
+
+    Raises:
+        DataError: The number of frames is not known.
+    """
+    embedded = _embedded_indices(video)
+    if embedded is not None:
+        return embedded
+    if video.shape is None:
+        raise DataError(f"The number of frames of {video.filename} is not known; the video cannot be opened.")
+    return range(video.shape[0])
+
+
+def _embedded_indices(video: sio.Video) -> list[int] | None:
+    """Return the frame indices of images embedded in a labels file, None for other videos."""
+    backend = video.backend
+    if not isinstance(backend, sio.io.video_reading.HDF5Video) or not backend.frame_map:
+        return None
+    return sorted(int(index) for index in backend.frame_map)
+
+
+def _check_exists(video: sio.Video) -> None:
+    """Refuse a video whose file is not there.
+
+    Raises:
+        MissingFileError: The message names the path that the labels hold.
+    """
+    if not video.exists():
+        name = video.filename[0] if isinstance(video.filename, list) else video.filename
+        raise MissingFileError(
+            f"The video {name} of the labels does not exist here; put it there, or save the labels with embedded "
+            "images (.pkg.slp)."
+        )
+
+
+def _as_uint8(image: np.ndarray, name: str) -> np.ndarray:
+    """Return an image as (H, W, 1 or 3) uint8.
+
+    Raises:
+        DataError: It has another type or shape.
+    """
+    if image.ndim == 2:
+        image = image[..., None]
+    if image.ndim == 3 and image.shape[2] == 4:
+        image = image[..., :3]
+    if image.dtype == np.bool_:
+        image = image.astype(np.uint8) * np.uint8(255)
+    if image.dtype == np.uint16:
+        image = (image >> 8).astype(np.uint8)
+    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] not in (1, 3) or not image.size:
+        raise DataError(f"{name} has type {image.dtype} and shape {image.shape}; images are uint8 with 1 or 3 channels.")
+    return image

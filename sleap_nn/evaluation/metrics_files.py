@@ -1,0 +1,185 @@
+"""Metrics on disk: ``metrics.<split>.<i>.npz`` and the same as ``.json``; written and read here only.
+
+The archive holds plain numeric and text arrays named ``section/key``, so reading one runs no code. Archives
+of other programs that hold pickled objects are never unpickled.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import math
+import os
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from sleap_nn.errors import DataError, MissingFileError, OutputError
+
+Metrics = dict[str, dict[str, Any]]
+
+LISTS = ("frame_idxs", "video_paths")
+"""Keys whose value is a list, not an array."""
+
+NOT_IN_JSON = ("pcks",)
+"""Keys too large for a file to be read by people."""
+
+NAMES = (
+    "metrics.{split}.{index}.npz",
+    "{split}_{index}_pred_metrics.npz",
+    "{split}_pred_metrics.npz",
+    "metrics.{split}.npz",
+)
+"""Names of metrics in a run folder: the present one, then those of earlier programs."""
+
+
+def metrics_path(folder: str | Path, split: str, index: int) -> Path:
+    """Return where the metrics of one split lie in a run folder."""
+    return Path(folder) / NAMES[0].format(split=split, index=index)
+
+
+def write_metrics(metrics: Mapping[str, Mapping[str, Any]], path: str | Path) -> tuple[Path, Path]:
+    """Write metrics as an archive and as JSON; missing folders are created.
+
+    Each file appears whole or not at all.
+
+    Args:
+        metrics: Sections of numbers, arrays, and lists of numbers or texts.
+        path: Of the archive; ``.npz`` is added if missing. The JSON gets the same stem.
+
+    Returns:
+        Paths of the archive and of the JSON.
+
+    Raises:
+        OutputError: The files cannot be written.
+    """
+    stem = str(path).removesuffix(".npz")
+    archive, readable = Path(f"{stem}.npz"), Path(f"{stem}.json")
+    buffer = io.BytesIO()
+    # Positional-only by numpy's signature, so that no key can be mistaken for an option.
+    np.savez(buffer, **_flat(metrics))
+    text = json.dumps(_jsonable(metrics), indent=1, allow_nan=False)
+    try:
+        archive.parent.mkdir(parents=True, exist_ok=True)
+        _write_whole(archive, buffer.getvalue())
+        _write_whole(readable, text.encode())
+    except OSError as error:
+        raise OutputError(f"The metrics cannot be written to {archive} ({error.strerror}).") from error
+    return archive, readable
+
+
+def load_metrics(path: str | Path, split: str = "test", dataset_idx: int = 0) -> dict[str, Any]:
+    """Read metrics of a trained model, or of an archive.
+
+    Args:
+        path: Run folder, or an ``.npz`` file (then the other two do not matter).
+        split: "train", "val" or "test"; without metrics of "test" those of "val" are read.
+        dataset_idx: Which of several label files of the split.
+
+    Returns:
+        Sections of metrics, for example ``metrics["voc_metrics"]["oks_voc.mAP"]``. An archive without
+        sections is returned as a dict of its entries.
+
+    Raises:
+        MissingFileError: There are no such metrics.
+        DataError: The file is no archive, or holds pickled objects and has no ``.json`` beside it.
+    """
+    path = Path(path)
+    if path.suffix != ".npz":
+        return _read_archive(_find(path, split, dataset_idx))
+    if not path.is_file():
+        raise MissingFileError(f"The metrics file {path} does not exist; check the path.")
+    return _read_archive(path)
+
+
+def _find(folder: Path, split: str, index: int) -> Path:
+    splits = [split, "val"] if split == "test" else [split]
+    for candidate in splits:
+        for name in NAMES:
+            path = folder / name.format(split=candidate, index=index)
+            if path.is_file():
+                return path
+    raise MissingFileError(
+        f"{folder} has no metrics of split {split!r}, index {index} "
+        f"({NAMES[0].format(split=split, index=index)}); evaluate the model first, or check the folder."
+    )
+
+
+def _read_archive(path: Path) -> dict[str, Any]:
+    try:
+        # From memory: numpy leaves the file open when the archive is broken.
+        with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as archive:
+            entries = {key: archive[key] for key in archive.files}
+    except (ValueError, zipfile.BadZipFile, EOFError, TypeError) as error:
+        readable = path.with_name(path.name.removesuffix(".npz") + ".json")
+        if readable.is_file():
+            return _read_json(readable)
+        raise DataError(
+            f"{path} is no archive of plain arrays (those of other programs may hold pickled objects, which "
+            "are not read because that can run code); evaluate again with `sleap-nn eval -s`, or put the "
+            "program's .json of the same name beside it."
+        ) from error
+    metrics: dict[str, Any] = {}
+    for name, value in entries.items():
+        section, slash, key = name.partition("/")
+        target = metrics.setdefault(section, {}) if slash else metrics
+        target[key if slash else name] = _restored(key, value)
+    return metrics
+
+
+def _restored(key: str, value: np.ndarray) -> Any:
+    if value.ndim == 0:
+        return value.item()
+    return value.tolist() if key in LISTS else value
+
+
+def _read_json(path: Path) -> Metrics:
+    try:
+        sections = json.loads(path.read_text())
+        return {name: {key: _from_json(key, v) for key, v in s.items()} for name, s in sections.items()}
+    except (ValueError, AttributeError) as error:
+        raise DataError(f"{path} cannot be read as metrics ({error}).") from error
+
+
+def _from_json(key: str, value: Any) -> Any:
+    if value is None:
+        return math.nan
+    if isinstance(value, list) and key not in LISTS:
+        return np.array(value, np.float64)
+    return value
+
+
+def _flat(metrics: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    flat = {}
+    for section, values in metrics.items():
+        for key, value in values.items():
+            array = np.asarray(value)
+            if key in LISTS and array.size == 0:
+                array = array.astype(str if key == "video_paths" else np.int64)
+            flat[f"{section}/{key}"] = array
+    return flat
+
+
+def _jsonable(value: Any) -> Any:
+    """Turn arrays into lists and numbers that JSON lacks into null."""
+    if isinstance(value, Mapping):
+        return {key: _jsonable(item) for key, item in value.items() if key not in NOT_IN_JSON}
+    if isinstance(value, (np.ndarray, np.generic)):
+        return _jsonable(value.tolist())
+    if isinstance(value, (list, tuple)):
+        return [_jsonable(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value
+
+
+def _write_whole(path: Path, content: bytes) -> None:
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        temporary.write_bytes(content)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)

@@ -1,0 +1,81 @@
+"""The report of an evaluation: which numbers, under which names, in which order, as a table.
+
+Reads the sections of a metrics file and computes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+TITLE = "Evaluation Results:"
+
+POSE_LINES = (
+    ("mOKS", "mOKS", "mOKS", "{:.4f}"),
+    ("mAP (OKS VOC)", "voc_metrics", "oks_voc.mAP", "{:.4f}"),
+    ("mAR (OKS VOC)", "voc_metrics", "oks_voc.mAR", "{:.4f}"),
+    ("Average Distance", "distance_metrics", "avg", "{:.2f} px"),
+    ("RMSE", "distance_metrics", "rmse", "{:.2f} px"),
+    ("dist.p50", "distance_metrics", "p50", "{:.2f} px"),
+    ("dist.p95", "distance_metrics", "p95", "{:.2f} px"),
+    ("dist.p99", "distance_metrics", "p99", "{:.2f} px"),
+    ("mPCK", "pck_metrics", "mPCK", "{:.4f}"),
+    ("PCK@5px", "pck_metrics", "PCK@5", "{:.4f}"),
+    ("PCK@10px", "pck_metrics", "PCK@10", "{:.4f}"),
+    ("Visibility Precision", "visibility_metrics", "precision", "{:.4f}"),
+    ("Visibility Recall", "visibility_metrics", "recall", "{:.4f}"),
+)
+"""Name, section, key and format of each line for poses."""
+
+CENTROID_LINES = (
+    ("Precision", "detection_metrics", "precision", "{:.4f}"),
+    ("Recall", "detection_metrics", "recall", "{:.4f}"),
+    ("F1", "detection_metrics", "f1", "{:.4f}"),
+    ("Average Distance", "distance_metrics", "avg", "{:.2f} px"),
+    ("RMSE", "distance_metrics", "rmse", "{:.2f} px"),
+    ("dist.p50", "distance_metrics", "p50", "{:.2f} px"),
+    ("dist.p90", "distance_metrics", "p90", "{:.2f} px"),
+    ("dist.p95", "distance_metrics", "p95", "{:.2f} px"),
+    ("dist.p99", "distance_metrics", "p99", "{:.2f} px"),
+)
+"""The same for centroids."""
+
+
+def report_lines(metrics: Mapping[str, Mapping[str, Any]]) -> list[tuple[str, str]]:
+    """Return name and value of every line of the report: what was compared, then how well it agrees.
+
+    Args:
+        metrics: Sections as `Evaluator.evaluate` returns them.
+    """
+    counts = metrics["counts"]
+    lines = [
+        ("Frames", f"{counts['frames']}"),
+        ("Frames without predictions", f"{counts['frames_skipped']} skipped"),
+        ("Ground truth instances", f"{counts['truth_instances']}"),
+        ("Predicted instances", f"{counts['predicted_instances']}"),
+        ("Points compared", f"{counts['points']}"),
+        ("Counts TP/FP/FN", f"{counts['matched']}/{counts['false_positives']}/{counts['false_negatives']}"),
+    ]
+    chosen = CENTROID_LINES if "detection_metrics" in metrics else POSE_LINES
+    return lines + [(name, form.format(metrics[section][key])) for name, section, key, form in chosen]
+
+
+def print_report(metrics: Mapping[str, Mapping[str, Any]], console: Console | None = None) -> None:
+    """Print the report as a table.
+
+    Args:
+        metrics: Sections as `Evaluator.evaluate` returns them.
+        console: Where to; None means standard output.
+    """
+    table = Table(box=box.SIMPLE_HEAD, show_header=False, title=TITLE, title_justify="left")
+    table.add_column(no_wrap=True)
+    table.add_column(justify="right", no_wrap=True)
+    lines = report_lines(metrics)
+    num_counts = len(lines) - len(CENTROID_LINES if "detection_metrics" in metrics else POSE_LINES)
+    for index, (name, value) in enumerate(lines):
+        table.add_row(name, value, end_section=index == num_counts - 1)
+    (Console(highlight=False) if console is None else console).print(table)

@@ -1,0 +1,76 @@
+"""Losses on maps: squared error, its weight on the foreground, and hard keypoint mining."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class HardKeypointMining:
+    """Online hard keypoint mining: an extra loss on the channels that are worst in a batch.
+
+    Attributes:
+        hard_to_easy_ratio: A channel is hard when its loss is this many times the smallest channel loss.
+        min_hard_keypoints: Fewest channels mined.
+        max_hard_keypoints: Most channels mined, None for all.
+        loss_scale: Weight of the extra term.
+    """
+
+    hard_to_easy_ratio: float = 2.0
+    min_hard_keypoints: int = 2
+    max_hard_keypoints: int | None = None
+    loss_scale: float = 5.0
+
+    def __call__(
+        self, output: Float[Tensor, "batch channels h w"], target: Float[Tensor, "batch channels h w"]
+    ) -> Float[Tensor, ""]:
+        """Return the weighted mean squared error of the mined channels."""
+        num_channels = output.shape[1]
+        channel_loss = ((output - target) ** 2).sum(dim=(0, 2, 3))
+        smallest = channel_loss.min()
+        num_hard = int((channel_loss >= self.hard_to_easy_ratio * smallest).sum())
+        most = num_channels if self.max_hard_keypoints is None else self.max_hard_keypoints
+        num_mined = min(max(num_hard, self.min_hard_keypoints), most, num_channels)
+        cells = output.shape[0] * output.shape[2] * output.shape[3] * num_mined
+        return self.loss_scale * channel_loss.topk(num_mined).values.sum() / cells
+
+
+@dataclass(frozen=True)
+class LossSettings:
+    """How map losses are formed, the same for every map head of a task.
+
+    Attributes:
+        foreground_weight: Extra weight of cells under a peak, see `map_loss`.
+        mining: Online hard keypoint mining, or None.
+    """
+
+    foreground_weight: float = 0.0
+    mining: HardKeypointMining | None = None
+
+
+def map_loss(
+    output: Float[Tensor, "batch channels h w"],
+    target: Float[Tensor, "batch channels h w"],
+    foreground_weight: float = 0.0,
+) -> Float[Tensor, ""]:
+    """Return the mean squared error of maps, cells under a peak counting more.
+
+    A cell weighs ``1 + foreground_weight * target``. With 0 this is the plain mean squared error, whose easiest
+    minimum on large empty images is a map of zeros.
+    """
+    error = (output - target) ** 2
+    if foreground_weight:
+        error = error * (1 + foreground_weight * target)
+    return error.mean()
+
+
+def channel_losses(
+    output: Float[Tensor, "batch channels h w"], target: Float[Tensor, "batch channels h w"]
+) -> Float[Tensor, " channels"]:
+    """Return the plain mean squared error of every channel."""
+    with torch.no_grad():
+        return ((output - target) ** 2).mean(dim=(0, 2, 3))

@@ -1,0 +1,22 @@
+"""From frames to instances: load models, run stages, write labels. Names below resolve at first access."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+_NAMES = {
+    "Predictor": "sleap_nn.inference.predictor",
+    "predict": "sleap_nn.inference.run",
+    "build_inference_provenance": "sleap_nn.inference.provenance",
+    "merge_provenance": "sleap_nn.inference.provenance",
+}
+
+__all__ = ["Predictor", "build_inference_provenance", "merge_provenance", "predict"]
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name when it is first used."""
+    if name in _NAMES:
+        return getattr(import_module(_NAMES[name]), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

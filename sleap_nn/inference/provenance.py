@@ -1,0 +1,82 @@
+"""Where predictions come from: the dictionary stored in predicted ``.slp`` files."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import sleap_io as sio
+import torch
+
+from sleap_nn.version import __version__
+
+
+def build_inference_provenance(
+    *,
+    started: datetime | None = None,
+    ended: datetime | None = None,
+    model_paths: Sequence[Path | str] = (),
+    model_type: str | None = None,
+    source: Path | str | None = None,
+    source_labels: sio.Labels | None = None,
+    frame_selection: Mapping[str, Any] | None = None,
+    inference_config: Mapping[str, Any] | None = None,
+    device: str | None = None,
+    cli_args: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
+    """Return what is known of a prediction; entries that are None are left out.
+
+    Args:
+        started: When prediction began, local time.
+        ended: When it was done.
+        model_paths: Model folders.
+        model_type: The model type.
+        source: Input file.
+        source_labels: Labels that the frames were taken from.
+        frame_selection: ``method``, ``frames_processed``, ``frames_total``.
+        inference_config: Resolved options.
+        device: Where the network ran.
+        cli_args: Options of the command line.
+    """
+    path = None if source is None else Path(source).resolve().as_posix()
+    options = {key: value for key, value in (inference_config or {}).items() if value is not None}
+    entries: dict[str, Any] = {
+        "sleap_nn_version": __version__,
+        "sleap_io_version": sio.__version__,
+        "inference_start_timestamp": None if started is None else started.isoformat(timespec="microseconds"),
+        "inference_end_timestamp": None if ended is None else ended.isoformat(timespec="microseconds"),
+        "inference_runtime_seconds": None if started is None or ended is None else (ended - started).total_seconds(),
+        "model_paths": [Path(model).resolve().as_posix() for model in model_paths] if model_paths else None,
+        "model_type": model_type,
+        "source_file": path,
+        "source_labels": path if source_labels is not None else None,
+        "input_provenance": None if source_labels is None else dict(source_labels.provenance),
+        "frame_selection": None if frame_selection is None else dict(frame_selection),
+        "inference_config": options,
+        "device": device,
+        "cli_args": None if cli_args is None else dict(cli_args),
+        "system_info": system_entries(),
+    }
+    return {key: value for key, value in entries.items() if value is not None}
+
+
+def system_entries() -> dict[str, Any]:
+    """Return the machine and the versions that compute."""
+    gpus = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
+    return {
+        "python_version": platform.python_version(),
+        "platform": platform.platform(),
+        "pytorch_version": torch.__version__,
+        "cuda_version": torch.version.cuda if torch.cuda.is_available() else None,
+        "accelerator": "cuda" if gpus else ("mps" if torch.backends.mps.is_available() else "cpu"),
+        "gpu_count": len(gpus),
+        "gpus": gpus,
+    }
+
+
+def merge_provenance(base: Mapping[str, Any], additional: Mapping[str, Any], overwrite: bool = True) -> dict[str, Any]:
+    """Return both dictionaries as one; on equal keys `additional` counts, unless `overwrite` is off."""
+    return {**base, **additional} if overwrite else {**additional, **base}

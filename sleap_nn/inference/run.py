@@ -1,0 +1,100 @@
+"""`predict`: one call from a source and model folders to labels, in memory and on disk."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import sleap_io as sio
+
+from sleap_nn.inference.predictor import MissingFramesError, Predictor, Progress
+from sleap_nn.inference.select import Source, select_frames
+from sleap_nn.inference.to_labels import check_output, save_labels
+
+
+def predict(  # noqa: PLR0913 - the public verb lists every option
+    source: Source,
+    *,
+    model_paths: Sequence[str | Path] | str | Path,
+    device: str = "auto",
+    precision: str = "auto",
+    batch_size: int = 4,
+    preprocess_config: Mapping[str, Any] | None = None,
+    peak_threshold: float | None = None,
+    integral_refinement: str | None = "integral",
+    integral_patch_size: int = 5,
+    frames: Sequence[int] | None = None,
+    video_index: int | None = None,
+    only_labeled_frames: bool = False,
+    output_path: str | Path | None = None,
+    clean_empty_frames: bool = False,
+    queue_maxsize: int = 32,
+    progress_callback: Progress | None = None,
+    cli_args: Mapping[str, Any] | None = None,
+) -> sio.Labels:
+    """Predict the instances on a video, labels or images.
+
+    Args:
+        source: Path of a video or labels file, a Video, Labels, or images (H, W, C) uint8.
+        model_paths: A run folder, or its ``best.ckpt`` or ``training_config.yaml``.
+        device: ``auto`` (cuda, else mps, else cpu), ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
+        precision: ``auto`` (bf16 where the hardware computes it, else 32), ``32``, ``bf16`` or ``16``.
+        batch_size: Frames in one pass of the network.
+        preprocess_config: Replaces ``max_height``, ``max_width`` or ``scale`` of training; None entries do not.
+        peak_threshold: Smallest confidence map value of a point; None means 0.2.
+        integral_refinement: ``integral`` for sub-cell points; ``none`` or None for cell centres.
+        integral_patch_size: Window of the refinement in map cells, odd.
+        frames: Frame indices of a video; positions in the list of frame entries of a labels file.
+        video_index: One video of a labels file; `frames` are then its frame indices.
+        only_labeled_frames: Frames with user instances only.
+        output_path: Where the labels are saved as well.
+        clean_empty_frames: Leave out frames in which nothing was found.
+        queue_maxsize: Frames prepared ahead of the network at most.
+        progress_callback: Called with (frames done, frames in all) after each batch.
+        cli_args: Options of a command line, for the provenance.
+
+    Returns:
+        Labels with one frame for every processed frame, points in frame px.
+
+    Raises:
+        MissingFileError: The source or a model is not there.
+        DataError: The source cannot be read; `MissingFramesError` if that holds for some frames only, after the
+            others were saved.
+        ModelError: A model cannot be used.
+        ConfigError: An option is out of range.
+        OutputError: The output cannot be written.
+    """
+    output = None if output_path is None else Path(output_path)
+    selection = select_frames(source, frames, video_index, only_labeled_frames)
+    if output is not None:
+        check_output(output, selection.image_files)
+    predictor = Predictor.from_model_paths(
+        model_paths,
+        device=device,
+        batch_size=batch_size,
+        peak_threshold=0.2 if peak_threshold is None else peak_threshold,
+        integral_refinement=integral_refinement,
+        integral_patch_size=integral_patch_size,
+        precision=precision,
+        preprocess_config=preprocess_config,
+        queue_maxsize=queue_maxsize,
+    )
+    try:
+        labels = predictor.predict(
+            selection, clean_empty_frames=clean_empty_frames, progress_callback=progress_callback
+        )
+    except MissingFramesError as error:
+        if output is not None:
+            _save(error.labels, output, cli_args)
+        raise
+    if output is not None:
+        _save(labels, output, cli_args)
+    return labels
+
+
+def _save(labels: sio.Labels, output: Path, cli_args: Mapping[str, Any] | None) -> None:
+    """Write labels, with the command line in their provenance."""
+    if cli_args is not None:
+        labels.provenance["cli_args"] = dict(cli_args)
+    save_labels(labels, output)

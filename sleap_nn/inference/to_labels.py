@@ -1,0 +1,85 @@
+"""Predictions to sleap-io labels; nothing else in the package does it."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import numpy as np
+import sleap_io as sio
+
+from sleap_nn.data.labels import sio_skeleton
+from sleap_nn.errors import OutputError
+from sleap_nn.structures.predictions import Predictions
+from sleap_nn.structures.skeleton import Skeleton
+
+
+def to_labels(
+    predictions: Iterable[Predictions], skeleton: Skeleton, videos: Sequence[sio.Video], keep_empty: bool = True
+) -> sio.Labels:
+    """Return predictions as labels.
+
+    Args:
+        predictions: One entry a frame.
+        skeleton: The nodes of the points.
+        videos: What `FrameKey.video` counts.
+        keep_empty: Keep frames in which nothing was found.
+    """
+    target = sio_skeleton(skeleton)
+    frames = [
+        sio.LabeledFrame(
+            video=videos[found.key.video], frame_idx=found.key.frame, instances=_instances(found, target)
+        )
+        for found in predictions
+        if keep_empty or len(found)
+    ]
+    return sio.Labels(labeled_frames=frames, videos=list(videos), skeletons=[target])
+
+
+def _instances(found: Predictions, skeleton: sio.Skeleton) -> list[sio.PredictedInstance | sio.Instance]:
+    """Return the instances of one frame."""
+    return [
+        sio.PredictedInstance.from_numpy(
+            points_data=np.asarray(points, np.float64),
+            point_scores=np.asarray(point_scores, np.float64),
+            score=float(score),
+            skeleton=skeleton,
+        )
+        for points, point_scores, score in zip(found.points, found.point_scores, found.scores, strict=True)
+    ]
+
+
+def check_output(path: Path, inputs: Sequence[Path]) -> None:
+    """Refuse an output that cannot be written, or that would destroy an input, before anything slow starts.
+
+    Raises:
+        OutputError: The message names the path.
+    """
+    if any(path.resolve() == source.resolve() for source in inputs):
+        raise OutputError(f"The output {path} is a file that images are read from; choose another output path.")
+    if path.is_dir():
+        raise OutputError(f"The output {path} is a folder; name a .slp file.")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=".write_test"):
+            pass
+    except OSError as error:
+        raise OutputError(f"The output {path} cannot be written ({error}); choose a folder you may write to.") from error
+
+
+def save_labels(labels: sio.Labels, path: Path) -> None:
+    """Write a ``.slp`` under a temporary name and put it in place when it is whole.
+
+    Raises:
+        OutputError: The file cannot be written; an older file of that name is left as it was.
+    """
+    temporary = path.with_name(f".{path.stem}.{os.getpid()}.slp")
+    try:
+        labels.save(str(temporary), embed=False, verbose=False)
+        temporary.replace(path)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise OutputError(f"The predictions cannot be written to {path} ({error}); free space or choose another.") from error
+    labels.provenance["filename"] = path.as_posix()

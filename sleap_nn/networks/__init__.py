@@ -1,0 +1,1 @@
+"""Torch modules: backbones, the network that joins one to heads, and the files of a trained model."""

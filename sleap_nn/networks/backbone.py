@@ -1,0 +1,44 @@
+"""`Backbone`: the contract of a feature extractor.
+
+To add a backbone: write ``networks/<name>.py`` with one class that derives from `Backbone`, add it to `BACKBONES` in
+``network.py``, and give its section a class in ``config/model_config.py``.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import NamedTuple
+
+from torch import Tensor, nn
+
+
+class Features(NamedTuple):
+    """What a backbone makes of an image.
+
+    Attributes:
+        by_stride: (B, C, H / stride, W / stride) maps of the decoder, keyed by stride in input px.
+        bottleneck: (B, C, h, w) map at the coarsest stride, before the decoder.
+    """
+
+    by_stride: dict[int, Tensor]
+    bottleneck: Tensor
+
+
+class Backbone(nn.Module, ABC):
+    """A feature pyramid.
+
+    Attributes:
+        in_channels: Channels of the image.
+        max_stride: The sides of an image must be multiples of this.
+        channels: Channels of each entry of `Features.by_stride`.
+        bottleneck_channels: Channels of `Features.bottleneck`.
+    """
+
+    in_channels: int
+    max_stride: int
+    channels: dict[int, int]
+    bottleneck_channels: int
+
+    @abstractmethod
+    def forward(self, image: Tensor) -> Features:
+        """Map an image (B, C, H, W), floats 0..1, to features."""

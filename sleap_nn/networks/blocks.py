@@ -1,0 +1,92 @@
+"""Layers that several backbones share. Layer names are part of the checkpoint format."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+
+class ConvBlock(nn.Module):
+    """A chain of convolutions, each followed by ReLU; the size of the map does not change."""
+
+    def __init__(
+        self, names: list[str], in_channels: int, out_channels: int, kernel_size: int = 3, pool_first: bool = False
+    ) -> None:
+        """Make the layers.
+
+        Args:
+            names: Layer names in saved weights, one a convolution.
+            in_channels: Channels of the input.
+            out_channels: Channels of every output.
+            kernel_size: Side of the kernel, odd.
+            pool_first: Halve the map with a 2x2 maximum before the first convolution.
+        """
+        super().__init__()
+        self.pool_first = pool_first
+        channels = [in_channels] + [out_channels] * len(names)
+        self.blocks = nn.Sequential(
+            OrderedDict(
+                (name, nn.Conv2d(channels[i], out_channels, kernel_size, padding="same"))
+                for i, name in enumerate(names)
+            )
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (B, in, h, w) to (B, out, h, w), or half the size with `pool_first`."""
+        if self.pool_first:
+            x = halve(x)
+        for conv in self.blocks:
+            x = functional.relu(conv(x), inplace=True)
+        return x
+
+
+class UpBlock(nn.Module):
+    """One step up a U: double the map, join it with the skip of that size, convolve."""
+
+    def __init__(
+        self, prefix: str, channels: tuple[int, int, int], num_convs: int, kernel_size: int, interpolate: bool
+    ) -> None:
+        """Make the layers.
+
+        Args:
+            prefix: Start of the layer names, ``stack0_dec0_s16_to_s8``.
+            channels: Channels coming from below, of the skip (0 for none), and of the output.
+            num_convs: Convolutions after joining.
+            kernel_size: Side of the kernel, odd.
+            interpolate: Double by bilinear interpolation, else by a transposed convolution.
+        """
+        super().__init__()
+        incoming, skip, out = channels
+        layers: OrderedDict[str, nn.Module] = OrderedDict()
+        self.transposed_name = None if interpolate else f"{prefix}_trans_conv"
+        if self.transposed_name is not None:
+            layers[self.transposed_name] = nn.ConvTranspose2d(
+                incoming, out, kernel_size=3, stride=2, padding=1, output_padding=1
+            )
+            incoming = out
+        self.conv_names = [f"{prefix}_refine_conv{j}" for j in range(num_convs)]
+        for j, name in enumerate(self.conv_names):
+            layers[name] = nn.Conv2d(incoming + skip if j == 0 else out, out, kernel_size, padding="same")
+        self.blocks = nn.ModuleDict(layers)
+
+    def forward(self, x: Tensor, skip: Tensor | None) -> Tensor:
+        """Map (B, incoming, h, w) and the skip to (B, out, 2h, 2w)."""
+        if self.transposed_name is None:
+            x = functional.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)
+        else:
+            x = functional.relu(self.blocks[self.transposed_name](x), inplace=True)
+        if skip is not None:
+            if x.shape[2:] != skip.shape[2:]:
+                x = functional.interpolate(x, size=skip.shape[2:], mode="bilinear", align_corners=False)
+            x = torch.cat([skip, x], dim=1)
+        for name in self.conv_names:
+            x = functional.relu(self.blocks[name](x), inplace=True)
+        return x
+
+
+def halve(x: Tensor) -> Tensor:
+    """Take the maximum of every 2x2 cells; an odd last row or column makes a cell of its own."""
+    return functional.max_pool2d(x, kernel_size=2, stride=2, ceil_mode=True)

@@ -1,0 +1,66 @@
+"""The files of a trained model folder: configuration and weights, written and read here only.
+
+No pickle is ever read: weights are opened with ``weights_only=True``, which loads tensors and plain values and
+refuses everything else.
+"""
+
+from __future__ import annotations
+
+import zipfile
+from pathlib import Path
+from pickle import UnpicklingError
+
+import torch
+from torch import Tensor
+
+from sleap_nn.config.training_job_config import TrainingJobConfig
+from sleap_nn.errors import MissingFileError, ModelError
+
+WEIGHTS = "best.ckpt"
+LAST_WEIGHTS = "last.ckpt"
+CONFIG = "training_config.yaml"
+INITIAL_CONFIG = "initial_config.yaml"
+_PREFIX = "model."
+
+
+def find_model_dir(path: str | Path) -> Path:
+    """Return the folder of a trained model, named by itself or by a file in it.
+
+    Raises:
+        MissingFileError: The folder, its configuration or its weights are not there.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise MissingFileError(f"The model {path} does not exist; give a run folder or its {WEIGHTS}.")
+    folder = path if path.is_dir() else path.parent
+    for name in (CONFIG, WEIGHTS):
+        if not (folder / name).is_file():
+            raise MissingFileError(f"The folder {folder} has no {name}; give the folder of a finished training run.")
+    return folder
+
+
+def load_config(folder: Path) -> TrainingJobConfig:
+    """Read the resolved configuration of a model folder."""
+    return TrainingJobConfig.load(folder / CONFIG)
+
+
+def load_weights(path: Path) -> dict[str, Tensor]:
+    """Read the network weights of a checkpoint, named as in `PoseNetwork`.
+
+    Raises:
+        MissingFileError: There is no such file.
+        ModelError: The file is no checkpoint, or holds more than tensors and plain values.
+    """
+    if not path.is_file():
+        raise MissingFileError(f"The checkpoint {path} does not exist; check the path.")
+    try:
+        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+    except (UnpicklingError, RuntimeError, EOFError, OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise ModelError(
+            f"{path} cannot be read as a checkpoint of tensors and plain values ({reason}); give an intact file."
+        ) from error
+    if not isinstance(checkpoint, dict) or not isinstance(checkpoint.get("state_dict"), dict):
+        raise ModelError(f"{path} holds no state_dict; give a checkpoint written by a training run.")
+    state: dict[str, Tensor] = checkpoint["state_dict"]
+    return {name.removeprefix(_PREFIX): tensor for name, tensor in state.items()}

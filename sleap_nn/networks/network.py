@@ -1,0 +1,87 @@
+"""`PoseNetwork`: normalise an image, run the backbone, read every head."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from sleap_nn.config.model_config import BackboneConfig
+from sleap_nn.errors import ConfigError
+from sleap_nn.heads.base import Head
+from sleap_nn.networks.backbone import Backbone
+from sleap_nn.networks.unet import UNet
+
+BACKBONES: dict[str, type[Backbone]] = {"unet": UNet}
+
+
+class PoseNetwork(nn.Module):
+    """A backbone and the layers of its heads.
+
+    Attributes:
+        heads: The heads, in the order of `head_layers`.
+    """
+
+    def __init__(self, backbone: Backbone, heads: Sequence[Head]) -> None:
+        """Make the head layers.
+
+        Raises:
+            ConfigError: A head asks for a stride that the backbone does not give.
+        """
+        super().__init__()
+        self.backbone = backbone
+        self.heads = tuple(heads)
+        for head in self.heads:
+            if head.output_stride not in backbone.channels:
+                raise ConfigError(
+                    f"The {head.name} head reads stride {head.output_stride}, but the backbone gives "
+                    f"{sorted(backbone.channels)}; set output_stride of the head to one of these."
+                )
+        self.head_layers = nn.ModuleList([head.layer(backbone.channels[head.output_stride]) for head in self.heads])
+
+    @classmethod
+    def from_config(cls, config: BackboneConfig, heads: Sequence[Head]) -> PoseNetwork:
+        """Build the network of the one backbone that is set."""
+        name = config.which_oneof_attrib_name()
+        if name not in BACKBONES:
+            raise ConfigError(f"The backbone {name} is not available yet; choose one of {', '.join(BACKBONES)}.")
+        return cls(BACKBONES[name](config.which_oneof()), heads)
+
+    def forward(self, image: Tensor) -> dict[str, Tensor]:
+        """Map images (B, C, H, W), uint8 or floats 0..255, to raw outputs {head name: (B, C, h, w)}."""
+        features = self.backbone(image.to(self.dtype) / 255)
+        return {
+            head.name: layer(features.by_stride[head.output_stride])
+            for head, layer in zip(self.heads, self.head_layers, strict=True)
+        }
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The floating type of the weights."""
+        return next(self.parameters()).dtype
+
+    @property
+    def num_parameters(self) -> int:
+        """The number of trainable and frozen weights."""
+        return sum(parameter.numel() for parameter in self.parameters())
+
+
+def initialise(network: PoseNetwork, scheme: str) -> None:
+    """Draw the weights of a new network.
+
+    ``default`` keeps the spread of the signal from layer to layer (He et al., "Delving Deep into Rectifiers", ICCV
+    2015), without which a deep network that has no normalisation layers starts blind. ``xavier`` draws all weights
+    xavier-uniform (Glorot and Bengio, AISTATS 2010). Biases start at 0; with ``default`` the head layers keep
+    their own start.
+    """
+    layers = network.modules() if scheme == "xavier" else network.backbone.modules()
+    for layer in layers:
+        if not isinstance(layer, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
+            continue
+        if scheme == "xavier":
+            nn.init.xavier_uniform_(layer.weight)
+        else:
+            nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
+        if layer.bias is not None:
+            nn.init.zeros_(layer.bias)

@@ -1,0 +1,90 @@
+"""The only code that touches pixels: colour, affine warps with antialiasing, padding.
+
+Images are (H, W, C) uint8 numpy arrays. Pixel maps are `Transform` from source pixel centres to output pixel
+centres; how labels move is decided by the caller.
+"""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import torch
+from jaxtyping import UInt8
+
+from sleap_nn.structures.transform import Transform
+
+Image = UInt8[np.ndarray, "height width channels"]
+
+LUMA = (0.299, 0.587, 0.114)
+_TOLERANCE_PX = 1e-4
+
+
+def to_channels(image: Image, channels: int) -> Image:
+    """Return the image with 1 (ITU-R BT.601 luma) or 3 (repeated) channels.
+
+    Raises:
+        ValueError: The image has neither 1 nor 3 channels, or another number is asked for.
+    """
+    given = image.shape[2]
+    if given == channels:
+        return image
+    if (given, channels) == (3, 1):
+        return cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)[..., None]
+    if (given, channels) == (1, 3):
+        return np.repeat(image, 3, axis=2)
+    raise ValueError(f"An image of {given} channels cannot be turned into one of {channels}; 1 and 3 are known.")
+
+
+def resize(image: Image, height: int, width: int) -> Image:
+    """Resize with a triangle filter that widens when shrinking (antialiased bilinear), pixel centres at halves."""
+    if image.shape[:2] == (height, width):
+        return image
+    planes = torch.from_numpy(np.ascontiguousarray(image)).permute(2, 0, 1)[None]
+    resized = torch.nn.functional.interpolate(planes, size=(height, width), mode="bilinear", antialias=True)
+    return np.ascontiguousarray(resized[0].permute(1, 2, 0).numpy())
+
+
+def resize_map(source: tuple[int, int], target: tuple[int, int]) -> Transform:
+    """Return where `resize` moves pixel centres, for sizes (height, width)."""
+    y, x = target[0] / source[0], target[1] / source[1]
+    return Transform(np.array([[x, 0, (x - 1) / 2], [0, y, (y - 1) / 2]]))
+
+
+def place(image: Image, height: int, width: int) -> Image:
+    """Put the image at the top left of a black canvas of (height, width), cutting off what does not fit."""
+    if image.shape[:2] == (height, width):
+        return image
+    canvas = np.zeros((height, width, image.shape[2]), np.uint8)
+    part = image[:height, :width]
+    canvas[: part.shape[0], : part.shape[1]] = part
+    return canvas
+
+
+def warp(image: Image, pixels: Transform, height: int, width: int) -> Image:
+    """Resample an image in one go; outside is black.
+
+    Shrinking first resizes with antialiasing, so that no source pixel is skipped, and leaves the rest (turn, shift,
+    flip) to one bilinear warp; a plain resize or copy never passes the warp.
+
+    Args:
+        image: Source pixels.
+        pixels: Source pixel centres to output pixel centres.
+        height: Output height in px.
+        width: Output width in px.
+    """
+    x_scale, y_scale = np.linalg.norm(pixels.matrix[:, :2], axis=0)
+    if min(x_scale, y_scale) < 1 - _TOLERANCE_PX:
+        size = image.shape[:2]
+        shrunk = (max(1, round(size[0] * y_scale)), max(1, round(size[1] * x_scale)))
+        image = resize(image, *shrunk)
+        pixels = resize_map(size, shrunk).inverse().then(pixels)
+    if _is_identity(pixels, image.shape[0], image.shape[1]):
+        return place(image, height, width)
+    warped = cv2.warpAffine(image, pixels.matrix, (width, height), flags=cv2.INTER_LINEAR, borderValue=(0, 0, 0))
+    return warped if warped.ndim == 3 else warped[..., None]
+
+
+def _is_identity(pixels: Transform, height: int, width: int) -> bool:
+    """Tell whether no pixel of an image of (height, width) moves by more than the tolerance."""
+    corners = np.array([[0, 0], [width, 0], [0, height], [width, height]], np.float64)
+    return bool(np.abs(pixels(corners) - corners).max() < _TOLERANCE_PX)

@@ -1,0 +1,71 @@
+"""What comes out: `Detection` of one network input (input px), `Predictions` of one frame (frame px)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from sleap_nn.structures.sample import FrameKey
+from sleap_nn.structures.transform import Transform
+
+
+@dataclass(frozen=True, eq=False)
+class Detection:
+    """Points found in one region, before they are assembled into instances.
+
+    Attributes:
+        points: (..., 2) float32, input px until lifted, frame px after; NaN where nothing was found. The task
+            that detects decides the leading axes: (N, 2) for one point a node, (K, 2) for a list of peaks.
+        scores: (...) float32, map value at each point, 0 where nothing was found.
+        extras: Arrays that do not move with the points (node of each peak, line scores, class probabilities).
+    """
+
+    points: Float[np.ndarray, "*shape 2"]
+    scores: Float[np.ndarray, "*shape"]
+    extras: Mapping[str, np.ndarray] = field(default_factory=dict)
+
+    def lift(self, transform: Transform) -> Detection:
+        """Return the detection in frame px; the one inverse mapping of coordinates in the package.
+
+        Args:
+            transform: Frame px to input px, as `InputSpec.read` returned it with the pixels.
+        """
+        return replace(self, points=transform.inverse()(self.points))
+
+
+@dataclass(frozen=True, eq=False)
+class Predictions:
+    """The instances of one frame.
+
+    Attributes:
+        key: Which frame.
+        points: (I, N, 2) float32, frame px; NaN where a node was not found.
+        point_scores: (I, N) float32, map values; 0 where a node was not found.
+        scores: (I,) float32, one for each instance.
+        class_ids: (I,) int64 of learned identities, or None without them.
+        tracks: (I,) int64 of tracks over time, or None before tracking.
+    """
+
+    key: FrameKey
+    points: Float[np.ndarray, "instances nodes 2"]
+    point_scores: Float[np.ndarray, "instances nodes"]
+    scores: Float[np.ndarray, " instances"]
+    class_ids: Int[np.ndarray, " instances"] | None = None
+    tracks: Int[np.ndarray, " instances"] | None = None
+
+    @classmethod
+    def empty(cls, key: FrameKey, num_nodes: int) -> Predictions:
+        """Return a frame in which nothing was found."""
+        return cls(
+            key=key,
+            points=np.zeros((0, num_nodes, 2), np.float32),
+            point_scores=np.zeros((0, num_nodes), np.float32),
+            scores=np.zeros(0, np.float32),
+        )
+
+    def __len__(self) -> int:
+        """Return the number of instances."""
+        return len(self.points)

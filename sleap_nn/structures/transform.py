@@ -1,0 +1,78 @@
+"""`Transform`: the affine map from frame px to input px that travels with the pixels it made.
+
+There is one convention: a point is (x, y), an integer is a pixel's sample point, and resizing multiplies.
+Pixels are resampled in `ops.resample`, not here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float
+
+
+@dataclass(frozen=True, eq=False)
+class Transform:
+    """An affine map of points, frame px to input px unless a name says otherwise.
+
+    Attributes:
+        matrix: (2, 3) float64; a point maps to ``matrix[:, :2] @ point + matrix[:, 2]``.
+    """
+
+    matrix: Float[np.ndarray, "2 3"]
+
+    def __post_init__(self) -> None:
+        """Freeze a float64 copy of the matrix."""
+        matrix = np.array(self.matrix, dtype=np.float64).reshape(2, 3)
+        matrix.setflags(write=False)
+        object.__setattr__(self, "matrix", matrix)
+
+    @classmethod
+    def identity(cls) -> Transform:
+        """Return the map that changes nothing."""
+        return cls(np.eye(2, 3))
+
+    @classmethod
+    def scaling(cls, x: float, y: float | None = None) -> Transform:
+        """Return multiplication of x and y; one factor serves both."""
+        return cls(np.array([[x, 0, 0], [0, x if y is None else y, 0]], dtype=np.float64))
+
+    @classmethod
+    def translation(cls, x: float, y: float) -> Transform:
+        """Return a shift by (x, y)."""
+        return cls(np.array([[1, 0, x], [0, 1, y]], dtype=np.float64))
+
+    @classmethod
+    def rotation(cls, degrees: float) -> Transform:
+        """Return a turn about the origin; positive is clockwise on a screen, where y points down."""
+        angle = np.deg2rad(degrees)
+        cos, sin = np.cos(angle), np.sin(angle)
+        return cls(np.array([[cos, -sin, 0], [sin, cos, 0]]))
+
+    def about(self, centre: Sequence[float] | np.ndarray) -> Transform:
+        """Return this map with `centre` (x, y) in the role of the origin."""
+        x, y = float(centre[0]), float(centre[1])
+        return Transform.translation(-x, -y).then(self).then(Transform.translation(x, y))
+
+    def then(self, other: Transform) -> Transform:
+        """Return the map that applies this one first and `other` second."""
+        linear = other.matrix[:, :2] @ self.matrix[:, :2]
+        offset = other.matrix[:, :2] @ self.matrix[:, 2] + other.matrix[:, 2]
+        return Transform(np.column_stack([linear, offset]))
+
+    def inverse(self) -> Transform:
+        """Return the map back.
+
+        Raises:
+            numpy.linalg.LinAlgError: The map flattens the plane.
+        """
+        linear = np.linalg.inv(self.matrix[:, :2])
+        return Transform(np.column_stack([linear, -linear @ self.matrix[:, 2]]))
+
+    def __call__(self, points: Float[np.ndarray, "*shape 2"]) -> Float[np.ndarray, "*shape 2"]:
+        """Map points (..., 2); NaN stays NaN. The result keeps a floating dtype, float64 otherwise."""
+        points = np.asarray(points)
+        mapped = points @ self.matrix[:, :2].T + self.matrix[:, 2]
+        return mapped.astype(points.dtype) if np.issubdtype(points.dtype, np.floating) else mapped

@@ -1,0 +1,86 @@
+"""`single_instance`: one animal a frame, one confidence map a node."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+import numpy as np
+from jaxtyping import Float
+from torch import Tensor
+
+from sleap_nn.config.model_config import SingleInstanceConfig
+from sleap_nn.errors import DataError
+from sleap_nn.heads.base import Head
+from sleap_nn.heads.confidence_maps import ConfidenceMapsHead
+from sleap_nn.heads.losses import LossSettings
+from sleap_nn.structures.predictions import Detection, Predictions
+from sleap_nn.structures.sample import FrameKey
+from sleap_nn.structures.skeleton import Skeleton
+from sleap_nn.tasks.base import DecodeSettings, Task
+
+
+@dataclass(frozen=True)
+class SingleInstance(Task):
+    """A frame holds at most one animal.
+
+    Attributes:
+        confmaps: One map a node.
+    """
+
+    name: ClassVar[str] = "single_instance"
+    view: ClassVar[Literal["frame", "crop"]] = "frame"
+    confmaps: ConfidenceMapsHead
+
+    @classmethod
+    def from_config(
+        cls, config: SingleInstanceConfig, skeleton: Skeleton, loss_settings: LossSettings | None = None
+    ) -> SingleInstance:
+        """Build the task from its section of ``head_configs``."""
+        confmaps = ConfidenceMapsHead(
+            layer_name="SingleInstanceConfmapsHead",
+            channels=len(skeleton.node_names),
+            output_stride=config.confmaps.output_stride,
+            channel_names=skeleton.node_names,
+            sigma=config.confmaps.sigma,
+            loss_settings=LossSettings() if loss_settings is None else loss_settings,
+        )
+        return cls(skeleton=skeleton, confmaps=confmaps)
+
+    @property
+    def heads(self) -> tuple[Head, ...]:
+        """The confidence maps."""
+        return (self.confmaps,)
+
+    def anchors(self, points: Float[np.ndarray, "instances nodes 2"]) -> list[tuple[float, float] | None]:
+        """Return the whole frame once.
+
+        Raises:
+            DataError: More than one animal is labelled.
+        """
+        if len(points) > 1:
+            raise DataError(
+                f"A single_instance model was given a frame with {len(points)} labelled animals; "
+                "keep one instance in every frame, or train a model type for several animals."
+            )
+        return [None]
+
+    def detect(self, maps: Mapping[str, Tensor], settings: DecodeSettings) -> list[Detection]:
+        """Read one point a node."""
+        points, scores = self.confmaps.read_peaks(
+            maps[self.confmaps.name], settings.peak_threshold, settings.refinement, settings.patch_size
+        )
+        return [Detection(points=p, scores=s) for p, s in zip(points, scores, strict=True)]
+
+    def assemble(self, key: FrameKey, detections: Sequence[Detection]) -> Predictions:
+        """Make one instance of the points, or none if no node was found; its score is the sum of theirs."""
+        (detection,) = detections
+        if np.isnan(detection.points).any(axis=-1).all():
+            return Predictions.empty(key, len(self.skeleton.node_names))
+        return Predictions(
+            key=key,
+            points=detection.points[None],
+            point_scores=detection.scores[None],
+            scores=detection.scores.sum(keepdims=True),
+        )

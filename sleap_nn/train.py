@@ -1,0 +1,63 @@
+"""The verb `train`: keywords or a configuration to a trained, predicted and evaluated run folder."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    import sleap_io as sio
+    from omegaconf import DictConfig
+
+    from sleap_nn.config.training_job_config import TrainingJobConfig
+    from sleap_nn.training.model_trainer import ModelTrainer
+
+
+def run_training(
+    config: TrainingJobConfig | DictConfig | dict[str, Any] | str | Path,
+    train_labels: Sequence[sio.Labels] | None = None,
+    val_labels: Sequence[sio.Labels] | None = None,
+) -> ModelTrainer:
+    """Train; with ``save_ckpt`` also predict every split with the best weights and write its metrics.
+
+    Args:
+        config: The configuration, or the path of its YAML file.
+        train_labels: Labels to train on, in place of the files of the configuration.
+        val_labels: Labels to validate on; without them a part of the training labels is set aside.
+
+    Returns:
+        The trainer, with the network and the run folder.
+
+    Raises:
+        ConfigError: The configuration is wrong, or contradicts the labels.
+        DataError: The labels cannot be used.
+        MissingFileError: A labels file or video is not there.
+        OutputError: The run folder cannot be written.
+        TrainingCollapsedError: The trained network finds nothing; everything else is written.
+    """
+    from sleap_nn.after_training import evaluate_run, refuse_collapsed
+    from sleap_nn.training.model_trainer import ModelTrainer
+
+    trainer = ModelTrainer(config, train_labels, val_labels)
+    trainer.train()
+    num_found = None
+    if trainer.run_dir is not None:
+        num_found = evaluate_run(trainer.run_dir, trainer.job)
+    refuse_collapsed(trainer.peak_height, num_found)
+    return trainer
+
+
+def train(*args: Any, **keywords: Any) -> None:
+    """Train a model without a configuration file.
+
+    Arguments, in this order, are those of the training guide: ``train_labels_path``, ``val_labels_path``,
+    ``validation_fraction``, ... ; `sleap_nn.config.get_config.config_from_train_keywords` documents them all.
+
+    Raises:
+        ConfigError: A keyword is unknown or its value wrong; see `run_training` for the rest.
+    """
+    from sleap_nn.config.get_config import config_from_train_keywords
+
+    run_training(config_from_train_keywords(*args, **keywords))

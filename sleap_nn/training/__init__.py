@@ -1,0 +1,1 @@
+"""Training: resolve the configuration, fit the network, keep the run folder."""

@@ -1,0 +1,1 @@
+"""What happens beside the optimisation steps of a run; one concern a file."""

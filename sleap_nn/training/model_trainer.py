@@ -1,0 +1,342 @@
+"""`ModelTrainer`: data, task, network, callbacks, fit. Prediction and metrics after training are in `sleap_nn.train`."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from datetime import datetime
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as pl
+import sleap_io as sio
+import torch
+from lightning.pytorch.callbacks import Callback, EarlyStopping, EMAWeightAveraging, ModelCheckpoint
+from omegaconf import DictConfig
+
+from sleap_nn.config.training_job_config import TrainingJobConfig
+from sleap_nn.data.augment import Augmenter
+from sleap_nn.data.cache import MemoryCache
+from sleap_nn.data.dataset import PoseDataset
+from sleap_nn.data.input_spec import InputSpec
+from sleap_nn.data.labels import LabelSet, load_labels
+from sleap_nn.data.loaders import EpochSampler, make_loader
+from sleap_nn.data.sources import FrameSource, VideoFrames
+from sleap_nn.data.splits import split_labels
+from sleap_nn.errors import DataError
+from sleap_nn.heads.losses import HardKeypointMining, LossSettings
+from sleap_nn.log import logger
+from sleap_nn.networks.devices import resolve_accelerator, resolve_precision
+from sleap_nn.networks.network import PoseNetwork, initialise
+from sleap_nn.structures.skeleton import Skeleton
+from sleap_nn.tasks import TASKS
+from sleap_nn.tasks.base import Task
+from sleap_nn.training import run_folder
+from sleap_nn.training.callbacks.csv_log import CSVLog
+from sleap_nn.training.callbacks.guards import CollapseWatch, TimeLimit
+from sleap_nn.training.callbacks.progress import ProgressBar
+from sleap_nn.training.module import TrainingModule
+from sleap_nn.training.resolve import LabelFacts, resolve
+
+SPLIT_SEED = 42
+
+
+class ModelTrainer:
+    """Trains one model.
+
+    Attributes:
+        job: The resolved configuration.
+        train_labels: Labels used for training, one entry for each file.
+        val_labels: Labels used for validation.
+        run_dir: The run folder, None unless ``save_ckpt`` is set and training has started.
+        lightning_model: The training module, None before `train`; its ``model`` is the network.
+        trainer: The engine's trainer, None before `train`.
+        peak_height: Largest confidence map value on the validation set at the end, NaN before.
+    """
+
+    def __init__(
+        self,
+        config: TrainingJobConfig | DictConfig | dict | str | Path,
+        train_labels: Sequence[sio.Labels] | None = None,
+        val_labels: Sequence[sio.Labels] | None = None,
+    ) -> None:
+        """Read the labels, split them, and fill in what the configuration leaves open.
+
+        Args:
+            config: The configuration, or the path of its YAML file.
+            train_labels: Labels to train on, in place of the files of the configuration.
+            val_labels: Labels to validate on; without them a part of the training labels is set aside.
+
+        Raises:
+            ConfigError: The configuration is wrong, or contradicts the labels.
+            DataError: The labels cannot be used.
+            MissingFileError: A labels file or video is not there.
+        """
+        self._initial = TrainingJobConfig.from_cfg(config)
+        _seed_everything(self._initial.trainer_config.seed)
+        self.train_labels, self.val_labels = self._split(train_labels, val_labels)
+        self._train_set = self._label_set(self.train_labels)
+        self._val_set = self._label_set(self.val_labels)
+        self._train_source = self._frames(self._train_set)
+        self._val_source = self._frames(self._val_set)
+        self.job = resolve(self._initial, self._facts(), datetime.now())
+        self.run_dir: Path | None = None
+        self.lightning_model: TrainingModule | None = None
+        self.trainer: pl.Trainer | None = None
+        self.peak_height = float("nan")
+
+    @classmethod
+    def get_model_trainer_from_config(
+        cls,
+        config: TrainingJobConfig | DictConfig | dict | str | Path,
+        train_labels: Sequence[sio.Labels] | None = None,
+        val_labels: Sequence[sio.Labels] | None = None,
+    ) -> ModelTrainer:
+        """Return a trainer that is ready to `train`; arguments and errors as for the constructor."""
+        return cls(config, train_labels, val_labels)
+
+    @property
+    def config(self) -> DictConfig:
+        """The resolved configuration, with attribute access."""
+        return self.job.to_sleap_nn_cfg()
+
+    @property
+    def skeletons(self) -> list[sio.Skeleton]:
+        """The skeletons of the first training labels."""
+        return list(self.train_labels[0].skeletons)
+
+    @property
+    def model_type(self) -> str:
+        """Name of the model type."""
+        return str(self.job.model_config.head_configs.which_oneof_attrib_name())
+
+    @property
+    def backbone_type(self) -> str:
+        """Name of the backbone family."""
+        return str(self.job.model_config.backbone_config.which_oneof_attrib_name())
+
+    def train(self) -> None:
+        """Fit the network and, with ``save_ckpt``, write the run folder.
+
+        Raises:
+            TrainingCollapsedError: The loss became NaN or infinite.
+            OutputError: The run folder cannot be written.
+        """
+        settings = self.job.trainer_config
+        task = self._task()
+        network = PoseNetwork.from_config(self.job.model_config.backbone_config, task.heads)
+        initialise(network, self.job.model_config.init_weights)
+        if settings.channels_last:
+            network = network.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
+        self.job.model_config.total_params = network.num_parameters
+        accelerator = resolve_accelerator(settings.trainer_accelerator)
+        settings.trainer_accelerator = accelerator
+        settings.precision = resolve_precision(str(settings.precision), accelerator)
+        self._prepare_run_folder()
+        self.lightning_model = TrainingModule(task, network, settings)
+        loaders = self._loaders(task, network)
+        watch = CollapseWatch()
+        self.trainer = self._lightning_trainer([watch, *self._callbacks(task)])
+        self._announce(network)
+        with _quiet_engine():
+            self.trainer.fit(self.lightning_model, *loaders)
+        self.peak_height = watch.height
+        if self.run_dir is not None:
+            run_folder.write_configs(self.run_dir, self._initial, self.job)
+        if self.trainer.interrupted:
+            raise KeyboardInterrupt
+
+    def _split(
+        self, train: Sequence[sio.Labels] | None, val: Sequence[sio.Labels] | None
+    ) -> tuple[list[sio.Labels], list[sio.Labels]]:
+        """Return training and validation labels.
+
+        Raises:
+            DataError: No labels are named.
+        """
+        data = self._initial.data_config
+        if train is None:
+            if not data.train_labels_path:
+                raise DataError("No training labels are named; set data_config.train_labels_path to .slp files.")
+            train = [load_labels(path) for path in data.train_labels_path]
+        if val is None and data.val_labels_path:
+            val = [load_labels(path) for path in data.val_labels_path]
+        if data.use_same_data_for_val:
+            return list(train), list(train)
+        if val is not None:
+            return list(train), list(val)
+        seed = self._initial.trainer_config.seed
+        split = partial(split_labels, validation_fraction=data.validation_fraction, seed=seed)
+        parts = [split(labels) for labels in train]
+        return [part[0] for part in parts], [part[1] for part in parts]
+
+    def _label_set(self, labels: list[sio.Labels]) -> LabelSet:
+        """Return the array view of labels."""
+        return LabelSet.from_labels(labels, self._initial.data_config.user_instances_only)
+
+    def _frames(self, labels: LabelSet) -> FrameSource:
+        """Return where the labelled frames are read, from memory if asked for."""
+        source = VideoFrames(labels.videos, [frame.key for frame in labels.frames])
+        if self._initial.data_config.data_pipeline_fw == "torch_dataset_cache_img_memory":
+            return MemoryCache(source)
+        return source
+
+    def _facts(self) -> LabelFacts:
+        """Collect what `resolve` needs."""
+        videos = {frame.key.video for frame in self._train_set.frames}
+        sizes = [_frame_size(self._train_set.videos[i]) for i in sorted(videos)]
+        sizes += [_frame_size(self._val_set.videos[i]) for i in sorted({f.key.video for f in self._val_set.frames})]
+        first = self._train_source.read(self._train_source.keys[0])
+        same = self._initial.data_config.use_same_data_for_val
+        return LabelFacts(
+            skeleton=self._train_set.skeleton,
+            num_train=len(self._train_set),
+            num_frames=len(self._train_set) + (0 if same else len(self._val_set)),
+            frame_sizes=tuple(sizes),
+            channels=first.image.shape[2],
+        )
+
+    def _task(self) -> Task:
+        """Build the task."""
+        mining = self.job.trainer_config.online_hard_keypoint_mining
+        loss_settings = LossSettings(
+            foreground_weight=self.job.trainer_config.foreground_weight,
+            mining=HardKeypointMining(
+                hard_to_easy_ratio=mining.hard_to_easy_ratio,
+                min_hard_keypoints=mining.min_hard_keypoints,
+                max_hard_keypoints=mining.max_hard_keypoints,
+                loss_scale=mining.loss_scale,
+            )
+            if mining is not None and mining.online_mining
+            else None,
+        )
+        head_config = self.job.model_config.head_configs.which_oneof()
+        return TASKS[self.model_type].from_config(head_config, self._train_set.skeleton, loss_settings)
+
+    def _loaders(self, task: Task, network: PoseNetwork) -> tuple[Any, Any]:
+        """Return the training and validation loaders."""
+        data, settings = self.job.data_config, self.job.trainer_config
+        spec = InputSpec.from_config(data.preprocessing, network.backbone.in_channels, network.backbone.max_stride)
+        augmenter = Augmenter.from_config(data.augmentation_config) if data.use_augmentations_train else None
+        seed = torch.initial_seed() % 2**31 if settings.seed is None else settings.seed
+        train = PoseDataset(self._train_set, self._train_source, task, spec, augmenter, seed)
+        val = PoseDataset(self._val_set, self._val_source, task, spec)
+        loading, val_loading = settings.train_data_loader, settings.val_data_loader
+        draws = int(settings.train_steps_per_epoch or 1) * loading.batch_size
+        sampler = EpochSampler(len(train), draws, loading.shuffle, seed)
+        val_sampler = EpochSampler(len(val), len(val), val_loading.shuffle, seed)
+        return (
+            make_loader(train, loading.batch_size, sampler, loading.num_workers),
+            make_loader(val, val_loading.batch_size, val_sampler, val_loading.num_workers),
+        )
+
+    def _prepare_run_folder(self) -> None:
+        """Make the run folder and write what is known before the first step."""
+        settings = self.job.trainer_config
+        if not settings.save_ckpt:
+            return
+        self.run_dir = run_folder.create(self.job)
+        settings.run_name = self.run_dir.name
+        run_folder.write_configs(self.run_dir, self._initial, self.job)
+        only_user = self.job.data_config.user_instances_only
+        for split, files in (("train", self.train_labels), ("val", self.val_labels)):
+            for index, labels in enumerate(files):
+                run_folder.write_ground_truth(self.run_dir, split, index, labels, only_user)
+
+    def _callbacks(self, task: Task) -> list[Callback]:
+        """Return the callbacks that the configuration asks for."""
+        settings = self.job.trainer_config
+        callbacks: list[Callback] = [ProgressBar(settings.enable_progress_bar)]
+        if settings.ema_decay > 0:
+            callbacks.append(EMAWeightAveraging(decay=settings.ema_decay, use_buffers=False))
+        if self.run_dir is not None:
+            columns = [f"train/{head.name}/{name}" for head in task.heads for name in head.channel_names]
+            callbacks.append(CSVLog(self.run_dir / run_folder.LOG, columns))
+            callbacks.append(_checkpoints(settings.model_ckpt, self.run_dir))
+        stopping = settings.early_stopping
+        if stopping is not None and stopping.stop_training_on_plateau:
+            callbacks.append(
+                EarlyStopping("val/loss", min_delta=stopping.min_delta, patience=stopping.patience, mode="min")
+            )
+        if settings.max_time is not None:
+            callbacks.append(TimeLimit(settings.max_time))
+        return callbacks
+
+    def _lightning_trainer(self, callbacks: list[Callback]) -> pl.Trainer:
+        """Return the engine."""
+        settings = self.job.trainer_config
+        return pl.Trainer(
+            accelerator=settings.trainer_accelerator,
+            devices=1,
+            precision=settings.precision if settings.precision != "32" else "32-true",  # pyright: ignore[reportArgumentType]
+            max_epochs=settings.max_epochs,
+            callbacks=callbacks,
+            logger=False,
+            enable_checkpointing=self.run_dir is not None,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+            num_sanity_val_steps=0,
+            gradient_clip_val=settings.gradient_clip_val,
+            accumulate_grad_batches=settings.accumulate_grad_batches,
+            use_distributed_sampler=False,
+            default_root_dir=self.run_dir,
+        )
+
+    def _announce(self, network: PoseNetwork) -> None:
+        """Log what is about to be trained."""
+        settings = self.job.trainer_config
+        logger.info(
+            "Training %s with %s (%s parameters) on %d frames, validating on %d; %d steps an epoch, precision %s on %s.",
+            self.model_type,
+            self.backbone_type,
+            f"{network.num_parameters:,}",
+            len(self._train_set),
+            len(self._val_set),
+            settings.train_steps_per_epoch,
+            settings.precision,
+            settings.trainer_accelerator,
+        )
+
+
+def _checkpoints(config: Any, folder: Path) -> ModelCheckpoint:
+    """Return the callback that keeps the best weights as ``best.ckpt``."""
+    return ModelCheckpoint(
+        dirpath=folder,
+        filename="best",
+        monitor=config.monitor,
+        mode=config.mode,
+        save_top_k=config.save_top_k,
+        save_last=config.save_last,
+        auto_insert_metric_name=False,
+    )
+
+
+def _frame_size(video: sio.Video) -> tuple[int, int]:
+    """Return (height, width) of a video's frames."""
+    shape = video.shape
+    if shape is None:
+        raise DataError(f"The frame size of {video.filename} is not known; the video cannot be opened.")
+    return int(shape[1]), int(shape[2])
+
+
+def _seed_everything(seed: int | None) -> None:
+    """Seed Python, numpy and torch; None leaves them alone."""
+    if seed is not None:
+        pl.seed_everything(seed, workers=True, verbose=False)
+
+
+class _quiet_engine(warnings.catch_warnings):  # noqa: N801 - used as a context manager
+    """Silences advice of the training engine that does not concern users of this package."""
+
+    def __enter__(self) -> None:
+        """Add the filters."""
+        super().__enter__()
+        for message in (
+            ".*does not have many workers.*",
+            ".*The number of training batches.*",
+            ".*Checkpoint directory .* exists and is not empty.*",
+            ".*You defined a `validation_step` but have no.*",
+            ".*`isinstance\\(treespec, LeafSpec\\)` is deprecated.*",
+        ):
+            warnings.filterwarnings("ignore", message=message)

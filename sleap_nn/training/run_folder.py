@@ -1,0 +1,60 @@
+"""The run folder: its name, and what is written into it before and after fitting."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import sleap_io as sio
+
+from sleap_nn.config.training_job_config import TrainingJobConfig
+from sleap_nn.data.splits import labeled_indices, subset
+from sleap_nn.errors import OutputError
+from sleap_nn.networks import model_dir
+
+LOG = "training_log.csv"
+
+
+def create(config: TrainingJobConfig) -> Path:
+    """Make the folder ``<ckpt_dir>/<run_name>``; one that already holds a model gets a suffix -1, -2, ...
+
+    Raises:
+        OutputError: The folder cannot be made or written to.
+    """
+    parent = Path(str(config.trainer_config.ckpt_dir))
+    name = str(config.trainer_config.run_name)
+    folder, suffix = parent / name, 0
+    while (folder / model_dir.WEIGHTS).exists():
+        suffix += 1
+        folder = parent / f"{name}-{suffix}"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe = folder / ".write_test"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise OutputError(
+            f"The run folder {folder} cannot be written ({error}); choose another trainer_config.ckpt_dir."
+        ) from error
+    return folder
+
+
+def write_configs(folder: Path, initial: TrainingJobConfig, resolved: TrainingJobConfig) -> None:
+    """Write the user's configuration and the resolved one."""
+    initial.save(folder / model_dir.INITIAL_CONFIG)
+    resolved.save(folder / model_dir.CONFIG)
+
+
+def write_ground_truth(folder: Path, split: str, index: int, labels: sio.Labels, user_instances_only: bool) -> None:
+    """Write the labelled frames of one file of a split; images are not embedded anew."""
+    used = subset(labels, labeled_indices(labels, user_instances_only))
+    used.save(str(ground_truth_path(folder, split, index)), embed=False, verbose=False)
+
+
+def ground_truth_path(folder: Path, split: str, index: int) -> Path:
+    """Return where the labels of a split are."""
+    return folder / f"labels_gt.{split}.{index}.slp"
+
+
+def predictions_path(folder: Path, split: str, index: int) -> Path:
+    """Return where the predictions on a split are."""
+    return folder / f"labels_pr.{split}.{index}.slp"
