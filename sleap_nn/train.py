@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from inspect import Parameter, Signature, signature
 from typing import TYPE_CHECKING, Any
+
+from sleap_nn.config.train_keywords import train_keyword_defaults
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -52,12 +55,28 @@ def run_training(
 def train(*args: Any, **keywords: Any) -> None:
     """Train a model without a configuration file.
 
-    Arguments, in this order, are those of the training guide: ``train_labels_path``, ``val_labels_path``,
-    ``validation_fraction``, ... ; `sleap_nn.config.get_config.config_from_train_keywords` documents them all.
+    The parameters are the keywords of the training guide, in its order (``train_labels_path``, ``val_labels_path``,
+    ``validation_fraction``, ..., see ``help(train)``); each sets the configuration key of the same name, whose help
+    text is in the configuration reference. ``backbone_config``, ``head_configs``, ``intensity_aug`` and
+    ``geometry_aug`` take short names (``"unet_medium_rf"``, ``"single_instance"``, ``["rotation", "scale"]``), and
+    only the augmentations named take place.
 
     Raises:
-        ConfigError: A keyword is unknown or its value wrong; see `run_training` for the rest.
+        TypeError: A keyword does not exist.
+        ConfigError: A value is wrong; see `run_training` for what can fail later.
     """
     from sleap_nn.config.get_config import config_from_train_keywords
 
-    run_training(config_from_train_keywords(*args, **keywords))
+    bound = dict(zip(signature(train).parameters, args, strict=False))
+    if len(args) > len(bound) or set(bound) & set(keywords):
+        raise TypeError("train() got too many positional arguments, or one of them twice; name them as keywords.")
+    run_training(config_from_train_keywords(**bound, **keywords))
+
+
+train.__signature__ = Signature(  # pyright: ignore[reportFunctionMemberAccess]
+    [
+        Parameter(name, Parameter.POSITIONAL_OR_KEYWORD, default=default)
+        for name, default in train_keyword_defaults().items()
+    ],
+    return_annotation=None,
+)

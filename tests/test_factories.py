@@ -12,7 +12,7 @@ def test_labels_can_be_read_back(tmp_path: Path, embed: bool):
     path = tmp_path / ("a.pkg.slp" if embed else "a.slp")
     labels = make_labels(3, 48, 64, num_animals=2, embed=embed, path=path)
     assert len(load_slp(str(path))) == len(labels) == 3
-    assert labels[0].image.shape == (48, 64, 1)
+    assert labels.labeled_frames[0].image.shape == (48, 64, 1)
 
 
 def test_labels_without_images():

@@ -22,6 +22,6 @@ def command(schema: bool, reference: bool) -> None:
     """
     if schema == reference:
         raise click.UsageError("Give one of --schema and --reference.")
-    from sleap_nn.config.reference import json_schema, markdown
+    from sleap_nn.config.reference import config_reference_markdown, json_schema
 
-    click.echo(json.dumps(json_schema(), indent=2) if schema else markdown())
+    click.echo(json.dumps(json_schema(), indent=2) if schema else config_reference_markdown())

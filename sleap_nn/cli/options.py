@@ -6,7 +6,7 @@ options, so that no command repeats a name, default, range or help text. The con
 
 from collections.abc import Callable, Iterator, Sequence
 from itertools import groupby
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeGuard, TypeVar
 
 import click
 from click.core import ParameterSource
@@ -14,9 +14,11 @@ from click.core import ParameterSource
 from sleap_nn.errors import ConfigError
 
 if TYPE_CHECKING:
-    from sleap_nn.config.fields import OptionField
+    from sleap_nn.config.fields import Option, OptionField
 
 F = TypeVar("F", bound=Callable[..., Any])
+
+HELP_WIDTH = 100
 
 
 class Command(click.Command):
@@ -27,31 +29,35 @@ class Command(click.Command):
 
     def __init__(self, *args: Any, **kwargs: Any):
         super().__init__(*args, **kwargs)
-        self.context_settings.setdefault("help_option_names", ["-h", "--help"])
-        self.context_settings.setdefault("show_default", True)
+        defaults = {
+            "help_option_names": ["-h", "--help"],
+            "show_default": True,
+            "max_content_width": HELP_WIDTH,
+        }
+        self.context_settings = defaults | dict(self.context_settings)
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Bring long options to their declared spelling, then parse."""
-        declared = [
-            name
-            for param in self.get_params(ctx)
-            for name in (*param.opts, *param.secondary_opts)
-            if name[:2] == "--"
-        ]
+        names = [name for param in self.get_params(ctx) for name in (*param.opts, *param.secondary_opts)]
+        declared = [name for name in names if name.startswith("--")]
         return super().parse_args(ctx, list(_declared_spelling(args, declared)))
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the options under the headings of their groups, ungrouped ones last."""
+        """Write the options under the headings of their groups, and name those that do nothing yet."""
         shown = [
             (_group(param), record)
             for param in self.get_params(ctx)
-            if (record := param.get_help_record(ctx))
+            if isinstance(param, click.Option) and (record := param.get_help_record(ctx))
         ]
-        headings = [*dict.fromkeys(group for group, _ in shown if group), ""]
+        headings = ["", *dict.fromkeys(group for group, _ in shown)]
         shown.sort(key=lambda entry: headings.index(entry[0]))
         for heading, entries in groupby(shown, key=lambda entry: entry[0]):
             with formatter.section(heading if heading else "Options"):
                 formatter.write_dl([record for _, record in entries])
+        missing = [f"--{param.field.long}" for param in self.params if _is_missing(param)]
+        if missing:
+            with formatter.section("Not available yet"):
+                formatter.write_text(", ".join(missing))
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the examples line by line, not as a paragraph."""
@@ -60,39 +66,45 @@ class Command(click.Command):
 
 
 class ConfigOption(click.Option):
-    """An option made from a configuration field."""
+    """An option made from a configuration field.
 
-    def __init__(self, *args: Any, field: "OptionField", **kwargs: Any):
+    Attributes:
+        field: What the command line shows of the field.
+        declaration: What the field allows.
+    """
+
+    def __init__(self, *args: Any, field: "OptionField", declaration: "Option", **kwargs: Any):
         super().__init__(*args, **kwargs)
         self.field = field
+        self.declaration = declaration
 
     def process_value(self, ctx: click.Context, value: Any) -> Any:
         """Convert and check the value as the field declares it.
 
         Raises:
-            click.BadParameter: If the text is not what the field allows.
-            ConfigError: If the option is given but does nothing yet.
+            click.BadParameter: If the value is not what the field allows.
+            ConfigError: If what is asked for does not exist yet.
         """
         value = super().process_value(ctx, value)
         given = self.name is not None and ctx.get_parameter_source(self.name) is not ParameterSource.DEFAULT
         if not given or ctx.resilient_parsing:
             return self.field.default
-        if not self.field.available:
+        if not self.declaration.available:
             raise ConfigError(f"--{self.field.long} is not available yet; leave it out.")
-        return self._converted(list(value) if self.field.is_list else value)
+        value = self._checked(list(value) if self.field.is_list else value)
+        missing = None if value == self.field.default else self.declaration.missing_behaviour(value)
+        if missing is not None:
+            raise ConfigError(f"--{self.field.long}: {missing} is not available yet.")
+        return value
 
-    def _converted(self, value: Any) -> Any:
-        if self.field.convert is None:
-            return value
+    def _checked(self, value: Any) -> Any:
         try:
-            value = self.field.convert(value)
+            value = value if self.field.convert is None else self.field.convert(value)
         except ValueError as error:
             raise click.BadParameter(str(error), param=self) from None
-        wrong = [item for item in _items(value) if self.field.choices and item not in self.field.choices]
-        if wrong:
-            raise click.BadParameter(
-                f"{wrong[0]!r} is not one of {', '.join(self.field.choices)}.", param=self
-            )
+        problem = self.declaration.problem(value)
+        if problem is not None:
+            raise click.BadParameter(f"{problem}.", param=self)
         return value
 
 
@@ -104,13 +116,14 @@ def options_from(config_class: type) -> Callable[[F], F]:
     Args:
         config_class: A class whose fields carry `sleap_nn.config.fields.Cli` facts.
     """
-    from sleap_nn.config.fields import option_fields
+    from sleap_nn.config.fields import fields_of, option_fields
 
+    declarations = {entry.name: entry.option for entry in fields_of(config_class)}
     fields = option_fields(config_class)
 
     def decorate(function: F) -> F:
         for field in reversed(fields):
-            function = _option(field)(function)
+            function = _option(field, declarations[field.name])(function)
         return function
 
     return decorate
@@ -122,21 +135,21 @@ def write_examples(text: str, formatter: click.HelpFormatter) -> None:
     formatter.write(f"\nExamples:\n{lines}")
 
 
-def _option(field: "OptionField") -> Callable[[F], F]:
-    help_text = field.help if field.available else f"{field.help} Not available yet."
+def _option(field: "OptionField", declaration: "Option") -> Callable[[F], F]:
     return click.option(
         *_names(field),
         field.name,
         cls=ConfigOption,
         field=field,
+        declaration=declaration,
         type=None if field.is_flag else _value_type(field),
         is_flag=field.is_flag,
         multiple=field.is_list,
         default=None if field.is_list else field.default,
-        help=help_text,
-        hidden=field.hidden,
+        show_default=not field.is_flag or field.default is True,
+        help=field.help,
+        hidden=field.hidden or not field.available,
         metavar=field.metavar if field.metavar else None,
-        expose_value=True,
     )
 
 
@@ -147,25 +160,18 @@ def _names(field: "OptionField") -> list[str]:
 
 
 def _value_type(field: "OptionField") -> Any:
-    """Return the click type: what `convert` reads is text; everything else is checked by click."""
+    """Return the click type; text that the field converts itself stays text."""
     if field.convert is not None:
         return str
-    if field.choices:
-        return click.Choice(field.choices)
-    bounds = (field.minimum, field.maximum)
-    if field.type is float:
-        return click.FloatRange(*bounds)
-    if field.type is int:
-        return click.IntRange(*(None if bound is None else int(bound) for bound in bounds))
-    return field.type
+    return click.Choice(field.choices) if field.choices else field.type
 
 
 def _group(param: click.Parameter) -> str:
     return param.field.group if isinstance(param, ConfigOption) else ""
 
 
-def _items(value: Any) -> Sequence[Any]:
-    return value if isinstance(value, list) else [] if value is None else [value]
+def _is_missing(param: click.Parameter) -> TypeGuard[ConfigOption]:
+    return isinstance(param, ConfigOption) and not param.declaration.available and not param.field.hidden
 
 
 def _declared_spelling(args: Sequence[str], declared: Sequence[str]) -> Iterator[str]:

@@ -176,7 +176,8 @@ class Option:
         }
         described |= {name: bound for name, bound in bounds.items() if bound is not None}
         if self.choices:
-            optional = any(member.get("type") == "null" for member in described.get("anyOf", []))
+            alternatives: Any = described.get("anyOf", [])
+            optional = {"type": "null"} in alternatives
             numbers = [int(choice) for choice in self.choices if choice.isdecimal()]
             if numbers:
                 described = {key: value for key, value in described.items() if key != "type"}
@@ -207,12 +208,12 @@ class Field:
 
     name: str
     option: Option
-    type: Any
-    """The declared type without its annotation; what `Option.accepts` says where that is given."""
     default: Any
     """The default; a fresh instance for a section."""
     section: type | None
     """The configuration class of a section, None for a value."""
+    type: Any
+    """The declared type without its annotation; what `Option.accepts` says where that is given."""
 
     @property
     def optional(self) -> bool:
@@ -289,7 +290,7 @@ def option_fields(cls: type) -> list[OptionField]:
 
 
 def type_members(annotation: Any) -> Members:
-    """Return the alternatives of a type: ``int | None`` gives ``(int, NoneType)``, ``int`` gives ``(int,)``."""
+    """Return the alternatives of a type: ``(int, NoneType)`` for ``int | None``, ``(int,)`` for ``int``."""
     if typing.get_origin(annotation) in (typing.Union, types.UnionType):
         return tuple(member for part in typing.get_args(annotation) for member in type_members(part))
     if typing.get_origin(annotation) is typing.Annotated:
@@ -340,11 +341,12 @@ def _declared(cls: type) -> tuple[Field, ...]:
     for entry in dataclasses.fields(cls):
         annotation, option = typing.get_args(hints[entry.name])
         declared = annotation if option.accepts is None else option.accepts
-        sections = [member for member in type_members(declared) if dataclasses.is_dataclass(member)]
-        section = sections[0] if sections else None
-        found.append(
-            Field(entry.name, option, declared, None, section if isinstance(section, type) else None)
-        )
+        sections = [
+            part
+            for part in type_members(declared)
+            if isinstance(part, type) and dataclasses.is_dataclass(part)
+        ]
+        found.append(Field(entry.name, option, None, sections[0] if sections else None, declared))
     return tuple(found)
 
 

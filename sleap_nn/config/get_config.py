@@ -12,6 +12,7 @@ from sleap_nn.config.augmentation_config import AugmentationConfig, GeometricCon
 from sleap_nn.config.availability import check_available
 from sleap_nn.config.data_config import DataConfig
 from sleap_nn.config.fields import fields_of
+from sleap_nn.config.loading import plain_tree
 from sleap_nn.config.model_config import BackboneConfig, HeadConfig, ModelConfig
 from sleap_nn.config.optimization_config import LRSchedulerConfig
 from sleap_nn.config.presets import BACKBONES, GEOMETRIC, HEADS, INTENSITY, effect_fields
@@ -160,7 +161,7 @@ def get_lr_scheduler(lr_scheduler: str | Mapping[str, Any] | None) -> LRSchedule
                 f"There is no lr_scheduler {lr_scheduler!r}; choose one of {', '.join(schedules)}."
             )
         lr_scheduler = {lr_scheduler: {}}
-    return LRSchedulerConfig(**(dict.fromkeys(schedules) | dict(lr_scheduler)))
+    return LRSchedulerConfig(**(dict.fromkeys(schedules) | plain_tree(lr_scheduler)))
 
 
 def _complete(keywords: Mapping[str, Any]) -> dict[str, Any]:
@@ -194,7 +195,7 @@ def _effects(keyword: str, given: Effects, cls: type, effects: dict[str, dict[st
     if given is None:
         return None
     if isinstance(given, Mapping):
-        return cls(**{str(name): value for name, value in given.items()})
+        return cls(**plain_tree(given))
     names = [given] if isinstance(given, str) else list(given)
     unknown = [name for name in names if name not in effects]
     if unknown:
@@ -203,6 +204,7 @@ def _effects(keyword: str, given: Effects, cls: type, effects: dict[str, dict[st
 
 
 def _first_entry(cls: type, given: Mapping[str, Any], presets: list[str]) -> dict[str, Any]:
+    given = plain_tree(given)
     entries = [entry.name for entry in fields_of(cls)]
     found = next((name for name in entries if given.get(name) is not None), None)
     unknown = [name for name in given if name not in entries]

@@ -1,6 +1,6 @@
-"""Options of the model types and of their output maps; the one entry of `HeadConfig` that is not null is the model type.
+"""Options of the model types and of their output maps.
 
-What the maps mean and how they are read is in `heads` and `tasks`.
+The one entry of `HeadConfig` that is not null is the model type. What the maps mean is in `heads` and `tasks`.
 """
 
 from dataclasses import field

@@ -36,6 +36,10 @@ def read_file(path: Path, overrides: Sequence[Override] = ()) -> tuple[dict[str,
     tree = _parsed(path)
     if "defaults" not in tree:
         return tree, list(overrides)
+    if path.suffix != ".yaml":
+        raise ConfigError(
+            f"{str(path)!r} has a defaults list, which only works in a file named *.yaml; rename it."
+        )
     chosen = [override for override in overrides if _is_group(path, override)]
     others = [override for override in overrides if not _is_group(path, override)]
     return _composed(path, [override.token for override in chosen]), others

@@ -1,6 +1,7 @@
 """Options of predicted masks, by a mask model of ours or by a promptable one."""
 
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Annotated
 
 from sleap_nn.config.checks import odd
@@ -25,7 +26,7 @@ def thresholds(value: object) -> object:
 
 def decreasing(value: list[float]) -> str | None:
     """Thresholds of successive rounds become smaller."""
-    if all(later < earlier for earlier, later in zip(value, value[1:], strict=False)):
+    if all(later < earlier for earlier, later in pairwise(value)):
         return None
     return f"must decrease from item to item, not {value}"
 

@@ -1,4 +1,4 @@
-"""Options of the optimisation: optimizer, learning-rate schedules, early stopping and hard keypoint mining."""
+"""Options of the optimisation: optimizer, learning-rate schedules, early stopping, hard keypoint mining."""
 
 from dataclasses import field
 from typing import Annotated, Any
@@ -77,7 +77,7 @@ class LinearWarmupLinearDecayConfig:
 
 @config_class
 class LRSchedulerConfig:
-    """The schedule of the learning rate; of several the first in the order cosine, linear, step, plateau acts."""
+    """The schedule of the learning rate; of several, the first of cosine, linear, step, plateau acts."""
 
     step_lr: Annotated[StepLRConfig | None, Option("Reduce the rate every few epochs; null: off.")] = None
     reduce_lr_on_plateau: Annotated[

@@ -1,4 +1,4 @@
-"""Descriptions of all options, made from their declarations: a JSON schema, and a reference page in Markdown."""
+"""Descriptions of all options, made from their declarations: a JSON schema and a reference page."""
 
 from typing import Any
 
@@ -34,36 +34,41 @@ def config_reference_markdown() -> str:
         "Every key of a training configuration, made from its declaration.",
         "",
     ]
-    for title, cls in _sections(TrainingJobConfig, ""):
+    for title, cls, available in _sections(TrainingJobConfig, "", True):
         lines += [f"## {title if title else 'Top level'}", "", _first_paragraph(cls), ""]
         lines += [_row(_HEADINGS), _row(["---"] * len(_HEADINGS))]
-        lines += [_row(_cells(entry)) for entry in fields_of(cls)]
+        lines += [_row(_cells(entry, available)) for entry in fields_of(cls)]
         lines.append("")
     return "\n".join(lines)
 
 
-def _sections(cls: type, path: str) -> list[tuple[str, type]]:
+def _sections(cls: type, path: str, available: bool) -> list[tuple[str, type, bool]]:
+    """Return (path, class, whether it is available) of a section and all below it."""
     nested = [
         section
         for entry in fields_of(cls)
         if entry.section is not None
-        for section in _sections(entry.section, f"{path}.{entry.name}" if path else entry.name)
+        for section in _sections(
+            entry.section,
+            f"{path}.{entry.name}" if path else entry.name,
+            available and entry.option.available,
+        )
     ]
-    return [(path, cls), *nested]
+    return [(path, cls, available), *nested]
 
 
 def _first_paragraph(cls: type) -> str:
     return " ".join((cls.__doc__ if cls.__doc__ is not None else "").partition("\n\n")[0].split())
 
 
-def _cells(entry: Field) -> list[str]:
+def _cells(entry: Field, available: bool) -> list[str]:
     return [
         f"`{entry.name}`",
         phrase(entry.type),
         _default(entry),
         _allowed(entry),
         entry.option.help,
-        entry.option.availability(),
+        entry.option.availability() if available else "not yet",
     ]
 
 

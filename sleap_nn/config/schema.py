@@ -28,7 +28,7 @@ def config_class(cls: type[T]) -> type[T]:
 
     Unknown keys are refused, numbers are accepted for text, and assignments are checked as well.
     """
-    checked = pydantic.dataclasses.dataclass(config=RULES)(cls)
+    checked: Any = pydantic.dataclasses.dataclass(config=RULES)(cls)
     checked.__init__ = _in_our_words(checked, checked.__init__)
     checked.__setattr__ = _in_our_words(checked, checked.__setattr__)
     return checked

@@ -1,4 +1,4 @@
-"""Which keyword of ``train()`` sets which configuration key, and its default where that differs from the key's.
+"""Which keyword of ``train()`` sets which configuration key, and its default where that differs.
 
 ``train()`` names these keywords in its signature; `get_config` builds the configuration from them.
 """

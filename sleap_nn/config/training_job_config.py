@@ -154,7 +154,7 @@ def _built(tree: dict[str, Any], require_available: bool) -> TrainingJobConfig:
 
 
 def _known(overrides: Iterable[Override]) -> list[Override]:
-    """Return overrides whose keys are all known; one that deletes an unknown key would otherwise do nothing."""
+    """Return the overrides if their keys are known; deleting an unknown key would otherwise do nothing."""
     checked = list(overrides)
     for override in checked:
         for path in canonical_path(override.key):

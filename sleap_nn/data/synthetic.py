@@ -79,8 +79,8 @@ class Scene:
 
     def __post_init__(self) -> None:
         """Check the fields."""
-        if self.num_animals < 0 or self.num_obstacles < 0:
-            raise DataError("num_animals and num_obstacles must be 0 or more.")
+        if min(self.num_animals, self.num_obstacles, self.seed) < 0:
+            raise DataError("num_animals, num_obstacles and seed of a scene must be 0 or more.")
         if self.channels not in (1, 3):
             raise DataError(f"A scene has 1 or 3 channels, not {self.channels}.")
         if not 8 <= self.length <= 1.2 * min(self.height, self.width):

@@ -24,7 +24,7 @@ def test_schema_accepts_what_the_package_accepts():
 def test_reference_is_markdown():
     result = CliRunner().invoke(cli, ["config", "--reference"])
     assert result.exit_code == 0
-    assert result.stdout.startswith("## Top level\n")
+    assert result.stdout.startswith("# Configuration reference\n")
 
 
 @pytest.mark.parametrize("args", [[], ["--schema", "--reference"]])

@@ -1,34 +1,14 @@
+from dataclasses import dataclass, field
 from types import SimpleNamespace
+from typing import Annotated
 
 import click
 import pytest
 from click.testing import CliRunner
 
 from sleap_nn.cli.options import Command, options_from
-from sleap_nn.config.fields import OptionField
+from sleap_nn.config.fields import Cli, Option, option_fields
 from sleap_nn.errors import ConfigError
-
-
-def field(name, type_=str, default=None, **facts):
-    blank = {
-        "help": f"About {name}.",
-        "choices": (),
-        "short": "",
-        "aliases": (),
-        "available": True,
-        "is_flag": False,
-        "minimum": None,
-        "maximum": None,
-        "long": name,
-        "is_pair": False,
-        "is_list": False,
-        "optional": True,
-        "hidden": False,
-        "group": "Numbers",
-        "metavar": "",
-        "convert": None,
-    }
-    return OptionField(name=name, type=type_, default=default, **(blank | facts))
 
 
 def words(text):
@@ -38,28 +18,45 @@ def words(text):
     return items
 
 
-FIELDS = [
-    field("batch_size", int, 4, short="-b", minimum=1),
-    field("peak_threshold", float, 0.2, minimum=0, maximum=1, aliases=("peak-conf-threshold",)),
-    field("model_paths", is_list=True, short="-m"),
-    field("method", default="oks", choices=("oks", "iou")),
-    field("formats", default=["slp"], convert=words, choices=("slp", "h5")),
-    field("tracking", bool, False, is_flag=True, short="-t"),
-    field("ensure_rgb", bool, None, is_flag=True, is_pair=True, group="Image"),
-    field("use_flow", bool, False, is_flag=True, available=False),
-    field("stream_to_file", long="stream-to-file"),
-    field("queue_maxsize", int, 32, hidden=True),
-]
+def odd(value):
+    return None if value % 2 else f"must be odd, not {value}"
+
+
+@dataclass(kw_only=True)
+class Settings:
+    batch_size: Annotated[int, Option("Frames in one pass.", ge=1, cli=Cli("Numbers", short="-b"))] = 4
+    scale: Annotated[float, Option("A factor.", gt=0, cli=Cli("Numbers"))] = 1.0
+    peak_threshold: Annotated[
+        float, Option("A peak.", cli=Cli("Numbers", aliases=("peak-conf-threshold",)))
+    ] = 0.2
+    patch: Annotated[int, Option("A side.", check=odd, cli=Cli("Numbers"))] = 5
+    model_paths: Annotated[list[str] | None, Option("Models.", cli=Cli("Files", short="-m", repeat=True))] = (
+        None
+    )
+    method: Annotated[
+        str, Option("A measure.", choices=("oks", "iou"), unavailable_values=("iou",), cli=Cli("Files"))
+    ] = "oks"
+    formats: Annotated[
+        list[str], Option("Formats.", choices=("slp", "h5"), convert=words, cli=Cli("Files"))
+    ] = field(default_factory=lambda: ["slp"])
+    tracking: Annotated[bool, Option("Follow them.", cli=Cli("Image", short="-t"))] = False
+    ensure_rgb: Annotated[bool | None, Option("Colours.", cli=Cli("Image", pair=True))] = None
+    use_flow: Annotated[bool, Option("Flow.", available=False, cli=Cli("Image"))] = False
+    stream_to_file: Annotated[str | None, Option("A file.", cli=Cli("Files", name="stream-to-file"))] = None
+    queue_maxsize: Annotated[int, Option("Not shown.", cli=Cli("Files", hidden=True))] = 32
+    python_only: Annotated[int, Option("No option.")] = 0
+
+
+DEFAULTS = {entry.name: entry.default for entry in option_fields(Settings)}
 
 
 @pytest.fixture
-def run(monkeypatch):
-    """Run a command made of FIELDS; returns what it received, or the click result if it did not run."""
-    monkeypatch.setattr("sleap_nn.config.fields.option_fields", lambda cls: FIELDS)
+def run():
+    """Run a command made of Settings; returns what it received, or the click result if it did not run."""
     received = SimpleNamespace(values=None)
 
     @click.command(cls=Command, epilog="fake --batch_size 8      bigger\n")
-    @options_from(object)
+    @options_from(Settings)
     @click.option("--own", help="An option of the command itself.")
     def command(**values):
         received.values = values
@@ -73,7 +70,8 @@ def run(monkeypatch):
 
 
 def test_what_is_not_given_has_the_default_of_its_field(run):
-    assert run() == {entry.name: entry.default for entry in FIELDS} | {"own": None}
+    assert "python_only" not in DEFAULTS
+    assert run() == DEFAULTS | {"own": None}
 
 
 @pytest.mark.parametrize(
@@ -85,7 +83,7 @@ def test_what_is_not_given_has_the_default_of_its_field(run):
         (["--peak-conf-threshold", "0.5"], "peak_threshold", 0.5),
         (["--peak_conf_threshold", "0.5"], "peak_threshold", 0.5),
         (["-m", "a", "--model-paths", "b"], "model_paths", ["a", "b"]),
-        (["--method", "iou"], "method", "iou"),
+        (["--method", "oks"], "method", "oks"),
         (["--formats", "slp,h5"], "formats", ["slp", "h5"]),
         (["-t"], "tracking", True),
         (["--no-ensure-rgb"], "ensure_rgb", False),
@@ -102,12 +100,14 @@ def test_given_options_arrive_in_both_spellings(run, args, name, value):
 @pytest.mark.parametrize(
     ("args", "message"),
     [
-        (["--batch_size", "0"], "batch_size"),
-        (["--peak_threshold", "1.5"], "peak_threshold"),
+        (["--batch_size", "0"], "must be at least 1, not 0"),
+        (["--batch_size", "many"], "'many' is not a valid integer"),
+        (["--scale", "0"], "must be above 0, not 0"),
+        (["--patch", "4"], "must be odd, not 4"),
         (["--method", "cosine"], "'oks', 'iou'"),
         (["--formats", "slp,,h5"], "must be words between commas"),
-        (["--formats", "slp,png"], "'png' is not one of slp, h5"),
-        (["--batch_sice", "3"], "Did you mean '--batch_size'?"),
+        (["--formats", "slp,png"], "must be one of slp, h5, not 'png'"),
+        (["--batch_sice", "3"], "'--batch_size'"),
     ],
 )
 def test_wrong_values_are_usage_errors(run, args, message):
@@ -116,18 +116,26 @@ def test_wrong_values_are_usage_errors(run, args, message):
     assert message in result.stderr
 
 
-def test_what_does_nothing_yet_is_refused(run):
-    result = run("--use-flow")
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        (["--use-flow"], "--use_flow is not available yet; leave it out."),
+        (["--method", "iou"], "--method: iou is not available yet."),
+    ],
+)
+def test_what_does_nothing_yet_is_refused(run, args, message):
+    result = run(*args)
     assert isinstance(result.exception, ConfigError)
-    assert str(result.exception) == "--use_flow is not available yet; leave it out."
+    assert str(result.exception) == message
 
 
 def test_help_shows_groups_defaults_and_examples(run):
     text = run("-h").stdout
-    assert text.index("Numbers:") < text.index("Image:") < text.index("Options:") < text.index("Examples:")
-    assert "--batch_size" in text
-    assert "[default: 4" in text
-    assert "Not available yet." in text
+    headings = ["Options:", "Numbers:", "Files:", "Image:", "Not available yet:\n  --use_flow\n", "Examples:"]
+    places = [text.index(heading) for heading in headings]
+    assert places == sorted(places)
+    assert "-b, --batch_size INTEGER" in text
+    assert "[default: 4]" in text
     assert "queue_maxsize" not in text
     assert text.endswith("Examples:\n  fake --batch_size 8      bigger\n")
 

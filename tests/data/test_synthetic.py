@@ -110,7 +110,14 @@ def test_an_empty_arena():
 
 @pytest.mark.parametrize(
     "change",
-    [{"num_animals": -1}, {"channels": 4}, {"height": 12}, {"body_length": 500.0}, {"num_obstacles": -1}],
+    [
+        {"num_animals": -1},
+        {"channels": 4},
+        {"height": 12},
+        {"body_length": 500.0},
+        {"num_obstacles": -1},
+        {"seed": -1},
+    ],
 )
 def test_impossible_scenes_are_refused(change: dict):
     with pytest.raises(DataError):
@@ -125,7 +132,7 @@ def test_embedded_labels_hold_the_drawn_frames(tmp_path: Path, channels: int):
     assert [video.source_video for video in labels.videos] == [None, None]
     assert [track.name for track in labels.tracks] == ["animal_0", "animal_1"]
     assert len(labels.skeletons) == 1
-    frame = labels[1]
+    frame = labels.labeled_frames[1]
     np.testing.assert_array_equal(frame.image, scene.image(FRAME_STEP))
     expected = scene.labelled_points(FRAME_STEP)
     for instance in frame.instances:
@@ -133,19 +140,19 @@ def test_embedded_labels_hold_the_drawn_frames(tmp_path: Path, channels: int):
         number = labels.tracks.index(instance.track)
         np.testing.assert_allclose(instance.numpy(), expected[number], atol=1e-4)
     second = dataclasses.replace(scene, seed=scene.seed + 1000)
-    np.testing.assert_array_equal(labels[3].image, second.image(0))
+    np.testing.assert_array_equal(labels.labeled_frames[3].image, second.image(0))
 
 
 def test_empty_frames_are_embedded_too(tmp_path: Path):
     scene = dataclasses.replace(SMALL, num_animals=0)
     labels = synthetic_labels(tmp_path / "labels.pkg.slp", scene, num_frames=2)
-    np.testing.assert_array_equal(labels[1].image, scene.image(FRAME_STEP))
+    np.testing.assert_array_equal(labels.labeled_frames[1].image, scene.image(FRAME_STEP))
 
 
 def test_labels_beside_clips_read_the_same_frames(tmp_path: Path):
     labels = synthetic_labels(tmp_path / "labels.slp", SMALL, num_frames=2, embed=False)
     assert labels.video.shape == (FRAME_STEP + 1, 64, 80, 1)
-    difference = labels[1].image.astype(int) - SMALL.image(FRAME_STEP)
+    difference = labels.labeled_frames[1].image.astype(int) - SMALL.image(FRAME_STEP)
     assert np.abs(difference).mean() < 4
 
 
@@ -178,7 +185,7 @@ def test_dataset_of_labels_video_and_truth(tmp_path: Path, channels: int):
 
 def test_training_frames_do_not_come_from_the_video(tmp_path: Path):
     dataset = write_dataset(tmp_path, SMALL, num_labels=2, num_video_frames=1, num_clips=1)
-    first = load_slp(str(dataset.labels))[0]
+    first = load_slp(str(dataset.labels)).labeled_frames[0]
     assert np.abs(first.image.astype(int) - SMALL.image(0)).mean() > 3
 
 
