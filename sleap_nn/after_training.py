@@ -5,10 +5,8 @@ from __future__ import annotations
 import math
 from pathlib import Path
 
-import sleap_io as sio
-
 from sleap_nn.config.training_job_config import TrainingJobConfig
-from sleap_nn.data.labels import load_labels
+from sleap_nn.data.labels import Labels, load_labels
 from sleap_nn.errors import TrainingCollapsedError
 from sleap_nn.evaluation.evaluator import Evaluator
 from sleap_nn.evaluation.metrics_files import metrics_path, write_metrics
@@ -116,7 +114,7 @@ def _evaluate_split(folder: Path, config: TrainingJobConfig, split: str, index: 
     return num_instances
 
 
-def _predict(folder: Path, config: TrainingJobConfig, source: Path, target: Path) -> sio.Labels:
+def _predict(folder: Path, config: TrainingJobConfig, source: Path, target: Path) -> Labels:
     """Predict with the device and batch size of the run; frames that cannot be read are reported, not fatal."""
     accelerator = config.trainer_config.trainer_accelerator
     try:

@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import sleap_io as sio
+from sleap_io.model.labeled_frame import LabeledFrame
 
 from sleap_nn.config.training_job_config import TrainingJobConfig
-from sleap_nn.data.labels import load_labels, skeleton_of
+from sleap_nn.data.labels import Labels, load_labels, skeleton_of
 from sleap_nn.data.synthetic import Scene, SyntheticDataset, write_dataset
 from sleap_nn.evaluation import run_evaluation
 from sleap_nn.inference.run import predict
@@ -37,7 +37,7 @@ class DemoResult:
         predictions: Predicted labels of the video.
         overlay: The video with predictions drawn on it.
         contact_sheet: Frames of the video, truth as rings and predictions as points.
-        metrics: Metrics of the video against the truth.
+        metrics: Metrics of the video against the truth, None without a single prediction.
     """
 
     folder: Path
@@ -45,7 +45,7 @@ class DemoResult:
     predictions: Path
     overlay: Path
     contact_sheet: Path
-    metrics: dict[str, Any]
+    metrics: dict[str, dict[str, Any]] | None
 
 
 def run_demo(folder: str | Path, minutes: float = 2.0, num_video_frames: int = 300, seed: int = 0) -> DemoResult:
@@ -114,7 +114,7 @@ def demo_config(drawn: SyntheticDataset, folder: Path, minutes: float, seed: int
     )
 
 
-def _overlays(found: sio.Labels, truth: sio.Labels, positions: Any) -> Iterator[np.ndarray]:
+def _overlays(found: Labels, truth: Labels, positions: Any) -> Iterator[np.ndarray]:
     """Draw predictions as points and the truth as rings on frames of the video."""
     skeleton = skeleton_of(found)
     video = found.videos[0]
@@ -131,7 +131,7 @@ def _overlays(found: sio.Labels, truth: sio.Labels, positions: Any) -> Iterator[
         )
 
 
-def _points(frame: sio.LabeledFrame, num_nodes: int) -> np.ndarray:
+def _points(frame: LabeledFrame, num_nodes: int) -> np.ndarray:
     """Return the points of a frame, (I, N, 2)."""
     instances = [instance.numpy() for instance in frame.instances]
     return np.stack(instances) if instances else np.zeros((0, num_nodes, 2))

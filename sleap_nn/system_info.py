@@ -4,7 +4,6 @@ Whether the device computes correctly is measured in `system_check.py`. torch is
 """
 
 import json
-import os
 import platform
 import re
 import shutil
@@ -38,11 +37,13 @@ def get_system_info_dict() -> dict[str, Any]:
     """
     import torch
 
+    from sleap_nn.networks.devices import resolve_accelerator
+
     with warnings.catch_warnings():
+        # torch warns of drivers that are too old; the driver line of the report says it better.
         warnings.simplefilter("ignore", UserWarning)
-        cuda = torch.cuda.is_available()
-    mps = torch.backends.mps.is_available() and os.environ.get("SLEAP_NN_DISABLE_MPS") != "1"
-    accelerator = "cuda" if cuda else "mps" if mps else "cpu"
+        accelerator = resolve_accelerator("auto")
+    cuda = accelerator == "cuda"
     driver = _driver_version()
     min_driver = MIN_LINUX_DRIVERS.get(torch.version.cuda) if torch.version.cuda else None
     gpus = _gpus() if cuda else []
@@ -59,7 +60,7 @@ def get_system_info_dict() -> dict[str, Any]:
         "driver_compatible": _is_at_least(driver, min_driver) if driver and min_driver else None,
         "gpu_count": len(gpus),
         "gpus": gpus,
-        "mps_available": mps,
+        "mps_available": accelerator == "mps",
         "precision": _precisions(accelerator),
         "packages": {name: _package(name) for name in PACKAGES},
     }
@@ -127,25 +128,27 @@ def _is_at_least(version: str, minimum: str) -> bool:
 
 def _precisions(accelerator: str) -> dict[str, str]:
     """Say how each precision runs: natively, emulated (correct but slow), or not at all."""
-    import torch
+    from sleap_nn.networks.devices import native_bfloat16
 
-    if accelerator == "cuda":
-        native = torch.cuda.is_bf16_supported(including_emulation=False)
-        return {"fp32": "native", "bf16": "native" if native else "emulated", "fp16": "native"}
     if accelerator == "mps":
         return {"fp32": "native", "bf16": "depends on the macOS version", "fp16": "native"}
-    return {"fp32": "native", "bf16": _cpu_bf16(), "fp16": "not used on the CPU"}
+    bf16 = "native" if native_bfloat16(accelerator) else "emulated"
+    if accelerator == "cuda":
+        return {"fp32": "native", "bf16": bf16, "fp16": "native"}
+    instructions = _cpu_bf16_instructions()
+    named = f"{bf16} ({', '.join(instructions)})" if instructions else bf16
+    return {"fp32": "native", "bf16": named, "fp16": "not used on the CPU"}
 
 
-def _cpu_bf16() -> str:
-    """Name the processor's bfloat16 instructions; older torch releases lack some of the probes."""
+def _cpu_bf16_instructions() -> list[str]:
+    """Name the processor's bfloat16 instructions; torch before 2.8 cannot tell."""
     import torch
 
-    probes = {"AMX": "_is_amx_tile_supported", "AVX512_BF16": "_is_avx512_bf16_supported"}
-    found = [
-        name for name, probe in probes.items() if hasattr(torch.cpu, probe) and getattr(torch.cpu, probe)()
-    ]
-    return f"native ({', '.join(found)})" if found else "emulated"
+    if not hasattr(torch.cpu, "get_capabilities"):
+        return []
+    capabilities = torch.cpu.get_capabilities()
+    known = {"AMX": "amx_bf16", "AVX512_BF16": "avx512_bf16"}
+    return [name for name, key in known.items() if capabilities.get(key)]
 
 
 def _package(name: str) -> dict[str, Any]:
@@ -245,9 +248,10 @@ def _self_test_lines(accelerator: str) -> list[str]:
         device = "CPU" if accelerator == "cpu" else "GPU"
         return [f"FAIL PyTorch cannot use {device}: {str(error).splitlines()[0]}"]
     verdict = "OK" if test.passed else "FAIL"
-    measured = f"{test.difference:.1e} in fp32 (allowed {ALLOWED_DIFFERENCE:.0e}), {test.bf16_difference:.1e} in bf16"
+    fp32, bf16 = f"{test.difference:.1e}", f"{test.bf16_difference:.1e}"
     return [
-        f"{verdict} Self-test on {test.device}: largest difference from float64 on the CPU {measured}",
+        f"{verdict} Self-test on {test.device}: largest difference from float64 on the CPU {fp32} in fp32"
+        f" (allowed {ALLOWED_DIFFERENCE:.0e}), {bf16} in bf16",
         f"-- Forward pass in bf16: {test.bf16_speed:.2f}x the speed of fp32",
         "-- No GPU available (using CPU)" if accelerator == "cpu" else "OK PyTorch can use GPU",
     ]

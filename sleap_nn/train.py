@@ -11,17 +11,15 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    import sleap_io as sio
-    from omegaconf import DictConfig
-
-    from sleap_nn.config.training_job_config import TrainingJobConfig
+    from sleap_nn.config.training_job_config import DictConfig, TrainingJobConfig
+    from sleap_nn.data.labels import Labels
     from sleap_nn.training.model_trainer import ModelTrainer
 
 
 def run_training(
     config: TrainingJobConfig | DictConfig | dict[str, Any] | str | Path,
-    train_labels: Sequence[sio.Labels] | None = None,
-    val_labels: Sequence[sio.Labels] | None = None,
+    train_labels: Sequence[Labels] | None = None,
+    val_labels: Sequence[Labels] | None = None,
 ) -> ModelTrainer:
     """Train; with ``save_ckpt`` also predict every split with the best weights and write its metrics.
 

@@ -192,14 +192,8 @@ def to_rgb(image: np.ndarray) -> np.ndarray:
     Raises:
         DataError: If the image is not uint8 with 1 or 3 channels.
     """
-    if (
-        image.dtype != np.uint8
-        or image.ndim not in (2, 3)
-        or (image.ndim == 3 and image.shape[2] not in (1, 3))
-    ):
-        raise DataError(
-            f"An image to draw on is uint8 (height, width[, 1 or 3]); got {image.dtype} {image.shape}."
-        )
+    if image.dtype != np.uint8 or image.ndim not in (2, 3) or (image.ndim == 3 and image.shape[2] not in (1, 3)):
+        raise DataError(f"An image to draw on is uint8 (height, width[, 1 or 3]); got {image.dtype} {image.shape}.")
     if image.ndim == 3 and image.shape[2] == 3:
         return np.array(image, order="C")
     return cv2.cvtColor(np.ascontiguousarray(image), cv2.COLOR_GRAY2RGB)
@@ -227,14 +221,10 @@ def save_png(path: str | Path, image: np.ndarray) -> None:
         partial.replace(path)
     except OSError as error:
         partial.unlink(missing_ok=True)
-        raise OutputError(
-            f"The image {path} cannot be written ({error.strerror}); check the folder."
-        ) from error
+        raise OutputError(f"The image {path} cannot be written ({error.strerror}); check the folder.") from error
 
 
-def write_overlay_video(
-    path: str | Path, frames: Iterable[np.ndarray], fps: float, upscaling: int = 1
-) -> int:
+def write_overlay_video(path: str | Path, frames: Iterable[np.ndarray], fps: float, upscaling: int = 1) -> int:
     """Write drawn frames as H.264 video (yuv420p, MP4) while they are made; the file appears when complete.
 
     Odd sizes grow by one repeated row or column, because the format needs even ones.
@@ -274,9 +264,7 @@ def _encode(path: Path, frames: Iterator[np.ndarray], fps: float) -> int:
         count = 0
         for frame in chain([first], frames):
             if frame.shape != first.shape:
-                raise DataError(
-                    f"Frames of a video have one size; frame {count} is {frame.shape}, not {first.shape}."
-                )
+                raise DataError(f"Frames of a video have one size; frame {count} is {frame.shape}, not {first.shape}.")
             _write(container, stream, av.VideoFrame.from_ndarray(frame, format="rgb24"))
             count += 1
         _write(container, stream, None)
@@ -287,9 +275,7 @@ def _open_container(path: Path) -> OutputContainer:
     try:
         return av.open(str(path), "w", format="mp4")
     except OSError as error:
-        raise OutputError(
-            f"The video {path.name} cannot be written in {path.parent}: {error.strerror}."
-        ) from error
+        raise OutputError(f"The video {path.name} cannot be written in {path.parent}: {error.strerror}.") from error
 
 
 def _write(container: OutputContainer, stream: VideoStream, frame: av.VideoFrame | None) -> None:
@@ -331,9 +317,7 @@ def _draw_edges(
             cv2.line(canvas, *ends, shades[destination], thickness, cv2.LINE_AA, _FIXED_POINT_BITS)
 
 
-def _draw_points(
-    canvas: np.ndarray, pose: np.ndarray, shades: list[Color], radius: float, hollow: bool
-) -> None:
+def _draw_points(canvas: np.ndarray, pose: np.ndarray, shades: list[Color], radius: float, hollow: bool) -> None:
     """Draw rings or dark-rimmed discs, on the canvas given."""
     unit = 1 << _FIXED_POINT_BITS
     rim = max(1, round(0.3 * radius))

@@ -17,9 +17,7 @@ def make_skeleton() -> Skeleton:
     return synthetic_skeleton()
 
 
-def make_scene(
-    height: int = 64, width: int = 64, num_animals: int = 1, seed: int = 0, channels: int = 1
-) -> Scene:
+def make_scene(height: int = 64, width: int = 64, num_animals: int = 1, seed: int = 0, channels: int = 1) -> Scene:
     """Return a small scene in which nothing hides the animals but each other."""
     return Scene(num_animals, height, width, seed, channels, num_obstacles=0)
 

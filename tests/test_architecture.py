@@ -61,8 +61,7 @@ def public_definitions(tree: ast.Module) -> Iterator[Definition]:
                 yield from (
                     member
                     for member in node.body
-                    if isinstance(member, ast.FunctionDef | ast.AsyncFunctionDef)
-                    and not member.name.startswith("_")
+                    if isinstance(member, ast.FunctionDef | ast.AsyncFunctionDef) and not member.name.startswith("_")
                 )
 
 
@@ -98,9 +97,7 @@ def test_nothing_is_loaded_that_can_run_code():
             if isinstance(node, ast.Import | ast.ImportFrom) and imports_pickle(node):
                 unsafe.append(f"{path.relative_to(ROOT)}:{node.lineno} imports pickle")
             elif isinstance(node, ast.Call):
-                unsafe += [
-                    f"{path.relative_to(ROOT)}:{node.lineno} {problem}" for problem in unsafe_call(node)
-                ]
+                unsafe += [f"{path.relative_to(ROOT)}:{node.lineno} {problem}" for problem in unsafe_call(node)]
     assert unsafe == []
 
 
@@ -163,7 +160,5 @@ def test_tests_mirror_the_package():
 )
 def test_imports_are_light(module, absent):
     program = f"import sys, {module}; print([name for name in {absent} if name in sys.modules])"
-    answer = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=ROOT
-    )
+    answer = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=ROOT)
     assert answer.stdout == "[]\n"

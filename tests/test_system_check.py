@@ -21,9 +21,7 @@ def test_random_state_is_left_alone():
     assert torch.equal(torch.rand(2), expected)
 
 
-@pytest.mark.parametrize(
-    ("difference", "passed"), [(0.0, True), (0.004, True), (0.006, False), (float("nan"), False)]
-)
+@pytest.mark.parametrize(("difference", "passed"), [(0.0, True), (0.004, True), (0.006, False), (float("nan"), False)])
 def test_only_a_small_difference_passes(difference, passed):
     assert SelfTest("cuda", difference, 0.0, 1.0).passed is passed
 

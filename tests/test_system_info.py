@@ -134,16 +134,18 @@ def test_long_locations_keep_their_end():
     assert shortened.endswith("/site-packages")
 
 
-def test_processor_without_the_probes_counts_as_emulating(monkeypatch):
-    for probe in ("_is_amx_tile_supported", "_is_avx512_bf16_supported"):
-        monkeypatch.delattr(torch.cpu, probe, raising=False)
-    assert system_info._cpu_bf16() == "emulated"
+@pytest.mark.parametrize(
+    ("capabilities", "bf16"),
+    [({}, "emulated"), ({"amx_bf16": True, "avx512_bf16": True}, "native (AMX, AVX512_BF16)")],
+)
+def test_processor_instructions_are_named(monkeypatch, capabilities, bf16):
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: capabilities, raising=False)
+    assert system_info._precisions("cpu")["bf16"] == bf16
 
 
-def test_processor_instructions_are_named(monkeypatch):
-    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: True, raising=False)
-    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: True, raising=False)
-    assert system_info._cpu_bf16() == "native (AMX, AVX512_BF16)"
+def test_torch_that_knows_no_capabilities_counts_as_emulating(monkeypatch):
+    monkeypatch.delattr(torch.cpu, "get_capabilities", raising=False)
+    assert system_info._precisions("cpu")["bf16"] == "emulated"
 
 
 def test_device_that_fails_is_reported_not_raised(monkeypatch):
@@ -151,6 +153,4 @@ def test_device_that_fails_is_reported_not_raised(monkeypatch):
         raise RuntimeError("no kernel image is available\nmore words")
 
     monkeypatch.setattr("sleap_nn.system_check.run_self_test", fail)
-    assert system_info._self_test_lines("cuda") == [
-        "FAIL PyTorch cannot use GPU: no kernel image is available"
-    ]
+    assert system_info._self_test_lines("cuda") == ["FAIL PyTorch cannot use GPU: no kernel image is available"]

@@ -134,9 +134,7 @@ def test_contact_sheets_that_cannot_be_made(images: int, columns: int, captions:
         viz.contact_sheet([gray()] * images, columns, captions)
 
 
-@pytest.mark.parametrize(
-    "image", [np.zeros((4, 4), np.float32), np.zeros((4, 4, 2), np.uint8), np.zeros(4, np.uint8)]
-)
+@pytest.mark.parametrize("image", [np.zeros((4, 4), np.float32), np.zeros((4, 4, 2), np.uint8), np.zeros(4, np.uint8)])
 def test_other_images_are_refused(image: np.ndarray):
     with pytest.raises(DataError, match="uint8"):
         viz.to_rgb(image)

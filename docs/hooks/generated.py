@@ -1,7 +1,7 @@
 """Fills the generated parts of the pages: command help, configuration reference, changelog.
 
-A page asks for one with a line ``<!-- generated: NAME -->``; everything comes from the package and its changelog, so
-nothing is written twice.
+A page asks for one with a line ``<!-- generated: NAME -->``; everything comes from the package and from its
+changelog, so nothing is written twice.
 """
 
 import re

@@ -41,9 +41,7 @@ sleap-nn eval -g truth.slp -p predictions.slp -s results/metrics.test.0.npz
     default="auto",
     help="Compare poses (oks) or centroids; auto: centroids if the predictions have one node.",
 )
-@click.option(
-    "--anchor_part", metavar="NODE", help="Node that is the true centroid; else the mean of visible nodes."
-)
+@click.option("--anchor_part", metavar="NODE", help="Node that is the true centroid; else the mean of visible nodes.")
 @click.option(
     "--count_missing_frames/--no-count_missing_frames",
     default=False,

@@ -40,9 +40,7 @@ def command(data_path: str, **options: Any) -> None:
     output = options["output_path"] if options["output_path"] else f"{data_path}.slp"
     given = {name: value for name, value in options.items() if value is not None}
     with FramesBar("Predicting...") as bar:
-        labels = predict(
-            data_path, **keywords(options), output_path=output, progress_callback=bar, cli_args=given
-        )
+        labels = predict(data_path, **keywords(options), output_path=output, progress_callback=bar, cli_args=given)
     num_instances = sum(len(frame.instances) for frame in labels)
     if num_instances == 0:
         log.logger.warning(

@@ -22,9 +22,7 @@ Exit codes: 0 success, 1 failure, 2 wrong usage, 3 training ended with a network
 @click.command("train", cls=Command, epilog=EXAMPLES)
 @click.argument("arguments", nargs=-1, metavar="[CONFIG.yaml] [OVERRIDE]...")
 @click.option("--config", "config_path", metavar="PATH", help="Configuration file, like the first argument.")
-@click.option(
-    "--config-name", "-c", metavar="NAME", help="Name of the configuration file, with or without .yaml."
-)
+@click.option("--config-name", "-c", metavar="NAME", help="Name of the configuration file, with or without .yaml.")
 @click.option("--config-dir", "-d", metavar="DIR", default=".", help="Folder of --config-name.")
 @click.pass_context
 def command(

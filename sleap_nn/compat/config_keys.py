@@ -129,6 +129,4 @@ def _put(tree: dict[str, Any], path: str, value: Any, alias: str) -> None:
         for key, inner in value.items():
             _put(tree, f"{path}.{key}", inner, alias)
     elif place[name] != value:
-        raise ValueError(
-            f"{alias} and {path} are two names of one option, but have different values; give one"
-        )
+        raise ValueError(f"{alias} and {path} are two names of one option, but have different values; give one")

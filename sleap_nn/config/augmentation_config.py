@@ -44,9 +44,7 @@ class IntensityConfig:
     brightness_max: Annotated[
         float, Option("Largest factor by which pixel values are multiplied; 1 changes nothing.", le=2)
     ] = 1.1
-    brightness_p: Annotated[float, Option("Probability of a brightness change in an image.", ge=0, le=1)] = (
-        0.0
-    )
+    brightness_p: Annotated[float, Option("Probability of a brightness change in an image.", ge=0, le=1)] = 0.0
 
     def __post_init__(self) -> None:
         """Check that every range has its smaller end first."""
@@ -68,18 +66,16 @@ class GeometricConfig:
     ] = 1.0
     scale_min: Annotated[float, Option("Smallest zoom factor; 1 changes nothing.", gt=0)] = 0.9
     scale_max: Annotated[float, Option("Largest zoom factor; 1 changes nothing.", gt=0)] = 1.1
-    scale_p: Annotated[
-        float | None, Option("Probability of a zoom; null leaves it to affine_p.", ge=0, le=1)
-    ] = 1.0
+    scale_p: Annotated[float | None, Option("Probability of a zoom; null leaves it to affine_p.", ge=0, le=1)] = 1.0
     translate_width: Annotated[
         float, Option("Largest shift to either side, as a fraction of the image width.", ge=0)
     ] = 0.0
-    translate_height: Annotated[
-        float, Option("Largest shift up or down, as a fraction of the image height.", ge=0)
-    ] = 0.0
-    translate_p: Annotated[
-        float | None, Option("Probability of a shift; null leaves it to affine_p.", ge=0, le=1)
-    ] = None
+    translate_height: Annotated[float, Option("Largest shift up or down, as a fraction of the image height.", ge=0)] = (
+        0.0
+    )
+    translate_p: Annotated[float | None, Option("Probability of a shift; null leaves it to affine_p.", ge=0, le=1)] = (
+        None
+    )
     affine_p: Annotated[
         float,
         Option(
@@ -100,15 +96,9 @@ class GeometricConfig:
     erase_p: Annotated[
         float, Option("Probability that one box of the image is filled with a random colour.", ge=0, le=1)
     ] = 0.0
-    mixup_lambda_min: Annotated[
-        float, Option("Smallest weight of the second image in a mixture.", ge=0, le=1)
-    ] = 0.01
-    mixup_lambda_max: Annotated[
-        float, Option("Largest weight of the second image in a mixture.", ge=0, le=1)
-    ] = 0.05
-    mixup_p: Annotated[
-        float, Option("Probability that two images are mixed.", ge=0, le=1, available=False)
-    ] = 0.0
+    mixup_lambda_min: Annotated[float, Option("Smallest weight of the second image in a mixture.", ge=0, le=1)] = 0.01
+    mixup_lambda_max: Annotated[float, Option("Largest weight of the second image in a mixture.", ge=0, le=1)] = 0.05
+    mixup_p: Annotated[float, Option("Probability that two images are mixed.", ge=0, le=1, available=False)] = 0.0
     flip_p: Annotated[
         float,
         Option(
@@ -128,9 +118,7 @@ class AugmentationConfig:
     """The two groups of random changes; either may be off."""
 
     intensity: Annotated[IntensityConfig | None, Option("Random changes of pixel values; null: none.")] = None
-    geometric: Annotated[
-        GeometricConfig | None, Option("Random movements of image and points; null: none.")
-    ] = None
+    geometric: Annotated[GeometricConfig | None, Option("Random movements of image and points; null: none.")] = None
 
 
 def default_augmentation() -> AugmentationConfig:

@@ -42,7 +42,5 @@ def _refuse_missing(entry: Field, value: Any, place: str, available: bool) -> No
     if missing is None:
         return
     known = entry.option.available_values
-    allowed = (
-        f"use {' or '.join(plain_text(value) for value in known)}" if known else f"the default is {default}"
-    )
+    allowed = f"use {' or '.join(plain_text(value) for value in known)}" if known else f"the default is {default}"
     raise ConfigError(f"{place}: {missing} is not available yet; {allowed}.")

@@ -20,8 +20,7 @@ FiltersRate = Annotated[
 UNetMaxStride = Annotated[
     int,
     Option(
-        "Input px per cell at the bottleneck, a power of two; raised to the largest output_stride of the "
-        "heads.",
+        "Input px per cell at the bottleneck, a power of two; raised to the largest output_stride of the heads.",
         check=power_of_two,
     ),
 ]
@@ -36,8 +35,7 @@ ConvsPerBlock = Annotated[int, Option("Convolutions in every block.", gt=0)]
 OutputStride = Annotated[
     int,
     Option(
-        "Input px per cell of the last decoder block; filled in with the smallest output_stride of the "
-        "heads.",
+        "Input px per cell of the last decoder block; filled in with the smallest output_stride of the heads.",
         check=power_of_two,
     ),
 ]
@@ -108,9 +106,7 @@ class ConvNextConfig:
     model_type: ConvNextModelType = "tiny"
     arch: Annotated[
         dict[str, Any] | None,
-        Option(
-            "Sizes `depths` and `channels` (four numbers each) for another model_type; null: by model_type."
-        ),
+        Option("Sizes `depths` and `channels` (four numbers each) for another model_type; null: by model_type."),
     ] = None
     stem_patch_kernel: Annotated[int, Option("Side in px of the kernel of the stem.", gt=0)] = 4
     stem_patch_stride: StemPatchStride = 2
@@ -157,15 +153,13 @@ class SwinTConfig:
         ),
     ] = None
     model_type: SwinTModelType = "tiny"
-    arch: Annotated[
-        dict[str, Any] | None, Option("Sizes `embed`, `depths` and `num_heads`; null: by model_type.")
-    ] = None
+    arch: Annotated[dict[str, Any] | None, Option("Sizes `embed`, `depths` and `num_heads`; null: by model_type.")] = (
+        None
+    )
     max_stride: StemMaxStride = 32
     patch_size: Annotated[int, Option("Side in px of the kernel of the stem.", gt=0)] = 4
     stem_patch_stride: StemPatchStride = 2
-    window_size: Annotated[
-        int, Option("Side in cells of the window in which attention is computed.", gt=0)
-    ] = 7
+    window_size: Annotated[int, Option("Side in cells of the window in which attention is computed.", gt=0)] = 7
     in_channels: InChannels = 1
     kernel_size: KernelSize = 3
     filters_rate: FiltersRate = 2.0
@@ -193,13 +187,9 @@ class PretrainedConfig:
     """An encoder from Hugging Face with a UNet-like decoder."""
 
     source: Annotated[str, Option("Where the encoder comes from.", choices=("hf",))] = "hf"
-    model_name: Annotated[str, Option("Name of the encoder at its source.")] = (
-        "facebook/convnextv2-nano-22k-224"
-    )
+    model_name: Annotated[str, Option("Name of the encoder at its source.")] = "facebook/convnextv2-nano-22k-224"
     weights: Annotated[bool, Option("Start from the trained weights; false: from random ones.")] = True
-    mode: Annotated[str, Option("Which part the name describes.", choices=("auto", "decoder", "encoder"))] = (
-        "auto"
-    )
+    mode: Annotated[str, Option("Which part the name describes.", choices=("auto", "decoder", "encoder"))] = "auto"
     freeze: Annotated[bool, Option("Keep the weights of the encoder as they are.")] = False
     revision: Annotated[str | None, Option("Version of the encoder at its source; null: the newest.")] = None
     normalize: Annotated[bool, Option("Shift and scale images as the encoder was trained with.")] = True
@@ -216,22 +206,18 @@ class PretrainedConfig:
     up_interpolate: UpInterpolate = True
     output_stride: OutputStride = 2
     max_stride: UNetMaxStride = 32
-    out_indices: Annotated[
-        list[int] | None, Option("Stages of the encoder that feed the decoder; null: all.")
-    ] = None
+    out_indices: Annotated[list[int] | None, Option("Stages of the encoder that feed the decoder; null: all.")] = None
     layers: Annotated[
         list[int] | None,
         Option("Layers of a transformer encoder that feed the decoder; null: automatic.", extension=True),
     ] = None
     vit_neck: Annotated[
         str | None,
-        Option(
-            "Adapter behind a plain transformer; null: automatic.", choices=("dpt", "sfp"), extension=True
-        ),
+        Option("Adapter behind a plain transformer; null: automatic.", choices=("dpt", "sfp"), extension=True),
     ] = None
-    neck_channels: Annotated[
-        int | None, Option("Channels of that adapter; null: automatic.", gt=0, extension=True)
-    ] = None
+    neck_channels: Annotated[int | None, Option("Channels of that adapter; null: automatic.", gt=0, extension=True)] = (
+        None
+    )
     token_stride: Annotated[
         int | None,
         Option("Pixels per token of a transformer encoder; null: the encoder's.", gt=0, extension=True),
@@ -251,9 +237,9 @@ class PretrainedConfig:
             extension=True,
         ),
     ] = None
-    detail_stem: Annotated[
-        bool, Option("Add a small branch that reads the image at full detail.", extension=True)
-    ] = False
+    detail_stem: Annotated[bool, Option("Add a small branch that reads the image at full detail.", extension=True)] = (
+        False
+    )
     detail_channels: Annotated[
         int | None, Option("Channels of that branch; null: automatic.", gt=0, extension=True)
     ] = None

@@ -35,9 +35,9 @@ class TilingConfig:
     """Cutting of large images into overlapping tiles, for training and inference."""
 
     enabled: Annotated[bool, Option("Cut images into tiles instead of reading them whole.")] = False
-    tile_size: Annotated[
-        int | None, Option("Side of a tile in px after scale; null: chosen automatically.", gt=0)
-    ] = None
+    tile_size: Annotated[int | None, Option("Side of a tile in px after scale; null: chosen automatically.", gt=0)] = (
+        None
+    )
     overlap: Annotated[
         int | None, Option("Pixels that neighbouring tiles share; null: chosen automatically.", ge=0)
     ] = None
@@ -46,42 +46,35 @@ class TilingConfig:
     ] = 0.25
     blend: Annotated[
         str,
-        Option(
-            "Window that weights the maps of overlapping tiles.", choices=("gaussian", "pyramid", "constant")
-        ),
+        Option("Window that weights the maps of overlapping tiles.", choices=("gaussian", "pyramid", "constant")),
     ] = "gaussian"
-    sigma_scale: Annotated[
-        float, Option("Sigma of the gaussian window, as a fraction of the tile.", gt=0, le=1)
-    ] = 0.125
+    sigma_scale: Annotated[float, Option("Sigma of the gaussian window, as a fraction of the tile.", gt=0, le=1)] = (
+        0.125
+    )
     tile_batch_size: Annotated[
         int | None, Option("Tiles in one pass through the network at inference; null: 8.", gt=0)
     ] = None
-    accumulator_device: Annotated[
-        str, Option("Where the merged map is kept.", choices=("auto", "cpu", "cuda"))
-    ] = "auto"
+    accumulator_device: Annotated[str, Option("Where the merged map is kept.", choices=("auto", "cpu", "cuda"))] = (
+        "auto"
+    )
     cpu_thresh: Annotated[
         float,
         Option(
-            "In auto, merged maps move to the CPU when they would take more than this share of the free "
-            "GPU memory.",
+            "In auto, merged maps move to the CPU when they would take more than this share of the free GPU memory.",
             ge=0,
             le=1,
         ),
     ] = 0.40
     sampling: Annotated[
         str,
-        Option(
-            "How training tiles are chosen: about objects, or from the grid.", choices=("foreground", "grid")
-        ),
+        Option("How training tiles are chosen: about objects, or from the grid.", choices=("foreground", "grid")),
     ] = "foreground"
     tile_fg_fraction: Annotated[
         float, Option("Share of a frame's training tiles that are centred on an object.", ge=0, lt=1)
     ] = 0.5
     samples_per_frame: Annotated[
         int | None,
-        Option(
-            "Tiles drawn from every frame in an epoch; null: the number of grid tiles of one frame.", gt=0
-        ),
+        Option("Tiles drawn from every frame in an epoch; null: the number of grid tiles of one frame.", gt=0),
     ] = None
     center_jitter: Annotated[
         float,
@@ -100,12 +93,10 @@ class TilingConfig:
 class PreprocessingConfig:
     """How a frame becomes the input of the network; the same in training and inference."""
 
-    ensure_rgb: Annotated[
-        bool, Option("Repeat one-channel images to three channels; wins over ensure_grayscale.")
-    ] = False
-    ensure_grayscale: Annotated[bool, Option("Reduce three-channel images to one channel of brightness.")] = (
+    ensure_rgb: Annotated[bool, Option("Repeat one-channel images to three channels; wins over ensure_grayscale.")] = (
         False
     )
+    ensure_grayscale: Annotated[bool, Option("Reduce three-channel images to one channel of brightness.")] = False
     max_height: Annotated[
         int | None,
         Option(
@@ -140,8 +131,7 @@ class PreprocessingConfig:
     crop_padding: Annotated[
         int | None,
         Option(
-            "Pixels added to the largest animal when crop_size is computed; null: enough for the "
-            "augmentation.",
+            "Pixels added to the largest animal when crop_size is computed; null: enough for the augmentation.",
             ge=0,
             available=False,
         ),
@@ -211,9 +201,7 @@ class IdentityConfig:
     """How tracks of the labels turn into identities."""
 
     tracks_are_proofread: Annotated[bool, Option("Tracks were checked by a person.")] = False
-    track_names_are_global: Annotated[bool, Option("A track name means the same animal in all videos.")] = (
-        False
-    )
+    track_names_are_global: Annotated[bool, Option("A track name means the same animal in all videos.")] = False
     detections_deduplicated: Annotated[bool, Option("An animal is labelled at most once in a frame.")] = True
 
 
@@ -221,9 +209,9 @@ class IdentityConfig:
 class SplitConfig:
     """Splitting of the labels into folds."""
 
-    split_by: Annotated[
-        str, Option("What is kept together in one fold.", choices=("frame", "video", "identity"))
-    ] = "frame"
+    split_by: Annotated[str, Option("What is kept together in one fold.", choices=("frame", "video", "identity"))] = (
+        "frame"
+    )
     n_folds: Annotated[int, Option("Number of folds.", ge=2)] = 5
     fold: Annotated[int, Option("Index, from 0, of the fold used for validation.", ge=0)] = 0
     seed: Annotated[int, Option("Seed of the split.")] = 0
@@ -262,9 +250,7 @@ class DataConfig:
             convert=no_number,
         ),
     ] = None
-    provider: Annotated[str, Option("Kind of reader of the data.", choices=("LabelsReader",))] = (
-        "LabelsReader"
-    )
+    provider: Annotated[str, Option("Kind of reader of the data.", choices=("LabelsReader",))] = "LabelsReader"
     user_instances_only: Annotated[
         bool, Option("Train on instances labelled by a user only; false: on predicted instances as well.")
     ] = True
@@ -279,9 +265,7 @@ class DataConfig:
     cache_img_path: Annotated[
         str | None, Option("Folder of the cached image files; null: the run folder.", available=False)
     ] = None
-    use_existing_imgs: Annotated[bool, Option("Use the image files of an earlier run.", available=False)] = (
-        False
-    )
+    use_existing_imgs: Annotated[bool, Option("Use the image files of an earlier run.", available=False)] = False
     delete_cache_imgs_after_training: Annotated[
         bool, Option("Delete the cached image files at the end.", available=False)
     ] = True
@@ -291,17 +275,15 @@ class DataConfig:
     cache_workers: Annotated[
         int, Option("Threads that fill the cache; 0: one per CPU, at most 4.", ge=0, available=False)
     ] = 0
-    preprocessing: Annotated[PreprocessingConfig, Option("How a frame becomes the input of the network.")] = (
-        field(default_factory=PreprocessingConfig)
+    preprocessing: Annotated[PreprocessingConfig, Option("How a frame becomes the input of the network.")] = field(
+        default_factory=PreprocessingConfig
     )
     use_augmentations_train: Annotated[
         bool, Option("Change training images at random as augmentation_config says.")
     ] = True
     augmentation_config: Annotated[
         AugmentationConfig | None,
-        Option(
-            "Random changes of training images; a part that a file leaves out keeps its default; null: none."
-        ),
+        Option("Random changes of training images; a part that a file leaves out keeps its default; null: none."),
     ] = field(default_factory=default_augmentation)
     use_negative_frames: Annotated[
         bool,
@@ -313,8 +295,7 @@ class DataConfig:
     skeletons: Annotated[
         list[dict[str, Any]] | None,
         Option(
-            "Nodes, edges and symmetries of the skeletons; filled in from the labels, what a user writes is "
-            "ignored."
+            "Nodes, edges and symmetries of the skeletons; filled in from the labels, what a user writes is ignored."
         ),
     ] = None
     identity: Annotated[

@@ -137,9 +137,7 @@ def _deepest_section(cls: type, parts: list[str]) -> tuple[str, str]:
 
 
 def _names(cls: type, section: str) -> list[str]:
-    owner = (
-        cls if not section else (entry.section if (entry := find_field(cls, section)) is not None else None)
-    )
+    owner = cls if not section else (entry.section if (entry := find_field(cls, section)) is not None else None)
     return [entry.name for entry in fields_of(owner)] if owner is not None else []
 
 

@@ -85,8 +85,7 @@ class Option:
             PydanticCustomError: A truth value was given for a number.
             ValueError: The conversion failed.
         """
-        if isinstance(value, os.PathLike):
-            value = os.fspath(value)
+        value = [_path_text(item) for item in value] if isinstance(value, list | tuple) else _path_text(value)
         if self.convert is not None:
             value = self.convert(value)
         if isinstance(value, bool) and bool not in members and (int in members or float in members):
@@ -139,9 +138,7 @@ class Option:
             return None
         names = ", ".join(self.choices)
         return (
-            f"{self.invalid} {value!r}; allowed: {names}"
-            if self.invalid
-            else f"must be one of {names}, not {value!r}"
+            f"{self.invalid} {value!r}; allowed: {names}" if self.invalid else f"must be one of {names}, not {value!r}"
         )
 
     def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> Any:
@@ -284,9 +281,7 @@ class OptionField:
 
 def option_fields(cls: type) -> list[OptionField]:
     """Return the values of a configuration class that carry command-line facts, in their order."""
-    return [
-        _option_field(entry, entry.option.cli) for entry in fields_of(cls) if entry.option.cli is not None
-    ]
+    return [_option_field(entry, entry.option.cli) for entry in fields_of(cls) if entry.option.cli is not None]
 
 
 def type_members(annotation: Any) -> Members:
@@ -306,6 +301,7 @@ _PHRASES = {
     types.NoneType: "null",
     dict: "a mapping",
 }
+_PLURALS = {int: "whole numbers", float: "numbers", str: "text", dict: "mappings", list: "lists"}
 
 
 def phrase(annotation: Any) -> str:
@@ -327,11 +323,20 @@ def plain_text(value: Any) -> str:
 
 def _member_phrase(member: Any) -> str:
     if typing.get_origin(member) is list:
-        items = typing.get_args(member)[0]
-        return f"a list of {phrase(items).removeprefix('a ').replace('whole number', 'whole numbers')}"
+        return f"a list of {_PLURALS[_plain_type(typing.get_args(member)[0])]}"
     if dataclasses.is_dataclass(member):
         return "a section of keys"
-    return _PHRASES.get(typing.get_origin(member) or member, "a value")
+    return _PHRASES[_plain_type(member)]
+
+
+def _plain_type(annotation: Any) -> Any:
+    """Return list for ``list[str]``, and any plain type as it is."""
+    origin = typing.get_origin(annotation)
+    return annotation if origin is None else origin
+
+
+def _path_text(value: Any) -> Any:
+    return os.fspath(value) if isinstance(value, os.PathLike) else value
 
 
 @cache
@@ -342,9 +347,7 @@ def _declared(cls: type) -> tuple[Field, ...]:
         annotation, option = typing.get_args(hints[entry.name])
         declared = annotation if option.accepts is None else option.accepts
         sections = [
-            part
-            for part in type_members(declared)
-            if isinstance(part, type) and dataclasses.is_dataclass(part)
+            part for part in type_members(declared) if isinstance(part, type) and dataclasses.is_dataclass(part)
         ]
         found.append(Field(entry.name, option, None, sections[0] if sections else None, declared))
     return tuple(found)

@@ -28,9 +28,7 @@ def parse_frames(text: str) -> list[int] | None:
     items = [f"{older[1]}-{older[2]}"] if older else text.split(",")
     ranges = [_range(item, text) for item in items]
     if sum(len(frames) for frames in ranges) > MAX_FRAMES:
-        raise ConfigError(
-            f"frames names more than {MAX_FRAMES} frames in {text!r}; leave it empty for all frames."
-        )
+        raise ConfigError(f"frames names more than {MAX_FRAMES} frames in {text!r}; leave it empty for all frames.")
     return sorted(set().union(*ranges))
 
 
@@ -46,7 +44,5 @@ def _range(item: str, text: str) -> range:
     first = int(matched[1])
     last = first if matched[2] is None else int(matched[2])
     if last < first:
-        raise ConfigError(
-            f"frames has the range {item.strip()!r} that runs backwards in {text!r}; {_GRAMMAR}."
-        )
+        raise ConfigError(f"frames has the range {item.strip()!r} that runs backwards in {text!r}; {_GRAMMAR}.")
     return range(first, last + 1)

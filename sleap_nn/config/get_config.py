@@ -82,9 +82,7 @@ def get_trainer_config(**keywords: Any) -> TrainerConfig:
         ConfigError: A value is wrong.
     """
     given = _complete(keywords)
-    return TrainerConfig(
-        **_part("trainer_config", given), lr_scheduler=get_lr_scheduler(given["lr_scheduler"])
-    )
+    return TrainerConfig(**_part("trainer_config", given), lr_scheduler=get_lr_scheduler(given["lr_scheduler"]))
 
 
 def get_aug_config(intensity_aug: Effects = None, geometric_aug: Effects = None) -> AugmentationConfig:
@@ -157,9 +155,7 @@ def get_lr_scheduler(lr_scheduler: str | Mapping[str, Any] | None) -> LRSchedule
     schedules = {entry.name: entry.section for entry in fields_of(LRSchedulerConfig)}
     if isinstance(lr_scheduler, str):
         if lr_scheduler not in schedules:
-            raise ConfigError(
-                f"There is no lr_scheduler {lr_scheduler!r}; choose one of {', '.join(schedules)}."
-            )
+            raise ConfigError(f"There is no lr_scheduler {lr_scheduler!r}; choose one of {', '.join(schedules)}.")
         lr_scheduler = {lr_scheduler: {}}
     return LRSchedulerConfig(**(dict.fromkeys(schedules) | plain_tree(lr_scheduler)))
 

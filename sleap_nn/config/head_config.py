@@ -1,6 +1,6 @@
 """Options of the model types and of their output maps.
 
-The one entry of `HeadConfig` that is not null is the model type. What the maps mean is in `heads` and `tasks`.
+The one entry of `HeadConfig` that is not null is the model type. What maps mean is in `heads` and `tasks`.
 """
 
 from dataclasses import field
@@ -24,13 +24,9 @@ Sigma = Annotated[
     float,
     Option("Spread of a peak in cells of the output map; in input px it is sigma x output_stride.", gt=0),
 ]
-HeadStride = Annotated[
-    int, Option("Input px per cell of the output map, a power of two.", check=power_of_two)
-]
+HeadStride = Annotated[int, Option("Input px per cell of the output map, a power of two.", check=power_of_two)]
 LossWeight = Annotated[float | None, Option("Weight of this map in the total loss; null: 1.", ge=0)]
-ForegroundStride = Annotated[
-    int, Option("Input px per cell of the mask, a power of two.", check=power_of_two)
-]
+ForegroundStride = Annotated[int, Option("Input px per cell of the mask, a power of two.", check=power_of_two)]
 
 
 @config_class
@@ -71,9 +67,7 @@ class CentroidConfMapsConfig:
     ] = False
     focal_loss_alpha: Annotated[
         float,
-        Option(
-            "Focal loss: power on hard cells; 0: mean squared error.", ge=0, available=False, extension=True
-        ),
+        Option("Focal loss: power on hard cells; 0: mean squared error.", ge=0, available=False, extension=True),
     ] = 0.0
     focal_loss_beta: Annotated[
         float,
@@ -147,9 +141,7 @@ class ClassVectorsConfig:
     num_fc_layers: Annotated[int, Option("Fully connected layers before the class scores.", ge=0)] = 1
     num_fc_units: Annotated[int, Option("Units in every fully connected layer.", gt=0)] = 64
     global_pool: Annotated[bool, Option("Reduce the bottleneck to one value per channel first.")] = True
-    output_stride: Annotated[
-        int, Option("Filled in with max_stride of the backbone.", check=power_of_two)
-    ] = 1
+    output_stride: Annotated[int, Option("Filled in with max_stride of the backbone.", check=power_of_two)] = 1
     loss_weight: LossWeight = 1.0
 
 
@@ -245,9 +237,7 @@ class TopDownCenteredInstanceMultiClassConfig:
     """The nodes and the class of the animal in a crop: second stage of a top-down pair."""
 
     confmaps: CropMaps = field(default_factory=CenteredInstanceConfMapsConfig)
-    class_vectors: Annotated[ClassVectorsConfig, Option("Class vectors.")] = field(
-        default_factory=ClassVectorsConfig
-    )
+    class_vectors: Annotated[ClassVectorsConfig, Option("Class vectors.")] = field(default_factory=ClassVectorsConfig)
 
 
 @config_class
@@ -255,9 +245,7 @@ class BottomUpSegmentationConfig:
     """Masks of all animals, separated by centres and offsets."""
 
     segmentation: Mask = field(default_factory=SegmentationHeadConfig)
-    center: Annotated[InstanceCenterConfig, Option("Map of the centres.")] = field(
-        default_factory=InstanceCenterConfig
-    )
+    center: Annotated[InstanceCenterConfig, Option("Map of the centres.")] = field(default_factory=InstanceCenterConfig)
     offsets: Annotated[CenterOffsetConfig, Option("Vectors to the centres.")] = field(
         default_factory=CenterOffsetConfig
     )

@@ -40,13 +40,14 @@ class InferenceConfig:
     model_paths: Annotated[
         list[str] | None,
         Option(
-            "Folder of a trained model, or its best.ckpt or training_config file; twice for a top-down pair.",
+            "Folder of a trained model, or its best.ckpt or training_config file; two for a top-down pair; null: none.",
             convert=one_item_list,
             cli=Cli(_MODELS, short="-m", repeat=True, metavar="PATH"),
         ),
     ] = None
     export_dir: Annotated[
-        str | None, Option("Folder of an exported model, instead of model_paths.", available=False)
+        str | None,
+        Option("Folder of an exported model, instead of model_paths; null: none.", available=False),
     ] = None
     output_path: Annotated[
         str | None,
@@ -74,9 +75,7 @@ class InferenceConfig:
     batch_size: Annotated[
         int, Option("Frames in one pass through the network.", ge=1, cli=Cli(_MODELS, short="-b"))
     ] = 4
-    queue_maxsize: Annotated[
-        int, Option("Frames that are read ahead of the network.", ge=1, cli=Cli(_MODELS))
-    ] = 32
+    queue_maxsize: Annotated[int, Option("Frames that are read ahead of the network.", ge=1, cli=Cli(_MODELS))] = 32
     runtime: Annotated[
         str,
         Option(
@@ -171,13 +170,11 @@ class InferenceConfig:
     ] = None
     video_index: Annotated[
         int | None,
-        Option(
-            "Index, from 0, of the one video of a labels file to predict; null: all.", ge=0, cli=Cli(_FRAMES)
-        ),
+        Option("Index, from 0, of the one video of a labels file to predict; null: all.", ge=0, cli=Cli(_FRAMES)),
     ] = None
-    only_labeled_frames: Annotated[
-        bool, Option("Only frames with instances labelled by a user.", cli=Cli(_FRAMES))
-    ] = False
+    only_labeled_frames: Annotated[bool, Option("Only frames with instances labelled by a user.", cli=Cli(_FRAMES))] = (
+        False
+    )
     only_suggested_frames: Annotated[
         bool, Option("Only suggested frames that no user has labelled.", available=False, cli=Cli(_FRAMES))
     ] = False
@@ -219,21 +216,15 @@ class InferenceConfig:
     ] = None
     ensure_rgb: Annotated[
         bool | None,
-        Option(
-            "Repeat one-channel images to three channels; null: as in training.", cli=Cli(_IMAGES, pair=True)
-        ),
+        Option("Repeat one-channel images to three channels; null: as in training.", cli=Cli(_IMAGES, pair=True)),
     ] = None
     ensure_grayscale: Annotated[
         bool | None,
-        Option(
-            "Reduce three-channel images to one channel; null: as in training.", cli=Cli(_IMAGES, pair=True)
-        ),
+        Option("Reduce three-channel images to one channel; null: as in training.", cli=Cli(_IMAGES, pair=True)),
     ] = None
     crop_size: Annotated[
         int | None,
-        Option(
-            "Side of crops in px before scale; null: as in training.", gt=0, available=False, cli=Cli(_IMAGES)
-        ),
+        Option("Side of crops in px before scale; null: as in training.", gt=0, available=False, cli=Cli(_IMAGES)),
     ] = None
     anchor_part: Annotated[
         str | None,
@@ -351,24 +342,16 @@ class InferenceConfig:
     filter_config: Annotated[
         FilterConfig | None, Option("Which predictions are removed; null: none.", available=False)
     ] = None
-    mask_config: Annotated[
-        MaskConfig | None, Option("How masks are made; null: by the defaults.", available=False)
-    ] = None
+    mask_config: Annotated[MaskConfig | None, Option("How masks are made; null: by the defaults.", available=False)] = (
+        None
+    )
 
-    return_confmaps: Annotated[bool, Option("Keep the confidence maps in raw results.", available=False)] = (
-        False
-    )
+    return_confmaps: Annotated[bool, Option("Keep the confidence maps in raw results.", available=False)] = False
     return_crops: Annotated[bool, Option("Keep the crops in raw results.", available=False)] = False
-    return_pafs: Annotated[bool, Option("Keep the part affinity fields in raw results.", available=False)] = (
-        False
-    )
-    return_paf_graph: Annotated[bool, Option("Keep the scored edges in raw results.", available=False)] = (
-        False
-    )
+    return_pafs: Annotated[bool, Option("Keep the part affinity fields in raw results.", available=False)] = False
+    return_paf_graph: Annotated[bool, Option("Keep the scored edges in raw results.", available=False)] = False
     return_class_maps: Annotated[bool, Option("Keep the class maps in raw results.", available=False)] = False
-    return_class_vectors: Annotated[
-        bool, Option("Keep the class vectors in raw results.", available=False)
-    ] = False
+    return_class_vectors: Annotated[bool, Option("Keep the class vectors in raw results.", available=False)] = False
 
     def __post_init__(self) -> None:
         """Check and convert the values."""

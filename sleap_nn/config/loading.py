@@ -37,9 +37,7 @@ def read_file(path: Path, overrides: Sequence[Override] = ()) -> tuple[dict[str,
     if "defaults" not in tree:
         return tree, list(overrides)
     if path.suffix != ".yaml":
-        raise ConfigError(
-            f"{str(path)!r} has a defaults list, which only works in a file named *.yaml; rename it."
-        )
+        raise ConfigError(f"{str(path)!r} has a defaults list, which only works in a file named *.yaml; rename it.")
     chosen = [override for override in overrides if _is_group(path, override)]
     others = [override for override in overrides if not _is_group(path, override)]
     return _composed(path, [override.token for override in chosen]), others
@@ -140,9 +138,7 @@ def _composed(path: Path, groups: list[str]) -> dict[str, Any]:
         with _own_hydra(), initialize_config_dir(config_dir=folder, version_base="1.3", job_name="sleap_nn"):
             return plain_tree(compose(config_name=path.name, overrides=groups))
     except (HydraException, OmegaConfBaseException) as error:
-        raise ConfigError(
-            f"The defaults list of {str(path)!r} cannot be composed: {_first_line(error)}."
-        ) from None
+        raise ConfigError(f"The defaults list of {str(path)!r} cannot be composed: {_first_line(error)}.") from None
 
 
 @contextmanager

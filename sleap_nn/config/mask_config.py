@@ -38,14 +38,10 @@ class MaskConfig:
     fg_threshold: Annotated[
         float, Option("Smallest probability of a foreground cell.", ge=0, le=1, cli=Cli(_MASKS))
     ] = 0.5
-    min_mask_area: Annotated[
-        int, Option("Smallest area of a mask in px^2 of the frame.", ge=0, cli=Cli(_MASKS))
-    ] = 0
+    min_mask_area: Annotated[int, Option("Smallest area of a mask in px^2 of the frame.", ge=0, cli=Cli(_MASKS))] = 0
     center_nms_kernel: Annotated[
         int,
-        Option(
-            "Side in cells within which one centre is kept, an odd number.", ge=1, check=odd, cli=Cli(_MASKS)
-        ),
+        Option("Side in cells within which one centre is kept, an odd number.", ge=1, check=odd, cli=Cli(_MASKS)),
     ] = 3
     mask_cleanup: Annotated[
         bool, Option("Keep the largest part of every mask and fill its holes.", cli=Cli(_MASKS, pair=True))
@@ -55,13 +51,9 @@ class MaskConfig:
     ] = 0
     distance_gate_alpha: Annotated[
         float | None,
-        Option(
-            "Drop pixels farther from their centre than this many radii; null: none.", gt=0, cli=Cli(_MASKS)
-        ),
+        Option("Drop pixels farther from their centre than this many radii; null: none.", gt=0, cli=Cli(_MASKS)),
     ] = None
-    merge_fragments: Annotated[bool, Option("Join fragments of one animal.", cli=Cli(_MASKS, pair=True))] = (
-        False
-    )
+    merge_fragments: Annotated[bool, Option("Join fragments of one animal.", cli=Cli(_MASKS, pair=True))] = False
     merge_method: Annotated[
         str, Option("How fragments are joined.", choices=("greedy", "multicut"), cli=Cli(_MASKS))
     ] = "greedy"
@@ -74,15 +66,9 @@ class MaskConfig:
             cli=Cli(_MASKS, metavar="NUMBERS"),
         ),
     ] = field(default_factory=lambda: [0.85, 0.6, 0.4])
-    merge_w_valley: Annotated[
-        float, Option("Weight of the valley between two fragments.", cli=Cli(_MASKS))
-    ] = 1.0
-    merge_w_offset: Annotated[float, Option("Weight of the agreement of the offsets.", cli=Cli(_MASKS))] = (
-        0.25
-    )
-    merge_dilate: Annotated[
-        int, Option("Cells by which fragments grow to find neighbours.", ge=0, cli=Cli(_MASKS))
-    ] = 1
+    merge_w_valley: Annotated[float, Option("Weight of the valley between two fragments.", cli=Cli(_MASKS))] = 1.0
+    merge_w_offset: Annotated[float, Option("Weight of the agreement of the offsets.", cli=Cli(_MASKS))] = 0.25
+    merge_dilate: Annotated[int, Option("Cells by which fragments grow to find neighbours.", ge=0, cli=Cli(_MASKS))] = 1
     full_res_masks: Annotated[
         bool, Option("Store masks in the resolution of the frame.", cli=Cli(_MASKS, pair=True))
     ] = False
@@ -113,13 +99,9 @@ class MaskConfig:
     ] = "pose"
     sam_anchor_ind: Annotated[
         int | None,
-        Option(
-            "Index of the node that is the prompt in centroid mode; null: the mean.", ge=0, cli=Cli(_MASKS)
-        ),
+        Option("Index of the node that is the prompt in centroid mode; null: the mean.", ge=0, cli=Cli(_MASKS)),
     ] = None
-    sam_disjointify_masks: Annotated[bool, Option("Give every pixel to one mask only.", cli=Cli(_MASKS))] = (
-        False
-    )
+    sam_disjointify_masks: Annotated[bool, Option("Give every pixel to one mask only.", cli=Cli(_MASKS))] = False
     overlay_path: Annotated[
         str | None, Option("Picture of the masks to write; null: none.", cli=Cli(_MASKS, metavar="PATH"))
     ] = None

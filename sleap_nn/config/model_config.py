@@ -97,9 +97,7 @@ class ModelConfig:
     ] = "default"
     pretrained_backbone_weights: Annotated[
         str | None,
-        Option(
-            "Checkpoint (.ckpt, .h5) from which the backbone starts; null: random weights.", available=False
-        ),
+        Option("Checkpoint (.ckpt, .h5) from which the backbone starts; null: random weights.", available=False),
     ] = None
     pretrained_head_weights: Annotated[
         str | None,
@@ -111,6 +109,4 @@ class ModelConfig:
     head_configs: Annotated[HeadConfig, Option("The model type; exactly one entry is not null.")] = field(
         default_factory=HeadConfig
     )
-    total_params: Annotated[
-        int | None, Option("Number of parameters; filled in when the model is built.", ge=0)
-    ] = None
+    total_params: Annotated[int | None, Option("Number of parameters; filled in when the model is built.", ge=0)] = None

@@ -53,9 +53,7 @@ def check_at_most_one(entries: dict[str, Any]) -> None:
     """Raise `ConfigError` if two entries are set."""
     names = list(set_entries(entries))
     if len(names) > 1:
-        raise ConfigError(
-            f"Only one attribute may be set, but {' and '.join(names)} are; keep one and remove the rest"
-        )
+        raise ConfigError(f"Only one attribute may be set, but {' and '.join(names)} are; keep one and remove the rest")
 
 
 def check_one(entries: dict[str, Any], place: str) -> None:

@@ -7,9 +7,7 @@ from sleap_nn.config.checks import written_as_float
 from sleap_nn.config.fields import Option
 from sleap_nn.config.schema import config_class
 
-WarmupEpochs = Annotated[
-    int, Option("Epochs in which the rate rises from warmup_start_lr to optimizer.lr.", ge=0)
-]
+WarmupEpochs = Annotated[int, Option("Epochs in which the rate rises from warmup_start_lr to optimizer.lr.", ge=0)]
 ScheduleEpochs = Annotated[
     int | None, Option("Epoch at which the schedule ends; null: trainer_config.max_epochs.", gt=0)
 ]

@@ -103,9 +103,7 @@ def parse_value(text: str, is_text: bool = False) -> Any:
     if parsed.is_sweep_override():
         if is_text:
             return text
-        raise ConfigError(
-            f"{text!r} stands for several values; write a list as [a,b] or put the text in quotes."
-        )
+        raise ConfigError(f"{text!r} stands for several values; write a list as [a,b] or put the text in quotes.")
     value = parsed.value()
     is_other_scalar = isinstance(value, bool | int | float)
     return text if is_text and is_other_scalar else value

@@ -39,9 +39,7 @@ BACKBONES: dict[str, tuple[str, type]] = {
 }
 """Short name -> (entry of `BackboneConfig`, its class)."""
 
-HEADS: dict[str, type] = {
-    entry.name: entry.section for entry in fields_of(HeadConfig) if entry.section is not None
-}
+HEADS: dict[str, type] = {entry.name: entry.section for entry in fields_of(HeadConfig) if entry.section is not None}
 """Model type -> its class, whose defaults are the preset."""
 
 INTENSITY: dict[str, dict[str, float]] = {

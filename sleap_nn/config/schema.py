@@ -17,9 +17,7 @@ from sleap_nn.config.fields import fields_of
 
 T = TypeVar("T")
 
-RULES = pydantic.ConfigDict(
-    extra="forbid", validate_assignment=True, coerce_numbers_to_str=True, allow_inf_nan=False
-)
+RULES = pydantic.ConfigDict(extra="forbid", validate_assignment=True, coerce_numbers_to_str=True, allow_inf_nan=False)
 
 
 @dataclass_transform()

@@ -75,9 +75,7 @@ class TrackerConfig:
             cli=Cli(_TRACKING),
         ),
     ] = "mean"
-    robust_best_instance: Annotated[
-        float, Option("Quantile of robust_quantile.", ge=0, le=1, cli=Cli(_TRACKING))
-    ] = 1.0
+    robust_best_instance: Annotated[float, Option("Quantile of robust_quantile.", ge=0, le=1, cli=Cli(_TRACKING))] = 1.0
     oks_stddev: Annotated[
         float | None,
         Option("Spread of the object keypoint similarity; null: 0.025.", gt=0, cli=Cli(_TRACKING)),
@@ -136,9 +134,7 @@ class TrackerConfig:
     ] = 0
     tracking_pre_cull_iou_threshold: Annotated[
         float,
-        Option(
-            "Overlap of boxes above which the weaker instance goes first.", ge=0, le=1, cli=Cli(_TRACKING)
-        ),
+        Option("Overlap of boxes above which the weaker instance goes first.", ge=0, le=1, cli=Cli(_TRACKING)),
     ] = 0.0
     tracking_clean_instance_count: Annotated[
         int,

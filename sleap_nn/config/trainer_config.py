@@ -46,8 +46,7 @@ Shuffle = Annotated[bool, Option("Draw the samples in a new random order in ever
 NumWorkers = Annotated[
     int | str,
     Option(
-        "Processes that prepare samples; 0: the training process does it; auto: as many as useful, at most "
-        "4.",
+        "Processes that prepare samples; 0: the training process does it; auto: as many as useful, at most 4.",
         check=worker_count,
         convert=digits_as_number,
         unavailable_values=("auto",),
@@ -80,16 +79,12 @@ class ValDataLoaderConfig(DataLoaderConfig):
 class ModelCkptConfig:
     """Which weights are kept."""
 
-    save_top_k: Annotated[
-        int, Option("Number of best checkpoints that are kept; 0: none, -1: all.", ge=-1)
-    ] = 1
+    save_top_k: Annotated[int, Option("Number of best checkpoints that are kept; 0: none, -1: all.", ge=-1)] = 1
     save_last: Annotated[bool | None, Option("Also keep the newest weights as last.ckpt; null: no.")] = None
-    monitor: Annotated[
-        str, Option("Logged value that decides which weights are best.", convert=monitor_name)
-    ] = "val/loss"
-    mode: Annotated[str, Option("Whether a smaller or a larger value is better.", choices=("min", "max"))] = (
-        "min"
+    monitor: Annotated[str, Option("Logged value that decides which weights are best.", convert=monitor_name)] = (
+        "val/loss"
     )
+    mode: Annotated[str, Option("Whether a smaller or a larger value is better.", choices=("min", "max"))] = "min"
 
 
 @config_class
@@ -112,9 +107,9 @@ class EvalConfig:
     enabled: Annotated[bool, Option("Compute metrics during training.")] = False
     frequency: Annotated[int, Option("Compute them every so many epochs.", ge=1)] = 1
     oks_stddev: Annotated[float, Option("Spread of the object keypoint similarity (OKS).", gt=0)] = 0.025
-    oks_scale: Annotated[
-        float | None, Option("Area in px^2 for the OKS; null: the box of every instance.", gt=0)
-    ] = None
+    oks_scale: Annotated[float | None, Option("Area in px^2 for the OKS; null: the box of every instance.", gt=0)] = (
+        None
+    )
     match_threshold: Annotated[float, Option("Radius in px within which centroids are matched.", gt=0)] = 50.0
     select_metric: Annotated[str, Option("Metric that selects embedding models.", extension=True)] = "rank1"
 
@@ -126,9 +121,7 @@ class WandBConfig:
     entity: Annotated[str | None, Option("Account or team; null: the login's.")] = None
     project: Annotated[str | None, Option("Project; null: the service's default.")] = None
     name: Annotated[str | None, Option("Name of the run; null: run_name.")] = None
-    api_key: Annotated[
-        str | None, Option("Login key, never saved; null: the stored login or WANDB_API_KEY.")
-    ] = None
+    api_key: Annotated[str | None, Option("Login key, never saved; null: the stored login or WANDB_API_KEY.")] = None
     wandb_mode: Annotated[
         str | None, Option("Where logs go; null: online.", choices=("online", "offline", "disabled"))
     ] = None
@@ -140,9 +133,7 @@ class WandBConfig:
     viz_boxes: Annotated[bool, Option("Upload them as interactive boxes about the keypoints.")] = False
     viz_masks: Annotated[bool, Option("Upload confidence maps as masks over the image.")] = False
     viz_box_size: Annotated[float, Option("Side of those boxes in px.", gt=0)] = 5.0
-    viz_confmap_threshold: Annotated[
-        float, Option("Smallest confidence shown in those masks.", ge=0, le=1)
-    ] = 0.1
+    viz_confmap_threshold: Annotated[float, Option("Smallest confidence shown in those masks.", ge=0, le=1)] = 0.1
     log_viz_table: Annotated[bool, Option("Upload the images as a table too.")] = False
     delete_local_logs: Annotated[
         bool | None, Option("Delete the local log folder at the end; null: only when online.")
@@ -159,9 +150,7 @@ class TrainerConfig:
     val_data_loader: Annotated[ValDataLoaderConfig, Option("Batches for validation.")] = field(
         default_factory=ValDataLoaderConfig
     )
-    model_ckpt: Annotated[ModelCkptConfig, Option("Which weights are kept.")] = field(
-        default_factory=ModelCkptConfig
-    )
+    model_ckpt: Annotated[ModelCkptConfig, Option("Which weights are kept.")] = field(default_factory=ModelCkptConfig)
     trainer_devices: Annotated[
         int | str | None,
         Option(
@@ -186,8 +175,7 @@ class TrainerConfig:
     precision: Annotated[
         str,
         Option(
-            "Floating-point numbers of the network in training; auto: bf16-mixed where the GPU is fast at "
-            "it, else 32.",
+            "Floating-point numbers of the network in training; auto: bf16-mixed where the GPU is fast at it, else 32.",
             choices=("auto", "32", "bf16-mixed", "16-mixed"),
             extension=True,
         ),
@@ -217,28 +205,20 @@ class TrainerConfig:
         float | None,
         Option("Minutes after which training ends; null: no limit.", gt=0, extension=True),
     ] = None
-    seed: Annotated[
-        int | None, Option("Seed of all random numbers, the split included; null: not seeded.", ge=0)
-    ] = 42
+    seed: Annotated[int | None, Option("Seed of all random numbers, the split included; null: not seeded.", ge=0)] = 42
     use_wandb: Annotated[bool, Option("Log to Weights & Biases as wandb says.", available=False)] = False
-    save_ckpt: Annotated[
-        bool, Option("Write the run folder: configuration, weights, labels, log and metrics.")
-    ] = False
-    ckpt_dir: Annotated[
-        str | None, Option("Folder in which run folders are made; null: the working folder.")
-    ] = "."
-    run_name: Annotated[
-        str | None, Option("Name of the run folder; null or empty: made from date and model type.")
-    ] = None
+    save_ckpt: Annotated[bool, Option("Write the run folder: configuration, weights, labels, log and metrics.")] = False
+    ckpt_dir: Annotated[str | None, Option("Folder in which run folders are made; null: the working folder.")] = "."
+    run_name: Annotated[str | None, Option("Name of the run folder; null or empty: made from date and model type.")] = (
+        None
+    )
     resume_ckpt_path: Annotated[
         str | None,
         Option("Checkpoint whose training is continued; null: a new training.", available=False),
     ] = None
     wandb: Annotated[WandBConfig, Option("Logging to Weights & Biases.")] = field(default_factory=WandBConfig)
-    optimizer_name: Annotated[str, Option("Optimizer.", choices=("Adam", "AdamW"))] = "Adam"
-    optimizer: Annotated[OptimizerConfig, Option("How a step is made.")] = field(
-        default_factory=OptimizerConfig
-    )
+    optimizer_name: Annotated[str, Option("Rule by which the weights are updated.", choices=("Adam", "AdamW"))] = "Adam"
+    optimizer: Annotated[OptimizerConfig, Option("How a step is made.")] = field(default_factory=OptimizerConfig)
     accumulate_grad_batches: Annotated[
         int, Option("Batches whose gradients are added up before a step is made.", ge=1, extension=True)
     ] = 1
@@ -248,8 +228,7 @@ class TrainerConfig:
     ema_decay: Annotated[
         float,
         Option(
-            "Share of the old value in the running mean of the weights that is evaluated and saved; 0: no "
-            "mean.",
+            "Share of the old value in the running mean of the weights that is evaluated and saved; 0: no mean.",
             ge=0,
             lt=1,
             extension=True,
@@ -264,9 +243,9 @@ class TrainerConfig:
             extension=True,
         ),
     ] = 1.0
-    lr_scheduler: Annotated[
-        LRSchedulerConfig | None, Option("Schedule of the learning rate; null: constant.")
-    ] = field(default_factory=LRSchedulerConfig)
+    lr_scheduler: Annotated[LRSchedulerConfig | None, Option("Schedule of the learning rate; null: constant.")] = field(
+        default_factory=LRSchedulerConfig
+    )
     early_stopping: Annotated[EarlyStoppingConfig, Option("When training ends early.")] = field(
         default_factory=EarlyStoppingConfig
     )
@@ -277,9 +256,9 @@ class TrainerConfig:
         ZMQConfig | None,
         Option("Messages to and from the program that started the training; null: off.", available=False),
     ] = field(default_factory=ZMQConfig)
-    eval: Annotated[
-        EvalConfig, Option("Metrics of the validation set while training runs.", available=False)
-    ] = field(default_factory=EvalConfig)
+    eval: Annotated[EvalConfig, Option("Metrics of the validation set while training runs.", available=False)] = field(
+        default_factory=EvalConfig
+    )
     visualize_preds_during_training: Annotated[
         bool, Option("Draw predictions of a few samples after every epoch.", available=False)
     ] = False

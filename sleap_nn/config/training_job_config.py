@@ -33,17 +33,13 @@ class TrainingJobConfig:
     data_config: Annotated[DataConfig, Option("Labels, preprocessing and augmentation.")] = field(
         default_factory=DataConfig
     )
-    model_config: Annotated[ModelConfig, Option("Backbone and model type.")] = field(
-        default_factory=ModelConfig
-    )
+    model_config: Annotated[ModelConfig, Option("Backbone and model type.")] = field(default_factory=ModelConfig)
     trainer_config: Annotated[TrainerConfig, Option("Devices, length, optimisation and files.")] = field(
         default_factory=TrainerConfig
     )
     name: Annotated[str, Option("Free name of the configuration.")] = ""
     description: Annotated[str, Option("Free description of the configuration.")] = ""
-    sleap_nn_version: Annotated[str, Option("Version of sleap-nn that wrote the file; filled in.")] = (
-        __version__
-    )
+    sleap_nn_version: Annotated[str, Option("Version of sleap-nn that wrote the file; filled in.")] = __version__
     filename: Annotated[str, Option("Path from which the configuration was read; not used.")] = ""
 
     @classmethod

@@ -62,9 +62,7 @@ class PoseDataset(Dataset):
         self._augmenter = augmenter
         self._seed = seed
         self._mirrored = task.skeleton.mirrored_order()
-        self.rows = [
-            _Row(frame, Region(anchor)) for frame in labels.frames for anchor in task.anchors(frame.points)
-        ]
+        self.rows = [_Row(frame, Region(anchor)) for frame in labels.frames for anchor in task.anchors(frame.points)]
 
     def __len__(self) -> int:
         """Return the number of rows."""
@@ -86,7 +84,7 @@ class PoseDataset(Dataset):
         return Sample(row.frame.key, image, points, row.frame.class_ids, transform)
 
     def close_files(self) -> None:
-        """Close what the source holds open, so that a worker process opens its own."""
+        """Close what the source holds open, so that worker processes can start and open their own."""
         self._source.close()
 
 

@@ -111,7 +111,7 @@ class InputSpec:
         canvas_height = height if self.max_height is None else self.max_height
         canvas_width = width if self.max_width is None else self.max_width
         match = min(canvas_height / height, canvas_width / width)
-        matched = (round(height * match), round(width * match))
+        matched = (max(1, round(height * match)), max(1, round(width * match)))
         scaled = (max(1, int(canvas_height * self.scale)), max(1, int(canvas_width * self.scale)))
         mapping = _Mapping(resample.resize_map((height, width), matched), Transform.scaling(match))
         mapping = mapping.then(

@@ -11,8 +11,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import sleap_io as sio
 from jaxtyping import Float, Int
+from sleap_io.io.main import load_slp
+from sleap_io.model.instance import Instance
+from sleap_io.model.labeled_frame import LabeledFrame as SioFrame
+from sleap_io.model.labels import Labels
+from sleap_io.model.skeleton import Edge, Node, Symmetry
+from sleap_io.model.skeleton import Skeleton as SioSkeleton
+from sleap_io.model.video import Video
 
 from sleap_nn.errors import DataError, MissingFileError
 from sleap_nn.log import logger
@@ -47,12 +53,12 @@ class LabelSet:
     """
 
     skeleton: Skeleton
-    videos: tuple[sio.Video, ...]
+    videos: tuple[Video, ...]
     frames: tuple[LabeledFrame, ...]
     track_names: tuple[str, ...]
 
     @classmethod
-    def from_labels(cls, labels: Sequence[sio.Labels], user_instances_only: bool = True) -> LabelSet:
+    def from_labels(cls, labels: Sequence[Labels], user_instances_only: bool = True) -> LabelSet:
         """Read label objects.
 
         Args:
@@ -66,7 +72,7 @@ class LabelSet:
         if not labels:
             raise DataError("No labels were given; name at least one .slp file in data_config.train_labels_path.")
         skeleton = _common_skeleton(labels)
-        videos: list[sio.Video] = []
+        videos: list[Video] = []
         frames: list[LabeledFrame] = []
         track_names: dict[str, int] = {}
         for part in labels:
@@ -75,9 +81,12 @@ class LabelSet:
             index = {id(video): offset + i for i, video in enumerate(part.videos)}
             for frame in part.labeled_frames:
                 key = FrameKey(index[id(frame.video)], int(frame.frame_idx))
-                instances = _training_instances(frame, user_instances_only)
-                if instances:
-                    frames.append(_labeled_frame(key, instances, track_names))
+                instances = training_instances(frame, user_instances_only)
+                visible = [instance for instance in instances if has_visible_point(instance)]
+                if len(visible) < len(instances):
+                    _warn_of_empty(frame, len(instances) - len(visible))
+                if visible:
+                    frames.append(_labeled_frame(key, visible, track_names))
         if not frames:
             raise DataError(
                 f"The labels ({_names(labels)}) hold no {'user-labelled ' if user_instances_only else ''}instance "
@@ -90,7 +99,7 @@ class LabelSet:
         return len(self.frames)
 
 
-def load_labels(path: str | Path) -> sio.Labels:
+def load_labels(path: str | Path) -> Labels:
     """Read a ``.slp`` or ``.pkg.slp`` file.
 
     Raises:
@@ -101,12 +110,12 @@ def load_labels(path: str | Path) -> sio.Labels:
     if not path.is_file():
         raise MissingFileError(f"The labels file {path} does not exist; check the path.")
     try:
-        return sio.load_slp(str(path))
+        return load_slp(str(path))
     except (OSError, KeyError, ValueError, IndexError, TypeError, zipfile.BadZipFile) as error:
         raise DataError(f"{path} cannot be read as a SLEAP labels file ({error}); give a .slp or .pkg.slp.") from error
 
 
-def skeleton_of(labels: sio.Labels) -> Skeleton:
+def skeleton_of(labels: Labels) -> Skeleton:
     """Return the first skeleton of a labels object.
 
     Raises:
@@ -126,18 +135,29 @@ def skeleton_of(labels: sio.Labels) -> Skeleton:
     )
 
 
-def sio_skeleton(skeleton: Skeleton) -> sio.Skeleton:
+def training_instances(frame: SioFrame, user_instances_only: bool = True) -> list[Instance]:
+    """Return the instances of a frame that count as labels, see `LabelSet.from_labels`."""
+    instances = list(frame.user_instances)
+    return instances if instances or user_instances_only else list(frame.predicted_instances)
+
+
+def has_visible_point(instance: Instance) -> bool:
+    """Tell whether any point of an instance is visible and has both coordinates."""
+    return bool(np.isfinite(_points(instance)).any())
+
+
+def sio_skeleton(skeleton: Skeleton) -> SioSkeleton:
     """Return the skeleton as sleap-io writes it."""
-    nodes = [sio.Node(name) for name in skeleton.node_names]
-    return sio.Skeleton(
+    nodes = [Node(name) for name in skeleton.node_names]
+    return SioSkeleton(
         nodes=nodes,
-        edges=[sio.Edge(nodes[a], nodes[b]) for a, b in skeleton.edges],
-        symmetries=[sio.Symmetry([nodes[a], nodes[b]]) for a, b in skeleton.symmetries],
+        edges=[Edge(nodes[a], nodes[b]) for a, b in skeleton.edges],
+        symmetries=[Symmetry([nodes[a], nodes[b]]) for a, b in skeleton.symmetries],
         name=skeleton.name,
     )
 
 
-def _common_skeleton(labels: Sequence[sio.Labels]) -> Skeleton:
+def _common_skeleton(labels: Sequence[Labels]) -> Skeleton:
     """Return the skeleton of all label files.
 
     Raises:
@@ -149,28 +169,23 @@ def _common_skeleton(labels: Sequence[sio.Labels]) -> Skeleton:
         if other.node_names != first.node_names:
             raise DataError(
                 f"The labels files have different skeletons: {_names(labels[:1])} has the nodes "
-                f"{', '.join(first.node_names)}, {_names([part])} has {', '.join(other.node_names)}; use files of one project."
+                f"{', '.join(first.node_names)}, {_names([part])} has {', '.join(other.node_names)}; "
+                "use files of one project."
             )
     return first
 
 
-def _training_instances(frame: sio.LabeledFrame, user_instances_only: bool) -> list[sio.Instance]:
-    """Return the instances of a frame that count as labels, without those that have no visible point."""
-    instances = list(frame.user_instances)
-    if not instances and not user_instances_only:
-        instances = list(frame.predicted_instances)
-    visible = [instance for instance in instances if instance.n_visible > 0]
-    if len(visible) < len(instances):
-        logger.warning(
-            "Frame %d of %s: %d labelled instance(s) without a visible point are left out.",
-            frame.frame_idx,
-            frame.video.filename,
-            len(instances) - len(visible),
-        )
-    return visible
+def _warn_of_empty(frame: SioFrame, num_empty: int) -> None:
+    """Tell that instances of a frame cannot be used."""
+    logger.warning(
+        "Frame %d of %s: %d labelled instance(s) without a visible point are left out.",
+        frame.frame_idx,
+        frame.video.filename,
+        num_empty,
+    )
 
 
-def _labeled_frame(key: FrameKey, instances: list[sio.Instance], track_names: dict[str, int]) -> LabeledFrame:
+def _labeled_frame(key: FrameKey, instances: list[Instance], track_names: dict[str, int]) -> LabeledFrame:
     """Read points and tracks; new track names are appended to `track_names`."""
     class_ids = [
         -1 if instance.track is None else track_names.setdefault(instance.track.name, len(track_names))
@@ -178,11 +193,17 @@ def _labeled_frame(key: FrameKey, instances: list[sio.Instance], track_names: di
     ]
     return LabeledFrame(
         key=key,
-        points=np.stack([instance.numpy() for instance in instances]).astype(np.float32),
+        points=np.stack([_points(instance) for instance in instances]),
         class_ids=np.asarray(class_ids, np.int64),
     )
 
 
-def _names(labels: Sequence[sio.Labels]) -> str:
+def _points(instance: Instance) -> Float[np.ndarray, "nodes 2"]:
+    """Return float32 points in frame px; a point that is not visible, or lacks a coordinate, is NaN."""
+    points = instance.numpy().astype(np.float32)
+    return np.where(np.isfinite(points).all(axis=-1, keepdims=True), points, np.float32(np.nan))
+
+
+def _names(labels: Sequence[Labels]) -> str:
     """Return what the label objects were read from, for messages."""
     return ", ".join(str(part.provenance.get("filename", "labels in memory")) for part in labels)

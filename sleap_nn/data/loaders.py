@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import torch
-from torch.utils.data import DataLoader, Sampler, get_worker_info
+from torch.utils.data import DataLoader, Sampler
 
 from sleap_nn.data.dataset import Draw, PoseDataset
 from sleap_nn.structures.sample import Batch
@@ -51,7 +52,25 @@ class EpochSampler(Sampler[Draw]):
         return np.random.default_rng((self._seed, pass_number)).permutation(self.num_rows)
 
 
-def make_loader(dataset: PoseDataset, batch_size: int, sampler: EpochSampler | None, num_workers: int) -> DataLoader:
+class PoseLoader(DataLoader[Batch]):
+    """A DataLoader that closes the files of its dataset before worker processes start.
+
+    A worker hangs when it closes a video decoder that a fork copied, and an open one cannot be pickled.
+    """
+
+    def __init__(self, dataset: PoseDataset, **settings: Any) -> None:
+        """Take the settings of a DataLoader."""
+        super().__init__(dataset, **settings)
+        self._poses = dataset
+
+    def __iter__(self) -> Any:
+        """Go through one epoch."""
+        if self.num_workers > 0:
+            self._poses.close_files()
+        return super().__iter__()
+
+
+def make_loader(dataset: PoseDataset, batch_size: int, sampler: EpochSampler | None, num_workers: int) -> PoseLoader:
     """Return a loader of `Batch`es.
 
     Args:
@@ -60,7 +79,7 @@ def make_loader(dataset: PoseDataset, batch_size: int, sampler: EpochSampler | N
         sampler: What to draw; None goes through all rows once, in order.
         num_workers: Worker processes; 0 reads in this one.
     """
-    return DataLoader(
+    return PoseLoader(
         dataset,
         batch_size=batch_size,
         sampler=sampler,
@@ -69,13 +88,10 @@ def make_loader(dataset: PoseDataset, batch_size: int, sampler: EpochSampler | N
         pin_memory=torch.cuda.is_available(),
         persistent_workers=num_workers > 0,
         prefetch_factor=4 if num_workers > 0 else None,
-        worker_init_fn=_open_own_files if num_workers > 0 else None,
+        worker_init_fn=_use_one_thread if num_workers > 0 else None,
     )
 
 
-def _open_own_files(_worker: int) -> None:
-    """Give a worker process file handles of its own, and one computing thread."""
+def _use_one_thread(_worker: int) -> None:
+    """Let a worker process compute in one thread, as there are several workers."""
     torch.set_num_threads(1)
-    info = get_worker_info()
-    if info is not None:
-        info.dataset.close_files()

@@ -12,12 +12,25 @@ from pathlib import Path
 import av
 import cv2
 import numpy as np
-import sleap_io as sio
+from sleap_io.io.main import load_video
+from sleap_io.io.video_reading import HDF5Video
+from sleap_io.model.video import Video
 
 from sleap_nn.errors import DataError, MissingFileError
 from sleap_nn.structures.sample import Frame, FrameKey
 
-_READ_ERRORS = (OSError, ValueError, IndexError, KeyError, RuntimeError, TypeError, cv2.error, av.FFmpegError)
+# What sleap-io lets through when a decoder fails; AttributeError is its answer to an image that is no image.
+_READ_ERRORS = (
+    OSError,
+    ValueError,
+    IndexError,
+    KeyError,
+    RuntimeError,
+    TypeError,
+    AttributeError,
+    cv2.error,
+    av.FFmpegError,
+)
 
 
 class FrameSource(ABC):
@@ -38,11 +51,11 @@ class FrameSource(ABC):
         """
 
     @abstractmethod
-    def videos(self) -> tuple[sio.Video, ...]:
+    def videos(self) -> tuple[Video, ...]:
         """Return the videos that `FrameKey.video` counts, for the output file."""
 
     def close(self) -> None:  # noqa: B027 - most sources hold nothing open
-        """Close files; the next read opens them again, as a forked worker must."""
+        """Close files; the next read opens them again. Open files pass neither a fork nor a pickle."""
 
     def __len__(self) -> int:
         """Return the number of frames."""
@@ -56,7 +69,7 @@ class FrameSource(ABC):
 class VideoFrames(FrameSource):
     """Frames of sleap-io videos: media files, embedded images, image lists."""
 
-    def __init__(self, videos: Sequence[sio.Video], keys: Sequence[FrameKey] | None = None) -> None:
+    def __init__(self, videos: Sequence[Video], keys: Sequence[FrameKey] | None = None) -> None:
         """Choose the frames.
 
         Args:
@@ -83,12 +96,12 @@ class VideoFrames(FrameSource):
             raise DataError(f"Frame {key.frame} of {video.filename} cannot be read ({error}).") from error
         return Frame(key, _as_uint8(image, f"Frame {key.frame} of {video.filename}"))
 
-    def videos(self) -> tuple[sio.Video, ...]:
+    def videos(self) -> tuple[Video, ...]:
         """Return the videos."""
         return self._videos
 
     def close(self) -> None:
-        """Close the files; the next read opens them again, as a forked worker must."""
+        """Close the files; the next read opens them again. Open files pass neither a fork nor a pickle."""
         for video in self._videos:
             video.close()
 
@@ -105,12 +118,12 @@ class ArrayFrames(FrameSource):
         """Return one image."""
         return Frame(key, self._images[key.frame])
 
-    def videos(self) -> tuple[sio.Video, ...]:
+    def videos(self) -> tuple[Video, ...]:
         """Return one video without a file."""
-        return (sio.Video(filename="images in memory", open_backend=False),)
+        return (Video(filename="images in memory", open_backend=False),)
 
 
-def open_video(path: str | Path) -> sio.Video:
+def open_video(path: str | Path) -> Video:
     """Open a video file or image folder.
 
     Raises:
@@ -121,7 +134,7 @@ def open_video(path: str | Path) -> sio.Video:
     if not path.exists():
         raise MissingFileError(f"The video {path} does not exist; check the path.")
     try:
-        video = sio.load_video(str(path))
+        video = load_video(str(path))
         shape = video.shape
     except _READ_ERRORS as error:
         raise DataError(f"{path} cannot be read as a video ({error}).") from error
@@ -130,7 +143,19 @@ def open_video(path: str | Path) -> sio.Video:
     return video
 
 
-def frame_indices(video: sio.Video) -> Sequence[int]:
+def frame_size(video: Video) -> tuple[int, int]:
+    """Return (height, width) of a video's frames in px.
+
+    Raises:
+        DataError: The size is not known.
+    """
+    shape = video.shape
+    if shape is None:
+        raise DataError(f"The frame size of {video.filename} is not known; the video cannot be opened.")
+    return int(shape[1]), int(shape[2])
+
+
+def frame_indices(video: Video) -> Sequence[int]:
     """Return the frame indices a video holds; embedded ones are sparse.
 
     Raises:
@@ -144,15 +169,15 @@ def frame_indices(video: sio.Video) -> Sequence[int]:
     return range(video.shape[0])
 
 
-def _embedded_indices(video: sio.Video) -> list[int] | None:
+def _embedded_indices(video: Video) -> list[int] | None:
     """Return the frame indices of images embedded in a labels file, None for other videos."""
     backend = video.backend
-    if not isinstance(backend, sio.io.video_reading.HDF5Video) or not backend.frame_map:
+    if not isinstance(backend, HDF5Video) or not backend.frame_map:
         return None
     return sorted(int(index) for index in backend.frame_map)
 
 
-def _check_exists(video: sio.Video) -> None:
+def _check_exists(video: Video) -> None:
     """Refuse a video whose file is not there.
 
     Raises:
@@ -181,5 +206,7 @@ def _as_uint8(image: np.ndarray, name: str) -> np.ndarray:
     if image.dtype == np.uint16:
         image = (image >> 8).astype(np.uint8)
     if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] not in (1, 3) or not image.size:
-        raise DataError(f"{name} has type {image.dtype} and shape {image.shape}; images are uint8 with 1 or 3 channels.")
+        raise DataError(
+            f"{name} has type {image.dtype} and shape {image.shape}; images are uint8 with 1 or 3 channels."
+        )
     return image

@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-import sleap_io as sio
+from sleap_io.model.labels import Labels
 
+from sleap_nn.data.labels import has_visible_point, training_instances
 from sleap_nn.errors import DataError
 
 
-def split_labels(labels: sio.Labels, validation_fraction: float, seed: int | None) -> tuple[sio.Labels, sio.Labels]:
-    """Divide the user-labelled frames of one file at random; every frame lands on exactly one side.
+def split_labels(
+    labels: Labels, validation_fraction: float, seed: int | None, user_instances_only: bool = True
+) -> tuple[Labels, Labels]:
+    """Divide the labelled frames of one file at random; every frame lands on exactly one side.
 
     A file with a single labelled frame has it on both sides.
 
@@ -19,6 +22,7 @@ def split_labels(labels: sio.Labels, validation_fraction: float, seed: int | Non
         labels: The labels of one file; not changed.
         validation_fraction: Share of the frames for validation, strictly between 0 and 1.
         seed: Same seed, same split; None draws a new one.
+        user_instances_only: Frames that hold only predicted instances count as not labelled.
 
     Raises:
         DataError: Nothing is labelled, or the fraction leaves one side empty by its value.
@@ -28,9 +32,10 @@ def split_labels(labels: sio.Labels, validation_fraction: float, seed: int | Non
             f"data_config.validation_fraction is {validation_fraction}; give a number between 0 and 1, or set "
             "val_labels_path."
         )
-    usable = labeled_indices(labels)
+    usable = labeled_indices(labels, user_instances_only)
     if not usable:
-        raise DataError("The labels hold no frame with a visible user-labelled point; label at least one frame.")
+        kind = "user-labelled" if user_instances_only else "labelled"
+        raise DataError(f"The labels hold no frame with a visible {kind} point; label at least one frame.")
     if len(usable) == 1:
         return subset(labels, usable), subset(labels, usable)
     num_validation = min(len(usable) - 1, max(1, round(len(usable) * validation_fraction)))
@@ -40,19 +45,18 @@ def split_labels(labels: sio.Labels, validation_fraction: float, seed: int | Non
     return subset(labels, [usable[i] for i in rest]), subset(labels, [usable[i] for i in chosen])
 
 
-def labeled_indices(labels: sio.Labels, user_instances_only: bool = True) -> list[int]:
+def labeled_indices(labels: Labels, user_instances_only: bool = True) -> list[int]:
     """Return the positions of the frames that have a visible labelled point."""
     indices = []
     for i, frame in enumerate(labels.labeled_frames):
-        instances = frame.user_instances if user_instances_only else frame.instances
-        if any(instance.n_visible > 0 for instance in instances):
+        if any(has_visible_point(instance) for instance in training_instances(frame, user_instances_only)):
             indices.append(i)
     return indices
 
 
-def subset(labels: sio.Labels, indices: Sequence[int]) -> sio.Labels:
+def subset(labels: Labels, indices: Sequence[int]) -> Labels:
     """Return labels with the frames at these positions, sharing videos, skeletons and instances."""
-    part = sio.Labels(
+    part = Labels(
         labeled_frames=[labels.labeled_frames[i] for i in indices],
         videos=list(labels.videos),
         skeletons=list(labels.skeletons),

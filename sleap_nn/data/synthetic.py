@@ -119,9 +119,7 @@ class Scene:
     def visible(self, t: int) -> np.ndarray:
         """Return which nodes (I, N) of frame `t` are inside the frame and under no object or other animal."""
         points, seen = self.points(t), self.inside(t)
-        outlines = [body.outline for body in self._bodies(t)] + [
-            item.outline for item in self._arena.obstacles
-        ]
+        outlines = [body.outline for body in self._bodies(t)] + [item.outline for item in self._arena.obstacles]
         for i, n in zip(*np.nonzero(seen), strict=True):
             seen[i, n] = not any(contains(outline, points[i, n]) for outline in outlines[i + 1 :])
         return seen
@@ -180,9 +178,7 @@ class SyntheticDataset:
     truth: Path
 
 
-def synthetic_labels(
-    path: str | Path, scene: Scene, num_frames: int, num_clips: int = 1, embed: bool = True
-) -> Labels:
+def synthetic_labels(path: str | Path, scene: Scene, num_frames: int, num_clips: int = 1, embed: bool = True) -> Labels:
     """Write labels of frames far apart in time, with their images, and return them as sleap-io reads them.
 
     Args:
@@ -283,9 +279,7 @@ class _Labeller:
         for t in times:
             points = scene.points(t) if full else scene.labelled_points(t)
             seen = scene.visible(t) if full else np.isfinite(points[..., 0])
-            instances = [
-                self._instance(*row) for row in zip(points, seen, self._tracks, strict=True) if row[1].any()
-            ]
+            instances = [self._instance(*row) for row in zip(points, seen, self._tracks, strict=True) if row[1].any()]
             self.labels.append(LabeledFrame(video=video, frame_idx=t, instances=instances))
 
     def _instance(self, points: np.ndarray, seen: np.ndarray, track: Track) -> Instance:

@@ -112,9 +112,7 @@ class Evaluator:
         """
         if match_score_by not in ("oks", "pck"):
             raise ConfigError(f"match_score_by {match_score_by!r} is unknown; use 'oks' or 'pck'.")
-        scores = (
-            self.matches.similarities if match_score_by == "oks" else keypoints.pck_of_pairs(self.matches)
-        )
+        scores = self.matches.similarities if match_score_by == "oks" else keypoints.pck_of_pairs(self.matches)
         metrics = keypoints.voc_metrics(
             scores, self.matches.scores, len(self.matches.missed), match_score_thresholds, recall_thresholds
         )
@@ -147,9 +145,7 @@ class Evaluator:
             For poses `voc_metrics`, `mOKS`, `distance_metrics`, `pck_metrics`, `visibility_metrics`; for
             centroids `detection_metrics`, `distance_metrics`; for both `counts`.
         """
-        kernel = (
-            detection.detection_metrics if self.match_method == "centroid" else keypoints.keypoint_metrics
-        )
+        kernel = detection.detection_metrics if self.match_method == "centroid" else keypoints.keypoint_metrics
         metrics = kernel(self.matches)
         return {
             **metrics,
@@ -233,17 +229,13 @@ def _no_pairs_message(found: pairs.FramePairs, user_labels_only: bool) -> str:
         return f"Empty Frame Pairs: the ground truth has no frame with {kind}instances."
     if found.num_videos_matched == 0:
         return "Empty Frame Pairs: no video of the ground truth is among those of the predictions."
-    return (
-        "Empty Frame Pairs: no labelled frame of the ground truth was predicted; check the predicted frames."
-    )
+    return "Empty Frame Pairs: no labelled frame of the ground truth was predicted; check the predicted frames."
 
 
 def _warn_without_area(truth: Sequence[Float[np.ndarray, "instances nodes 2"]]) -> None:
     """Say so when OKS cannot tell good from bad because the box of a true instance has no area."""
     seen = [visible_nodes(points).any(axis=-1) for points in truth]
-    num_flat = sum(
-        int((keypoints.compute_instance_area(p)[s] == 0).sum()) for p, s in zip(truth, seen, strict=True)
-    )
+    num_flat = sum(int((keypoints.compute_instance_area(p)[s] == 0).sum()) for p, s in zip(truth, seen, strict=True))
     if num_flat:
         logger.warning(
             "%d of %d true instances have a box without area (one visible node, or all on a line), so only "

@@ -24,9 +24,7 @@ PCK_THRESHOLDS = np.arange(1.0, 11.0)
 PERCENTILES = (50, 75, 90, 95, 99)
 
 
-def match_keypoints(
-    frames: Sequence[FramePoints], stddev: float, area: float | None, threshold: float
-) -> Matches:
+def match_keypoints(frames: Sequence[FramePoints], stddev: float, area: float | None, threshold: float) -> Matches:
     """Pair poses: predictions by descending score, each takes the free true instance with the largest OKS.
 
     Args:
@@ -72,8 +70,7 @@ def voc_metrics(
     """
     ranked = match_scores[np.argsort(-prediction_scores, kind="stable")]
     curves = [
-        _precision_recall(ranked >= t, len(ranked) + num_missed, recall_thresholds)
-        for t in match_score_thresholds
+        _precision_recall(ranked >= t, len(ranked) + num_missed, recall_thresholds) for t in match_score_thresholds
     ]
     precisions = np.array([precision for precision, _ in curves])
     recalls = np.array([recall for _, recall in curves])

@@ -97,17 +97,14 @@ def collect_matches(frames: Sequence[FramePoints], match: Callable[[FramePoints]
     for frame_index, frame in enumerate(frames):
         true_kept = np.flatnonzero(visible_nodes(frame.truth).any(axis=-1))
         predicted_kept = np.flatnonzero(visible_nodes(frame.predicted).any(axis=-1))
-        kept = FramePoints(
-            frame.truth[true_kept], frame.predicted[predicted_kept], frame.scores[predicted_kept]
-        )
+        kept = FramePoints(frame.truth[true_kept], frame.predicted[predicted_kept], frame.scores[predicted_kept])
         pairs = match(kept)
         truth.append(kept.truth[pairs.truth])
         predicted.append(kept.predicted[pairs.predicted])
         similarities.append(pairs.similarity)
         scores.append(kept.scores[pairs.predicted])
         indices += [
-            (frame_index, *pair)
-            for pair in zip(true_kept[pairs.truth], predicted_kept[pairs.predicted], strict=True)
+            (frame_index, *pair) for pair in zip(true_kept[pairs.truth], predicted_kept[pairs.predicted], strict=True)
         ]
         missed += [(frame_index, i) for i in true_kept[unmatched(len(kept.truth), pairs.truth)]]
         extra += [(frame_index, i) for i in predicted_kept[unmatched(len(kept.scores), pairs.predicted)]]

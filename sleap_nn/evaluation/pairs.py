@@ -122,9 +122,7 @@ def pair_frames(
     """
     true_frames = _frames_by_video(labels_gt, user_labels_only)
     predicted_frames = _frames_by_video(labels_pr, None)
-    found = match_videos(
-        [_describe(video) for video in true_frames], [_describe(video) for video in predicted_frames]
-    )
+    found = match_videos([_describe(video) for video in true_frames], [_describe(video) for video in predicted_frames])
     by_position = list(predicted_frames.values())
     pairs, num_skipped = [], 0
     for frames, positions in zip(true_frames.values(), found, strict=True):
@@ -231,9 +229,7 @@ def keypoint_frames(pairs: Sequence[FramePair], names: Sequence[str]) -> list[Fr
     ]
 
 
-def centroid_frames(
-    pairs: Sequence[FramePair], names: Sequence[str], anchor_index: int | None
-) -> list[FramePoints]:
+def centroid_frames(pairs: Sequence[FramePair], names: Sequence[str], anchor_index: int | None) -> list[FramePoints]:
     """Return the centroids of frame pairs, as instances with one node.
 
     Args:
@@ -273,9 +269,7 @@ def predicted_instance(pairs: Sequence[FramePair], frame: int, index: int) -> Ma
     return MatchInstance(_predictions(source)[index], source.frame_idx, video_path(source.video))
 
 
-def positive_pairs(
-    pairs: Sequence[FramePair], matches: Matches
-) -> list[tuple[MatchInstance, MatchInstance, float]]:
+def positive_pairs(pairs: Sequence[FramePair], matches: Matches) -> list[tuple[MatchInstance, MatchInstance, float]]:
     """Return (truth, prediction, score) of every match, as instances."""
     return [
         (true_instance(pairs, frame, i), predicted_instance(pairs, frame, j), float(score))

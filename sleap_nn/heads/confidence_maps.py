@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar
 
 import numpy as np
@@ -29,7 +29,7 @@ class ConfidenceMapsHead(Head):
 
     name: ClassVar[str] = "confmaps"
     sigma: float = 5.0
-    loss_settings: LossSettings = LossSettings()
+    loss_settings: LossSettings = field(default_factory=LossSettings)
 
     def layer(self, in_channels: int) -> nn.Module:
         """Return a 1x1 convolution that starts near zero, as the maps do."""

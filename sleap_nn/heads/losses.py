@@ -35,7 +35,7 @@ class HardKeypointMining:
         num_hard = int((channel_loss >= self.hard_to_easy_ratio * smallest).sum())
         most = num_channels if self.max_hard_keypoints is None else self.max_hard_keypoints
         num_mined = min(max(num_hard, self.min_hard_keypoints), most, num_channels)
-        cells = output.shape[0] * output.shape[2] * output.shape[3] * num_mined
+        cells = output.shape[0] * output.shape[2] * output.shape[3] * max(num_mined, 1)  # none mined costs 0
         return self.loss_scale * channel_loss.topk(num_mined).values.sum() / cells
 
 

@@ -8,8 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import sleap_io as sio
-
+from sleap_nn.data.labels import Labels
 from sleap_nn.data.sources import FrameSource
 from sleap_nn.errors import ConfigError, DataError
 from sleap_nn.inference.load import LoadedModel, load_models
@@ -34,7 +33,7 @@ class MissingFramesError(DataError):
         labels: The predictions on all the others.
     """
 
-    def __init__(self, message: str, labels: sio.Labels) -> None:
+    def __init__(self, message: str, labels: Labels) -> None:
         """Keep the finished work."""
         super().__init__(message)
         self.labels = labels
@@ -61,7 +60,7 @@ class Predictor:
         self.queue_size = queue_size
 
     @classmethod
-    def from_model_paths(
+    def from_model_paths(  # noqa: PLR0913 - the documented signature
         cls,
         model_paths: Sequence[str | Path] | str | Path,
         *,
@@ -113,7 +112,7 @@ class Predictor:
         frames: Sequence[int] | None = None,
         clean_empty_frames: bool = False,
         progress_callback: Progress | None = None,
-    ) -> sio.Labels:
+    ) -> Labels:
         """Predict on a source and return labels with provenance.
 
         Args:

@@ -5,23 +5,24 @@ from __future__ import annotations
 import platform
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import sleap_io as sio
 import torch
 
+from sleap_nn.data.labels import Labels
 from sleap_nn.version import __version__
 
 
-def build_inference_provenance(
+def build_inference_provenance(  # noqa: PLR0913 - one optional keyword an entry
     *,
     started: datetime | None = None,
     ended: datetime | None = None,
     model_paths: Sequence[Path | str] = (),
     model_type: str | None = None,
     source: Path | str | None = None,
-    source_labels: sio.Labels | None = None,
+    source_labels: Labels | None = None,
     frame_selection: Mapping[str, Any] | None = None,
     inference_config: Mapping[str, Any] | None = None,
     device: str | None = None,
@@ -45,7 +46,7 @@ def build_inference_provenance(
     options = {key: value for key, value in (inference_config or {}).items() if value is not None}
     entries: dict[str, Any] = {
         "sleap_nn_version": __version__,
-        "sleap_io_version": sio.__version__,
+        "sleap_io_version": version("sleap-io"),
         "inference_start_timestamp": None if started is None else started.isoformat(timespec="microseconds"),
         "inference_end_timestamp": None if ended is None else ended.isoformat(timespec="microseconds"),
         "inference_runtime_seconds": None if started is None or ended is None else (ended - started).total_seconds(),

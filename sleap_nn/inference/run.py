@@ -6,8 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import sleap_io as sio
-
+from sleap_nn.data.labels import Labels
 from sleap_nn.inference.predictor import MissingFramesError, Predictor, Progress
 from sleap_nn.inference.select import Source, select_frames
 from sleap_nn.inference.to_labels import check_output, save_labels
@@ -32,7 +31,7 @@ def predict(  # noqa: PLR0913 - the public verb lists every option
     queue_maxsize: int = 32,
     progress_callback: Progress | None = None,
     cli_args: Mapping[str, Any] | None = None,
-) -> sio.Labels:
+) -> Labels:
     """Predict the instances on a video, labels or images.
 
     Args:
@@ -93,7 +92,7 @@ def predict(  # noqa: PLR0913 - the public verb lists every option
     return labels
 
 
-def _save(labels: sio.Labels, output: Path, cli_args: Mapping[str, Any] | None) -> None:
+def _save(labels: Labels, output: Path, cli_args: Mapping[str, Any] | None) -> None:
     """Write labels, with the command line in their provenance."""
     if cli_args is not None:
         labels.provenance["cli_args"] = dict(cli_args)

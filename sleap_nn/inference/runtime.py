@@ -28,9 +28,8 @@ class TorchRuntime:
         """
         self.device = resolve_device(device)
         self.precision = _resolve_precision(precision, self.device)
-        self._network = network.eval().to(
-            device=self.device, dtype=_DTYPES[self.precision], memory_format=torch.channels_last
-        )
+        network = network.eval().to(self.device, _DTYPES[self.precision])
+        self._network = network.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
 
     @torch.inference_mode()
     def __call__(self, images: Tensor) -> dict[str, Tensor]:
@@ -54,7 +53,7 @@ def resolve_device(name: str) -> torch.device:
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         raise ConfigError(
-            f"The device {name!r} cannot be used here; choose auto, cpu, cuda, cuda:N or mps as `sleap-nn system` lists."
+            f"The device {name!r} cannot be used here; choose auto, or one that `sleap-nn system` lists."
         ) from error
     return device
 

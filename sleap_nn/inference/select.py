@@ -8,15 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import sleap_io as sio
 
-from sleap_nn.data.labels import load_labels
-from sleap_nn.data.sources import ArrayFrames, FrameSource, VideoFrames, frame_indices, open_video
+from sleap_nn.data.labels import Labels, load_labels
+from sleap_nn.data.sources import ArrayFrames, FrameSource, Video, VideoFrames, frame_indices, open_video
 from sleap_nn.errors import ConfigError, DataError
 from sleap_nn.log import logger
 from sleap_nn.structures.sample import FrameKey
 
-Source = str | Path | sio.Video | sio.Labels | np.ndarray | Sequence[np.ndarray]
+Source = str | Path | Video | Labels | np.ndarray | Sequence[np.ndarray]
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,7 +31,7 @@ class Selection:
 
     frames: FrameSource
     path: Path | None = None
-    labels: sio.Labels | None = None
+    labels: Labels | None = None
     record: dict[str, Any] = field(default_factory=dict)
 
     @property
@@ -66,11 +65,11 @@ def select_frames(
     path = Path(source) if isinstance(source, str | Path) else None
     if path is not None:
         source = load_labels(path) if path.suffix == ".slp" else open_video(path)
-    if isinstance(source, sio.Labels):
+    if isinstance(source, Labels):
         return _from_labels(source, path, frames, video_index, only_labeled_frames)
     if only_labeled_frames:
         logger.warning("The input is a video without labels; only_labeled_frames has no effect.")
-    if isinstance(source, sio.Video):
+    if isinstance(source, Video):
         keys = _existing(frames, [FrameKey(0, int(i)) for i in frame_indices(source)])
         record = _record("all" if frames is None else "specified", len(keys), len(frame_indices(source)))
         return Selection(VideoFrames([source], keys), path, None, record)
@@ -81,7 +80,7 @@ def select_frames(
 
 
 def _from_labels(
-    labels: sio.Labels,
+    labels: Labels,
     path: Path | None,
     frames: Sequence[int] | None,
     video_index: int | None,
@@ -105,7 +104,7 @@ def _from_labels(
 
 
 def _of_one_video(
-    labels: sio.Labels,
+    labels: Labels,
     keys: list[FrameKey],
     video_index: int,
     frames: Sequence[int] | None,
@@ -138,7 +137,9 @@ def _warn_missing(missing: Sequence[int], offered: str) -> None:
     """Say which frames were asked for and do not exist."""
     if missing:
         listed = ", ".join(str(i) for i in missing[:10]) + (", ..." if len(missing) > 10 else "")
-        logger.warning("%d requested frame(s) do not exist and are left out: %s; there are %s.", len(missing), listed, offered)
+        logger.warning(
+            "%d requested frame(s) do not exist and are left out: %s; there are %s.", len(missing), listed, offered
+        )
 
 
 def _record(method: str, processed: int, total: int) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -49,7 +49,7 @@ class Stage:
     task: Task
     spec: InputSpec
     runtime: Runtime
-    settings: DecodeSettings = DecodeSettings()
+    settings: DecodeSettings = field(default_factory=DecodeSettings)
 
     def prepare(self, frame: Frame, anchors: Sequence[Region] | None = None) -> Prepared:
         """Read the inputs of one frame; done ahead of the device, in another thread."""

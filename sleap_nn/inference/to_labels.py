@@ -8,17 +8,20 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
-import sleap_io as sio
+from sleap_io.model.instance import Instance, PredictedInstance
+from sleap_io.model.labeled_frame import LabeledFrame
+from sleap_io.model.skeleton import Skeleton as SioSkeleton
+from sleap_io.model.video import Video
 
-from sleap_nn.data.labels import sio_skeleton
+from sleap_nn.data.labels import Labels, sio_skeleton
 from sleap_nn.errors import OutputError
 from sleap_nn.structures.predictions import Predictions
 from sleap_nn.structures.skeleton import Skeleton
 
 
 def to_labels(
-    predictions: Iterable[Predictions], skeleton: Skeleton, videos: Sequence[sio.Video], keep_empty: bool = True
-) -> sio.Labels:
+    predictions: Iterable[Predictions], skeleton: Skeleton, videos: Sequence[Video], keep_empty: bool = True
+) -> Labels:
     """Return predictions as labels.
 
     Args:
@@ -29,19 +32,17 @@ def to_labels(
     """
     target = sio_skeleton(skeleton)
     frames = [
-        sio.LabeledFrame(
-            video=videos[found.key.video], frame_idx=found.key.frame, instances=_instances(found, target)
-        )
+        LabeledFrame(video=videos[found.key.video], frame_idx=found.key.frame, instances=_instances(found, target))
         for found in predictions
         if keep_empty or len(found)
     ]
-    return sio.Labels(labeled_frames=frames, videos=list(videos), skeletons=[target])
+    return Labels(labeled_frames=frames, videos=list(videos), skeletons=[target])
 
 
-def _instances(found: Predictions, skeleton: sio.Skeleton) -> list[sio.PredictedInstance | sio.Instance]:
+def _instances(found: Predictions, skeleton: SioSkeleton) -> list[PredictedInstance | Instance]:
     """Return the instances of one frame."""
     return [
-        sio.PredictedInstance.from_numpy(
+        PredictedInstance.from_numpy(
             points_data=np.asarray(points, np.float64),
             point_scores=np.asarray(point_scores, np.float64),
             score=float(score),
@@ -66,10 +67,10 @@ def check_output(path: Path, inputs: Sequence[Path]) -> None:
         with tempfile.NamedTemporaryFile(dir=path.parent, prefix=".write_test"):
             pass
     except OSError as error:
-        raise OutputError(f"The output {path} cannot be written ({error}); choose a folder you may write to.") from error
+        raise OutputError(f"The output {path} cannot be written ({error}); choose another folder.") from error
 
 
-def save_labels(labels: sio.Labels, path: Path) -> None:
+def save_labels(labels: Labels, path: Path) -> None:
     """Write a ``.slp`` under a temporary name and put it in place when it is whole.
 
     Raises:
@@ -81,5 +82,5 @@ def save_labels(labels: sio.Labels, path: Path) -> None:
         temporary.replace(path)
     except OSError as error:
         temporary.unlink(missing_ok=True)
-        raise OutputError(f"The predictions cannot be written to {path} ({error}); free space or choose another.") from error
+        raise OutputError(f"The predictions cannot be written to {path} ({error}); choose another path.") from error
     labels.provenance["filename"] = path.as_posix()

@@ -6,7 +6,7 @@ shapes are those of the checkpoints of earlier releases.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from math import log2
 from typing import cast
 
@@ -79,7 +79,7 @@ class UNet(Backbone):
         if self.num_stem:
             x = halve(self.stem(x))
             skips.append(x)
-        for block in self.encoders[0]:
+        for block in cast(Stack, self.encoders[0]):
             x = block(x)
             skips.append(x)
         x = halve(x)
@@ -87,7 +87,7 @@ class UNet(Backbone):
             x = block(x)
         bottleneck = x
         by_stride = {}
-        for stride, block in zip(self.channels, self.decoders[0], strict=False):
+        for stride, block in zip(self.channels, cast(Stack, self.decoders[0]), strict=False):
             x = block(x, skips.pop() if skips else None)
             by_stride[stride] = x
         return Features(by_stride or {self.max_stride: bottleneck}, bottleneck)
@@ -96,7 +96,7 @@ class UNet(Backbone):
 class Stack(nn.Module):
     """A list of blocks whose place in saved weights has a name of its own."""
 
-    def __init__(self, name: str, blocks: list[nn.Module]) -> None:
+    def __init__(self, name: str, blocks: Sequence[nn.Module]) -> None:
         """Register the blocks under `name`."""
         super().__init__()
         self.add_module(name, nn.ModuleList(blocks))
@@ -126,7 +126,8 @@ def _check_strides(config: UNetConfig) -> None:
     """
     where = "model_config.backbone_config.unet"
     stem = 1 if config.stem_stride is None else config.stem_stride
-    for name, value in (("max_stride", config.max_stride), ("output_stride", config.output_stride), ("stem_stride", stem)):
+    strides = {"max_stride": config.max_stride, "output_stride": config.output_stride, "stem_stride": stem}
+    for name, value in strides.items():
         if value < 1 or value & (value - 1):
             raise ConfigError(f"{where}.{name} is {value}; it must be a power of two.")
     if config.output_stride > config.max_stride:

@@ -1,8 +1,10 @@
-"""`ModelTrainer`: data, task, network, callbacks, fit. Prediction and metrics after training are in `sleap_nn.train`."""
+"""`ModelTrainer`: data, task, network, callbacks, fit.
+
+Prediction and metrics after training are in `sleap_nn.after_training`.
+"""
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from datetime import datetime
 from functools import partial
@@ -10,36 +12,28 @@ from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as pl
-import sleap_io as sio
 import torch
-from lightning.pytorch.callbacks import Callback, EarlyStopping, EMAWeightAveraging, ModelCheckpoint
-from omegaconf import DictConfig
 
-from sleap_nn.config.training_job_config import TrainingJobConfig
+from sleap_nn.config.training_job_config import DictConfig, TrainingJobConfig
 from sleap_nn.data.augment import Augmenter
 from sleap_nn.data.cache import MemoryCache
 from sleap_nn.data.dataset import PoseDataset
 from sleap_nn.data.input_spec import InputSpec
-from sleap_nn.data.labels import LabelSet, load_labels
+from sleap_nn.data.labels import Labels, LabelSet, SioSkeleton, load_labels
 from sleap_nn.data.loaders import EpochSampler, make_loader
-from sleap_nn.data.sources import FrameSource, VideoFrames
+from sleap_nn.data.sources import FrameSource, VideoFrames, frame_size
 from sleap_nn.data.splits import split_labels
 from sleap_nn.errors import DataError
 from sleap_nn.heads.losses import HardKeypointMining, LossSettings
 from sleap_nn.log import logger
 from sleap_nn.networks.devices import resolve_accelerator, resolve_precision
 from sleap_nn.networks.network import PoseNetwork, initialise
-from sleap_nn.structures.skeleton import Skeleton
 from sleap_nn.tasks import TASKS
 from sleap_nn.tasks.base import Task
-from sleap_nn.training import run_folder
-from sleap_nn.training.callbacks.csv_log import CSVLog
-from sleap_nn.training.callbacks.guards import CollapseWatch, TimeLimit
-from sleap_nn.training.callbacks.progress import ProgressBar
+from sleap_nn.training import engine, run_folder
+from sleap_nn.training.callbacks.guards import CollapseWatch
 from sleap_nn.training.module import TrainingModule
 from sleap_nn.training.resolve import LabelFacts, resolve
-
-SPLIT_SEED = 42
 
 
 class ModelTrainer:
@@ -58,8 +52,8 @@ class ModelTrainer:
     def __init__(
         self,
         config: TrainingJobConfig | DictConfig | dict | str | Path,
-        train_labels: Sequence[sio.Labels] | None = None,
-        val_labels: Sequence[sio.Labels] | None = None,
+        train_labels: Sequence[Labels] | None = None,
+        val_labels: Sequence[Labels] | None = None,
     ) -> None:
         """Read the labels, split them, and fill in what the configuration leaves open.
 
@@ -90,8 +84,8 @@ class ModelTrainer:
     def get_model_trainer_from_config(
         cls,
         config: TrainingJobConfig | DictConfig | dict | str | Path,
-        train_labels: Sequence[sio.Labels] | None = None,
-        val_labels: Sequence[sio.Labels] | None = None,
+        train_labels: Sequence[Labels] | None = None,
+        val_labels: Sequence[Labels] | None = None,
     ) -> ModelTrainer:
         """Return a trainer that is ready to `train`; arguments and errors as for the constructor."""
         return cls(config, train_labels, val_labels)
@@ -102,7 +96,7 @@ class ModelTrainer:
         return self.job.to_sleap_nn_cfg()
 
     @property
-    def skeletons(self) -> list[sio.Skeleton]:
+    def skeletons(self) -> list[SioSkeleton]:
         """The skeletons of the first training labels."""
         return list(self.train_labels[0].skeletons)
 
@@ -137,9 +131,11 @@ class ModelTrainer:
         self.lightning_model = TrainingModule(task, network, settings)
         loaders = self._loaders(task, network)
         watch = CollapseWatch()
-        self.trainer = self._lightning_trainer([watch, *self._callbacks(task)])
+        callbacks = [watch, *engine.make_callbacks(settings, task, self.run_dir)]
+        with engine.quiet():
+            self.trainer = engine.make_trainer(settings, callbacks, self.run_dir)
         self._announce(network)
-        with _quiet_engine():
+        with engine.quiet():
             self.trainer.fit(self.lightning_model, *loaders)
         self.peak_height = watch.height
         if self.run_dir is not None:
@@ -147,9 +143,7 @@ class ModelTrainer:
         if self.trainer.interrupted:
             raise KeyboardInterrupt
 
-    def _split(
-        self, train: Sequence[sio.Labels] | None, val: Sequence[sio.Labels] | None
-    ) -> tuple[list[sio.Labels], list[sio.Labels]]:
+    def _split(self, train: Sequence[Labels] | None, val: Sequence[Labels] | None) -> tuple[list[Labels], list[Labels]]:
         """Return training and validation labels.
 
         Raises:
@@ -171,7 +165,7 @@ class ModelTrainer:
         parts = [split(labels) for labels in train]
         return [part[0] for part in parts], [part[1] for part in parts]
 
-    def _label_set(self, labels: list[sio.Labels]) -> LabelSet:
+    def _label_set(self, labels: list[Labels]) -> LabelSet:
         """Return the array view of labels."""
         return LabelSet.from_labels(labels, self._initial.data_config.user_instances_only)
 
@@ -185,8 +179,8 @@ class ModelTrainer:
     def _facts(self) -> LabelFacts:
         """Collect what `resolve` needs."""
         videos = {frame.key.video for frame in self._train_set.frames}
-        sizes = [_frame_size(self._train_set.videos[i]) for i in sorted(videos)]
-        sizes += [_frame_size(self._val_set.videos[i]) for i in sorted({f.key.video for f in self._val_set.frames})]
+        sizes = [frame_size(self._train_set.videos[i]) for i in sorted(videos)]
+        sizes += [frame_size(self._val_set.videos[i]) for i in sorted({f.key.video for f in self._val_set.frames})]
         first = self._train_source.read(self._train_source.keys[0])
         same = self._initial.data_config.use_same_data_for_val
         return LabelFacts(
@@ -227,8 +221,8 @@ class ModelTrainer:
         sampler = EpochSampler(len(train), draws, loading.shuffle, seed)
         val_sampler = EpochSampler(len(val), len(val), val_loading.shuffle, seed)
         return (
-            make_loader(train, loading.batch_size, sampler, loading.num_workers),
-            make_loader(val, val_loading.batch_size, val_sampler, val_loading.num_workers),
+            make_loader(train, loading.batch_size, sampler, int(loading.num_workers)),
+            make_loader(val, val_loading.batch_size, val_sampler, int(val_loading.num_workers)),
         )
 
     def _prepare_run_folder(self) -> None:
@@ -244,99 +238,23 @@ class ModelTrainer:
             for index, labels in enumerate(files):
                 run_folder.write_ground_truth(self.run_dir, split, index, labels, only_user)
 
-    def _callbacks(self, task: Task) -> list[Callback]:
-        """Return the callbacks that the configuration asks for."""
-        settings = self.job.trainer_config
-        callbacks: list[Callback] = [ProgressBar(settings.enable_progress_bar)]
-        if settings.ema_decay > 0:
-            callbacks.append(EMAWeightAveraging(decay=settings.ema_decay, use_buffers=False))
-        if self.run_dir is not None:
-            columns = [f"train/{head.name}/{name}" for head in task.heads for name in head.channel_names]
-            callbacks.append(CSVLog(self.run_dir / run_folder.LOG, columns))
-            callbacks.append(_checkpoints(settings.model_ckpt, self.run_dir))
-        stopping = settings.early_stopping
-        if stopping is not None and stopping.stop_training_on_plateau:
-            callbacks.append(
-                EarlyStopping("val/loss", min_delta=stopping.min_delta, patience=stopping.patience, mode="min")
-            )
-        if settings.max_time is not None:
-            callbacks.append(TimeLimit(settings.max_time))
-        return callbacks
-
-    def _lightning_trainer(self, callbacks: list[Callback]) -> pl.Trainer:
-        """Return the engine."""
-        settings = self.job.trainer_config
-        return pl.Trainer(
-            accelerator=settings.trainer_accelerator,
-            devices=1,
-            precision=settings.precision if settings.precision != "32" else "32-true",  # pyright: ignore[reportArgumentType]
-            max_epochs=settings.max_epochs,
-            callbacks=callbacks,
-            logger=False,
-            enable_checkpointing=self.run_dir is not None,
-            enable_progress_bar=False,
-            enable_model_summary=False,
-            num_sanity_val_steps=0,
-            gradient_clip_val=settings.gradient_clip_val,
-            accumulate_grad_batches=settings.accumulate_grad_batches,
-            use_distributed_sampler=False,
-            default_root_dir=self.run_dir,
-        )
-
     def _announce(self, network: PoseNetwork) -> None:
         """Log what is about to be trained."""
         settings = self.job.trainer_config
         logger.info(
-            "Training %s with %s (%s parameters) on %d frames, validating on %d; %d steps an epoch, precision %s on %s.",
+            "Training %s with %s (%s parameters) on %d frames, validating on %d; %d steps an epoch, %s on %s.",
             self.model_type,
             self.backbone_type,
             f"{network.num_parameters:,}",
             len(self._train_set),
             len(self._val_set),
             settings.train_steps_per_epoch,
-            settings.precision,
+            f"precision {settings.precision}",
             settings.trainer_accelerator,
         )
-
-
-def _checkpoints(config: Any, folder: Path) -> ModelCheckpoint:
-    """Return the callback that keeps the best weights as ``best.ckpt``."""
-    return ModelCheckpoint(
-        dirpath=folder,
-        filename="best",
-        monitor=config.monitor,
-        mode=config.mode,
-        save_top_k=config.save_top_k,
-        save_last=config.save_last,
-        auto_insert_metric_name=False,
-    )
-
-
-def _frame_size(video: sio.Video) -> tuple[int, int]:
-    """Return (height, width) of a video's frames."""
-    shape = video.shape
-    if shape is None:
-        raise DataError(f"The frame size of {video.filename} is not known; the video cannot be opened.")
-    return int(shape[1]), int(shape[2])
 
 
 def _seed_everything(seed: int | None) -> None:
     """Seed Python, numpy and torch; None leaves them alone."""
     if seed is not None:
         pl.seed_everything(seed, workers=True, verbose=False)
-
-
-class _quiet_engine(warnings.catch_warnings):  # noqa: N801 - used as a context manager
-    """Silences advice of the training engine that does not concern users of this package."""
-
-    def __enter__(self) -> None:
-        """Add the filters."""
-        super().__enter__()
-        for message in (
-            ".*does not have many workers.*",
-            ".*The number of training batches.*",
-            ".*Checkpoint directory .* exists and is not empty.*",
-            ".*You defined a `validation_step` but have no.*",
-            ".*`isinstance\\(treespec, LeafSpec\\)` is deprecated.*",
-        ):
-            warnings.filterwarnings("ignore", message=message)

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import sleap_io as sio
-
 from sleap_nn.config.training_job_config import TrainingJobConfig
+from sleap_nn.data.labels import Labels
 from sleap_nn.data.splits import labeled_indices, subset
 from sleap_nn.errors import OutputError
 from sleap_nn.networks import model_dir
@@ -44,7 +43,7 @@ def write_configs(folder: Path, initial: TrainingJobConfig, resolved: TrainingJo
     resolved.save(folder / model_dir.CONFIG)
 
 
-def write_ground_truth(folder: Path, split: str, index: int, labels: sio.Labels, user_instances_only: bool) -> None:
+def write_ground_truth(folder: Path, split: str, index: int, labels: Labels, user_instances_only: bool) -> None:
     """Write the labelled frames of one file of a split; images are not embedded anew."""
     used = subset(labels, labeled_indices(labels, user_instances_only))
     used.save(str(ground_truth_path(folder, split, index)), embed=False, verbose=False)

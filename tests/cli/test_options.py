@@ -26,19 +26,15 @@ def odd(value):
 class Settings:
     batch_size: Annotated[int, Option("Frames in one pass.", ge=1, cli=Cli("Numbers", short="-b"))] = 4
     scale: Annotated[float, Option("A factor.", gt=0, cli=Cli("Numbers"))] = 1.0
-    peak_threshold: Annotated[
-        float, Option("A peak.", cli=Cli("Numbers", aliases=("peak-conf-threshold",)))
-    ] = 0.2
+    peak_threshold: Annotated[float, Option("A peak.", cli=Cli("Numbers", aliases=("peak-conf-threshold",)))] = 0.2
     patch: Annotated[int, Option("A side.", check=odd, cli=Cli("Numbers"))] = 5
-    model_paths: Annotated[list[str] | None, Option("Models.", cli=Cli("Files", short="-m", repeat=True))] = (
-        None
-    )
+    model_paths: Annotated[list[str] | None, Option("Models.", cli=Cli("Files", short="-m", repeat=True))] = None
     method: Annotated[
         str, Option("A measure.", choices=("oks", "iou"), unavailable_values=("iou",), cli=Cli("Files"))
     ] = "oks"
-    formats: Annotated[
-        list[str], Option("Formats.", choices=("slp", "h5"), convert=words, cli=Cli("Files"))
-    ] = field(default_factory=lambda: ["slp"])
+    formats: Annotated[list[str], Option("Formats.", choices=("slp", "h5"), convert=words, cli=Cli("Files"))] = field(
+        default_factory=lambda: ["slp"]
+    )
     tracking: Annotated[bool, Option("Follow them.", cli=Cli("Image", short="-t"))] = False
     ensure_rgb: Annotated[bool | None, Option("Colours.", cli=Cli("Image", pair=True))] = None
     use_flow: Annotated[bool, Option("Flow.", available=False, cli=Cli("Image"))] = False

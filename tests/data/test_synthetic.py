@@ -60,9 +60,7 @@ def test_individuals_look_different_from_the_floor_and_each_other():
         image, points, _ = scene.frame(t)
         trunk = points[:, NODE_NAMES.index("body")]
         if np.isfinite(trunk).all():
-            tones.append(
-                [image[round(y) - 1 : round(y) + 2, round(x) - 1 : round(x) + 2].mean() for x, y in trunk]
-            )
+            tones.append([image[round(y) - 1 : round(y) + 2, round(x) - 1 : round(x) + 2].mean() for x, y in trunk])
     dark, light = np.mean(tones, axis=0)
     assert light - dark > 60
 

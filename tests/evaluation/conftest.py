@@ -62,7 +62,6 @@ def make_labels_fixture():
 def golden_labels(golden, golden_frames):
     truth = {f["frame"]: points.truth for f, points in zip(golden["frames"], golden_frames, strict=True)}
     found = {
-        f["frame"]: (points.predicted, points.scores)
-        for f, points in zip(golden["frames"], golden_frames, strict=True)
+        f["frame"]: (points.predicted, points.scores) for f, points in zip(golden["frames"], golden_frames, strict=True)
     }
     return make_labels(truth), make_labels(found, predicted=True)

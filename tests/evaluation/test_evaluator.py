@@ -18,9 +18,7 @@ def test_golden(golden, golden_labels):
     expected = golden["metrics"]["distance_metrics"]
     assert metrics["distance_metrics"]["frame_idxs"] == expected["frame_idxs"]
     assert metrics["distance_metrics"]["video_paths"] == ["clip.mp4"] * golden["n_pairs"]
-    np.testing.assert_allclose(
-        metrics["distance_metrics"]["dists"], np.array(expected["dists"], float), atol=5e-7
-    )
+    np.testing.assert_allclose(metrics["distance_metrics"]["dists"], np.array(expected["dists"], float), atol=5e-7)
     assert list(metrics) == [
         "voc_metrics",
         "mOKS",
@@ -66,9 +64,7 @@ def test_methods_agree_with_evaluate(golden_labels):
     np.testing.assert_equal(evaluator.distance_metrics(), metrics["distance_metrics"])
     np.testing.assert_equal(evaluator.pck_metrics(), metrics["pck_metrics"])
     np.testing.assert_equal(evaluator.visibility_metrics(), metrics["visibility_metrics"])
-    single = evaluator.voc_metrics(
-        match_score_thresholds=np.array([0.5]), recall_thresholds=np.array([0, 0.1])
-    )
+    single = evaluator.voc_metrics(match_score_thresholds=np.array([0.5]), recall_thresholds=np.array([0, 0.1]))
     assert single["oks_voc.precisions"].shape == (1, 2)
     assert evaluator.pck_metrics(thresholds=[2.0])["pcks"].shape == (11, 3, 1)
 
@@ -118,9 +114,7 @@ def test_nothing_in_common_is_refused(make_labels):
     truth, found = make_labels({0: [POSE]}), make_labels({5: [POSE]}, predicted=True)
     with pytest.raises(DataError, match="Empty Frame Pairs: no labelled frame"):
         Evaluator(truth, found)
-    with pytest.raises(
-        DataError, match="Empty Frame Pairs: the ground truth has no frame with user-labelled"
-    ):
+    with pytest.raises(DataError, match="Empty Frame Pairs: the ground truth has no frame with user-labelled"):
         Evaluator(found, found)
     assert Evaluator(found, found, user_labels_only=False).mOKS()["mOKS"] == 1.0
 

@@ -134,9 +134,7 @@ def test_without_pairs_everything_is_zero_or_undefined(frames):
     metrics = evaluate(frames)
     voc = metrics["voc_metrics"]
     assert voc["oks_voc.precisions"].shape == (10, 101)
-    assert all(
-        np.all(np.asarray(voc[f"oks_voc.{key}"]) == 0) for key in ("mAP", "mAR", "AP", "AR", "recalls")
-    )
+    assert all(np.all(np.asarray(voc[f"oks_voc.{key}"]) == 0) for key in ("mAP", "mAR", "AP", "AR", "recalls"))
     undefined = [
         metrics["mOKS"]["mOKS"],
         metrics["pck_metrics"]["mPCK"],

@@ -75,9 +75,7 @@ def test_frames_of_different_videos_are_not_mixed(make_labels, make_video):
     truth = two_videos(("/t/a.mp4", 0), ("/t/b.mp4", 100), False)
     found = two_videos(("/p/b.mp4", 100), ("/p/a.mp4", 0), True)
     for true_frame, predicted_frame in find_frame_pairs(truth, found):
-        np.testing.assert_array_equal(
-            true_frame.instances[0].numpy(), predicted_frame.instances[0].numpy()[:, :2]
-        )
+        np.testing.assert_array_equal(true_frame.instances[0].numpy(), predicted_frame.instances[0].numpy()[:, :2])
 
 
 def test_predictions_from_a_package_find_their_video(tmp_path, make_labels):
@@ -124,9 +122,7 @@ def test_centroids_of_a_one_node_prediction_need_no_common_name(make_labels):
 
 def test_nodes_on_one_side_are_reported(make_labels, warnings):
     check_nodes(make_labels({0: POSE}), make_labels({0: POSE}, nodes=("b", "c", "d"), predicted=True))
-    assert [
-        record.getMessage().endswith(end) for record, end in zip(warnings.records, ["a.", "d."], strict=True)
-    ]
+    assert [record.getMessage().endswith(end) for record, end in zip(warnings.records, ["a.", "d."], strict=True)]
 
 
 def test_no_common_node_is_refused(make_labels):

@@ -27,9 +27,7 @@ def test_relative_path_and_link_are_the_same_file(tmp_path, monkeypatch):
     (tmp_path / "a.mp4").touch()
     (tmp_path / "link.mp4").symlink_to(tmp_path / "a.mp4")
     monkeypatch.chdir(tmp_path)
-    found = match_videos(
-        [video("a.mp4"), video("b.mp4")], [video("b.mp4"), video(str(tmp_path / "link.mp4"))]
-    )
+    found = match_videos([video("a.mp4"), video("b.mp4")], [video("b.mp4"), video(str(tmp_path / "link.mp4"))])
     assert found == [[1], [0]]
 
 

@@ -50,9 +50,7 @@ def test_oks_equals_pycocotools():
     num_nodes, sigmas = 5, np.array([0.02, 0.03, 0.05, 0.08, 0.1])
     truth = rng.uniform(0, 100, (4, num_nodes, 2))
     truth[rng.random((4, num_nodes)) < 0.3] = NAN
-    predicted = np.concatenate(
-        [np.nan_to_num(truth, nan=50.0) + rng.normal(0, 4, truth.shape), truth[:1] + 1]
-    )
+    predicted = np.concatenate([np.nan_to_num(truth, nan=50.0) + rng.normal(0, 4, truth.shape), truth[:1] + 1])
     predicted = np.nan_to_num(predicted, nan=50.0)
 
     def flat(points):

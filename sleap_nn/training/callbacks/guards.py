@@ -57,7 +57,7 @@ class CollapseWatch(Callback):
         self.height = pl_module.peak_height
         if trainer.current_epoch + 1 == self._patience and self.height < RISEN:
             logger.warning(
-                "After %d epochs the highest confidence map value is %.3f (targets reach 1): the maps have not risen. %s",
+                "After %d epochs the highest confidence map value is %.3f of 1: the maps have not risen. %s",
                 self._patience,
                 self.height,
                 REMEDIES,

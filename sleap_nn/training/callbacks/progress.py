@@ -66,7 +66,8 @@ class ProgressBar(Callback):
         self._stop()
         metrics = trainer.callback_metrics
         elapsed = time.perf_counter() - self._start
-        losses = "  ".join(f"{name} {float(metrics[name]):.4g}" for name in ("train/loss", "val/loss") if name in metrics)
+        names = [name for name in ("train/loss", "val/loss") if name in metrics]
+        losses = "  ".join(f"{name} {float(metrics[name]):.4g}" for name in names)
         logger.info(
             "Epoch %d: %s  (%.1f samples/s, %.0f s)",
             trainer.current_epoch,

@@ -1,0 +1,93 @@
+"""The training engine (Lightning) as this package uses it: its trainer, the callbacks of a run, and its silence."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as pl
+from lightning.pytorch.callbacks import Callback, EarlyStopping, EMAWeightAveraging, ModelCheckpoint
+
+from sleap_nn.config.trainer_config import TrainerConfig
+from sleap_nn.tasks.base import Task
+from sleap_nn.training import run_folder
+from sleap_nn.training.callbacks.csv_log import CSVLog
+from sleap_nn.training.callbacks.guards import TimeLimit
+from sleap_nn.training.callbacks.progress import ProgressBar
+
+
+def make_trainer(settings: TrainerConfig, callbacks: list[Callback], folder: Path | None) -> pl.Trainer:
+    """Return the engine's trainer; without a run folder it writes nothing."""
+    precision: Any = "32-true" if settings.precision == "32" else settings.precision
+    return pl.Trainer(
+        accelerator=settings.trainer_accelerator,
+        devices=1,
+        precision=precision,
+        max_epochs=settings.max_epochs,
+        callbacks=callbacks,
+        logger=False,
+        enable_checkpointing=folder is not None,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        num_sanity_val_steps=0,
+        gradient_clip_val=settings.gradient_clip_val,
+        accumulate_grad_batches=settings.accumulate_grad_batches,
+        use_distributed_sampler=False,
+        default_root_dir=folder,
+    )
+
+
+def make_callbacks(settings: TrainerConfig, task: Task, folder: Path | None) -> list[Callback]:
+    """Return the callbacks that the configuration asks for."""
+    callbacks: list[Callback] = [ProgressBar(settings.enable_progress_bar)]
+    if settings.ema_decay > 0:
+        callbacks.append(EMAWeightAveraging(decay=settings.ema_decay, use_buffers=False))
+    if folder is not None:
+        columns = [f"train/{head.name}/{name}" for head in task.heads for name in head.channel_names]
+        callbacks.append(CSVLog(folder / run_folder.LOG, columns))
+        callbacks.append(_checkpoints(settings, folder))
+    stopping = settings.early_stopping
+    if stopping.stop_training_on_plateau:
+        callbacks.append(
+            EarlyStopping("val/loss", min_delta=stopping.min_delta, patience=stopping.patience, mode="min")
+        )
+    if settings.max_time is not None:
+        callbacks.append(TimeLimit(settings.max_time))
+    return callbacks
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Keep advice of the engine that does not concern users of this package from them."""
+    log = logging.getLogger("lightning.pytorch")
+    level = log.level
+    log.setLevel(logging.WARNING)
+    with warnings.catch_warnings():
+        for message in (
+            ".*does not have many workers.*",
+            ".*The number of training batches.*",
+            ".*Checkpoint directory .* exists and is not empty.*",
+            ".*`isinstance\\(treespec, LeafSpec\\)` is deprecated.*",
+        ):
+            warnings.filterwarnings("ignore", message=message)
+        try:
+            yield
+        finally:
+            log.setLevel(level)
+
+
+def _checkpoints(settings: TrainerConfig, folder: Path) -> ModelCheckpoint:
+    """Return the callback that keeps the best weights as ``best.ckpt``."""
+    return ModelCheckpoint(
+        dirpath=folder,
+        filename="best",
+        monitor=settings.model_ckpt.monitor,
+        mode=settings.model_ckpt.mode,
+        save_top_k=settings.model_ckpt.save_top_k,
+        save_last=settings.model_ckpt.save_last,
+        auto_insert_metric_name=False,
+    )

@@ -1,0 +1,211 @@
+"""What every model type promises, whatever labels it is given."""
+
+import math
+import pickle
+from collections.abc import Callable, Mapping
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from sleap_nn.errors import DataError
+from sleap_nn.heads.confidence_maps import ConfidenceMapsHead
+from sleap_nn.structures.predictions import Detection, Predictions
+from sleap_nn.structures.sample import Batch, FrameKey, Sample
+from sleap_nn.structures.transform import Transform
+from sleap_nn.tasks import TASKS
+from sleap_nn.tasks.base import DecodeSettings, Task
+
+BuildTask = Callable[..., Task]
+
+NUM_NODES = 3
+KEY = FrameKey(2, 11)
+MISSING = (math.nan, math.nan)
+ANIMAL = ((10.3, 8.1), (20.0, 5.6), (27.2, 19.4))
+LABELS = {
+    "one animal": [[ANIMAL], [ANIMAL]],
+    "no animal": [[], []],
+    "all missing": [[(MISSING,) * 3], [(MISSING,) * 3]],
+    "one keypoint": [[(MISSING, (7.0, 3.0), MISSING)], [ANIMAL]],
+    "half a point": [[((4.0, math.nan), MISSING, MISSING)], [ANIMAL]],
+    "far outside": [[((-500.0, 3.0), (9000.0, -20.0), (1e6, 1e6))], [ANIMAL]],
+    "batch of one": [[ANIMAL]],
+    "several animals, unequal numbers": [[ANIMAL, ANIMAL[::-1]], []],
+}
+
+pytestmark = pytest.mark.parametrize("name", TASKS)
+
+
+def make_batch(labels: list, channels: int = 1, height: int = 24, width: int = 32) -> Batch:
+    transform = Transform.identity()
+    samples = [
+        Sample(
+            key=FrameKey(0, row),
+            image=np.zeros((channels, height, width), np.uint8),
+            points=np.array(instances, np.float32).reshape(-1, NUM_NODES, 2),
+            class_ids=np.arange(len(instances)),
+            transform=transform,
+        )
+        for row, instances in enumerate(labels)
+    ]
+    return Batch.stack(samples)
+
+
+def outputs_like(targets: Mapping[str, Tensor], value: float = 0.1) -> dict[str, Tensor]:
+    return {name: torch.full_like(target, value, requires_grad=True) for name, target in targets.items()}
+
+
+def test_a_task_describes_itself(name: str, build_task: BuildTask) -> None:
+    task = build_task(name)
+    assert task.name == name
+    assert task.view in ("frame", "crop")
+    assert len({head.name for head in task.heads}) == len(task.heads) > 0
+    assert len({head.layer_name for head in task.heads}) == len(task.heads)
+    assert {len(head.channel_names) for head in task.heads} <= {0, *(head.channels for head in task.heads)}
+
+
+@pytest.mark.parametrize("labels", LABELS.values(), ids=LABELS)
+def test_targets_and_losses_are_finite(name: str, build_task: BuildTask, labels: list) -> None:
+    task = build_task(name)
+    batch = make_batch(labels)
+    targets = task.encode(batch)
+    assert list(targets) == [head.name for head in task.heads]
+    assert all(len(target) == len(batch) and target.isfinite().all() for target in targets.values())
+    losses = task.losses(outputs_like(targets), targets)
+    assert list(losses) == list(targets)
+    assert all(loss.shape == () and loss.isfinite() for loss in losses.values())
+    assert task.total_loss(losses).isfinite()
+
+
+@pytest.mark.parametrize(("channels", "height", "width"), [(1, 24, 32), (3, 33, 17), (1, 1, 5), (3, 7, 1)])
+def test_maps_cover_images_of_any_size(
+    name: str, build_task: BuildTask, channels: int, height: int, width: int
+) -> None:
+    task = build_task(name, output_stride=4)
+    targets = task.encode(make_batch(LABELS["one animal"], channels, height, width))
+    for head in task.heads:
+        assert targets[head.name].shape[1] == head.channels
+        if isinstance(head, ConfidenceMapsHead):
+            assert targets[head.name].shape == (2, head.channels, math.ceil(height / 4), math.ceil(width / 4))
+
+
+def test_the_total_is_the_weighted_sum(name: str, build_task: BuildTask) -> None:
+    task = build_task(name)
+    losses = {head.name: torch.tensor(2.0 + index) for index, head in enumerate(task.heads)}
+    expected = sum(head.loss_weight * float(losses[head.name]) for head in task.heads)
+    assert float(task.total_loss(losses)) == pytest.approx(expected)
+
+
+def test_the_gradient_reaches_every_output(name: str, build_task: BuildTask) -> None:
+    task = build_task(name)
+    targets = task.encode(make_batch(LABELS["one animal"]))
+    outputs = outputs_like(targets)
+    task.total_loss(task.losses(outputs, targets)).backward()
+    for output in outputs.values():
+        assert output.grad is not None
+        assert output.grad.isfinite().all()
+        assert output.grad.abs().sum() > 0
+
+
+def test_half_precision_outputs_give_full_precision_losses(name: str, build_task: BuildTask) -> None:
+    task = build_task(name)
+    targets = task.encode(make_batch(LABELS["one animal"]))
+    outputs = {head: output.to(torch.bfloat16) for head, output in outputs_like(targets).items()}
+    assert {loss.dtype for loss in task.losses(outputs, targets).values()} == {torch.float32}
+
+
+def test_node_losses_are_those_of_the_named_channels(name: str, build_task: BuildTask) -> None:
+    task = build_task(name)
+    targets = task.encode(make_batch(LABELS["one keypoint"]))
+    outputs = outputs_like(targets, 0.25)
+    expected = {
+        f"{head.name}/{channel}": float(((0.25 - targets[head.name][:, index]) ** 2).mean())
+        for head in task.heads
+        for index, channel in enumerate(head.channel_names)
+    }
+    measured = task.node_losses(outputs, targets)
+    assert {key: float(value) for key, value in measured.items()} == pytest.approx(expected)
+    assert not any(value.requires_grad for value in measured.values())
+
+
+@pytest.mark.parametrize("refinement", ["integral", "none"])
+def test_targets_are_read_back_as_the_labels(name: str, build_task: BuildTask, refinement: str) -> None:
+    task = build_task(name)
+    labels = [[ANIMAL], [((3.0, 20.0), MISSING, (30.0, 2.0))]]
+    maps = task.encode(make_batch(labels))
+    detections = task.detect(maps, DecodeSettings(refinement=refinement))
+    assert len(detections) == 2
+    for detection, truth in zip(detections, labels, strict=True):
+        (points,) = task.assemble(KEY, [detection]).points
+        if points.shape == (NUM_NODES, 2):
+            assert np.array_equal(np.isnan(points), np.isnan(truth[0]))
+            assert np.nanmax(np.linalg.norm(points - np.array(truth[0]), axis=-1)) <= 0.6 * 2 * math.sqrt(2)
+
+
+@pytest.mark.parametrize("value", [0.0, -0.5])
+def test_empty_maps_give_a_frame_without_instances(name: str, build_task: BuildTask, value: float) -> None:
+    task = build_task(name)
+    targets = task.encode(make_batch(LABELS["no animal"]))
+    maps = task.activate({head: torch.full_like(target, value) for head, target in targets.items()})
+    detections = task.detect(maps, DecodeSettings())
+    assert len(detections) == 2
+    predictions = task.assemble(KEY, [detections[0].lift(Transform.scaling(0.5))])
+    assert predictions.key == KEY
+    assert len(predictions) == 0
+    assert predictions.points.ndim == 3
+    assert predictions.point_scores.shape == predictions.points.shape[:2]
+    assert predictions.scores.shape == (0,)
+
+
+def test_predictions_have_no_padding_and_plain_types(name: str, build_task: BuildTask) -> None:
+    task = build_task(name)
+    maps = task.encode(make_batch(LABELS["one animal"]))
+    predictions = task.assemble(KEY, task.detect(maps, DecodeSettings())[:1])
+    assert len(predictions) == 1
+    assert predictions.point_scores.shape == predictions.points.shape[:2]
+    assert {predictions.points.dtype, predictions.point_scores.dtype, predictions.scores.dtype} == {
+        np.dtype(np.float32)
+    }
+    assert np.isfinite(predictions.scores).all()
+    assert (predictions.point_scores[np.isnan(predictions.points).any(axis=-1)] == 0).all()
+
+
+def test_a_threshold_above_the_maps_finds_nothing(name: str, build_task: BuildTask) -> None:
+    task = build_task(name)
+    maps = task.encode(make_batch(LABELS["one animal"]))
+    detections = task.detect(maps, DecodeSettings(peak_threshold=1.1))
+    assert len(task.assemble(KEY, detections[:1])) == 0
+
+
+def test_peak_height_is_the_largest_value_of_the_first_head(name: str, build_task: BuildTask) -> None:
+    task = build_task(name)
+    outputs = outputs_like(task.encode(make_batch(LABELS["no animal"])), -1.0)
+    first = outputs[task.heads[0].name].detach()
+    first[1, 0, 2, 3] = 0.75
+    assert task.peak_height({**outputs, task.heads[0].name: first}) == pytest.approx(0.75)
+
+
+def test_work_can_go_to_another_process(name: str, build_task: BuildTask) -> None:
+    task = build_task(name)
+    maps = task.encode(make_batch(LABELS["one animal"]))
+    copy: Task = pickle.loads(pickle.dumps(task))
+    assert copy == task
+    detection: Detection = pickle.loads(pickle.dumps(task.detect(maps, DecodeSettings())[0]))
+    here, there = task.assemble(KEY, [detection]), copy.assemble(KEY, [detection])
+    back: Predictions = pickle.loads(pickle.dumps(there))
+    assert back.key == here.key
+    assert np.array_equal(back.points, here.points, equal_nan=True)
+    assert np.array_equal(back.scores, here.scores)
+
+
+def test_anchors_fit_the_view(name: str, build_task: BuildTask) -> None:
+    task = build_task(name)
+    anchors = task.anchors(np.array([ANIMAL], np.float32))
+    assert len(anchors) == 1
+    assert (anchors[0] is None) == (task.view == "frame")
+    several = np.array([ANIMAL, ANIMAL[::-1]], np.float32)
+    try:
+        assert all((anchor is None) == (task.view == "frame") for anchor in task.anchors(several))
+    except DataError as error:
+        assert "2" in str(error)
