@@ -220,7 +220,8 @@ class Field:
 
 def fields_of(cls: type) -> list[Field]:
     """Return the fields of a configuration class in the order they are declared."""
-    return [dataclasses.replace(entry, default=_default(cls, entry.name)) for entry in _declared(cls)]
+    declared = zip(_declared(cls), dataclasses.fields(cls), strict=True)
+    return [dataclasses.replace(entry, default=_default(field)) for entry, field in declared]
 
 
 def values_of(section: Any) -> dict[str, Any]:
@@ -353,8 +354,7 @@ def _declared(cls: type) -> tuple[Field, ...]:
     return tuple(found)
 
 
-def _default(cls: type, name: str) -> Any:
-    declared = cls.__dataclass_fields__[name]  # type: ignore[attr-defined]
+def _default(declared: "dataclasses.Field[Any]") -> Any:
     return declared.default if declared.default_factory is dataclasses.MISSING else declared.default_factory()
 
 

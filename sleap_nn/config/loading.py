@@ -54,10 +54,11 @@ def plain_tree(config: Any) -> dict[str, Any]:
     if not isinstance(config, Mapping | DictConfig):
         raise ConfigError(f"A configuration is a mapping, a configuration object or a path, not {config!r}.")
     try:
-        container = OmegaConf.to_container(OmegaConf.create(config))  # type: ignore[arg-type]
+        node: Any = config
+        container: Any = OmegaConf.to_container(OmegaConf.create(node))
     except OmegaConfBaseException as error:
         raise ConfigError(f"The configuration cannot be read: {_first_line(error)}.") from None
-    return container if isinstance(container, dict) else {}  # type: ignore[return-value]
+    return container
 
 
 def canonical_tree(tree: Mapping[str, Any]) -> dict[str, Any]:
@@ -101,10 +102,11 @@ def resolved(tree: Mapping[str, Any]) -> dict[str, Any]:
         ConfigError: A reference leads nowhere, or a value was left as ``???``.
     """
     try:
-        container = OmegaConf.to_container(OmegaConf.create(dict(tree)), resolve=True, throw_on_missing=True)
+        config = OmegaConf.create(dict(tree))
+        container: Any = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
     except OmegaConfBaseException as error:
         raise ConfigError(f"{_where(error)}{_first_line(error)}.") from None
-    return container  # type: ignore[return-value]
+    return container
 
 
 def _parsed(path: Path) -> dict[str, Any]:

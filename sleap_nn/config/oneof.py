@@ -37,11 +37,11 @@ def oneof(cls: type[T] | None = None, must_be_set: bool = False) -> Any:
     """
     if cls is None:
         return lambda decorated: oneof(decorated, must_be_set=must_be_set)
-    vars_class: Any = cls
-    vars_class.__init__ = _checked_init(vars_class.__init__, must_be_set)
-    vars_class.which_oneof_attrib_name = OneOf.which_oneof_attrib_name
-    vars_class.which_oneof = OneOf.which_oneof
-    return vars_class
+    checked: Any = cls
+    checked.__init__ = _checked_init(checked.__init__, must_be_set)
+    checked.which_oneof_attrib_name = OneOf.which_oneof_attrib_name
+    checked.which_oneof = OneOf.which_oneof
+    return checked
 
 
 def set_entries(entries: dict[str, Any]) -> dict[str, Any]:

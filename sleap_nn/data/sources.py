@@ -9,9 +9,9 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-import av
 import cv2
 import numpy as np
+from av.error import FFmpegError
 from sleap_io.io.main import load_video
 from sleap_io.io.video_reading import HDF5Video
 from sleap_io.model.video import Video
@@ -29,7 +29,7 @@ _READ_ERRORS = (
     TypeError,
     AttributeError,
     cv2.error,
-    av.FFmpegError,
+    FFmpegError,
 )
 
 

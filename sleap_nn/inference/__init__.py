@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from sleap_nn.inference.predictor import Predictor
+    from sleap_nn.inference.provenance import build_inference_provenance, merge_provenance
+    from sleap_nn.inference.run import predict
 
 _NAMES = {
     "Predictor": "sleap_nn.inference.predictor",

@@ -20,9 +20,16 @@ OPTIMIZERS: dict[str, type[Adam] | type[AdamW]] = {"Adam": Adam, "AdamW": AdamW}
 
 
 def make_optimizer(parameters: Iterable[nn.Parameter], config: TrainerConfig) -> Optimizer:
-    """Return the optimizer over the trainable parameters."""
-    trainable = [parameter for parameter in parameters if parameter.requires_grad]
-    return OPTIMIZERS[config.optimizer_name](trainable, lr=config.optimizer.lr, amsgrad=config.optimizer.amsgrad)
+    """Return the optimizer over the trainable parameters.
+
+    The fused kernels are used but for fp16, whose gradient scaling does not go together with clipping in them.
+    """
+    return OPTIMIZERS[config.optimizer_name](
+        [parameter for parameter in parameters if parameter.requires_grad],
+        lr=config.optimizer.lr,
+        amsgrad=config.optimizer.amsgrad,
+        fused=config.precision != "16-mixed",
+    )
 
 
 def make_schedule(

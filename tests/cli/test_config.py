@@ -1,5 +1,6 @@
 import json
 
+import jsonschema
 import pytest
 from click.testing import CliRunner
 
@@ -13,7 +14,6 @@ def test_schema_is_json_that_describes_a_training_configuration():
 
 
 def test_schema_accepts_what_the_package_accepts():
-    jsonschema = pytest.importorskip("jsonschema")
     schema = json.loads(CliRunner().invoke(cli, ["config", "--schema"]).stdout)
     config = {"trainer_config": {"max_epochs": 3}}
     jsonschema.validate(config, schema)

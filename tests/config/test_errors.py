@@ -24,7 +24,7 @@ def test_errors_are_ours_and_omegaconfs(cls, base):
         ("trainer_config.val_data_loader", "max_epochs", "trainer_config.max_epochs"),
         ("data_config", "scale", "data_config.preprocessing.scale"),
         ("data_config.preprocessing", "lr", "trainer_config.optimizer.lr"),
-        ("trainer_config", "flip_prob", None),
+        ("trainer_config", "flip_prob", "data_config.augmentation_config.geometric.flip_p"),
         ("trainer_config", "nonsense", None),
         ("model_config.head_configs.bottomup", "edges", "model_config.head_configs.bottomup.pafs.edges"),
     ],

@@ -1,4 +1,3 @@
-import os
 from pathlib import Path
 
 import pytest
@@ -25,8 +24,7 @@ def write(path, text):
         ("a: [1", "is not valid YAML"),
         ("a: 1\na: 2", "duplicate key"),
         ("- 1\n- 2", "is not a mapping"),
-        ("just text", "is not a mapping|cannot be read"),
-        ("a: ${b", "cannot be read|cannot be"),
+        ("a: ${b", "cannot be read"),
     ],
 )
 def test_files_that_are_no_configuration(tmp_path, text, message):
@@ -90,12 +88,12 @@ def test_what_cannot_be_composed_is_refused(groups, tmp_path):
 
 def test_composing_leaves_no_trace(groups, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    before = sorted(os.listdir(tmp_path))
+    before = sorted(tmp_path.iterdir())
     with initialize_config_dir(config_dir=str(tmp_path), version_base="1.3"):
         read_file(groups)
         assert compose("base").trainer_config.max_epochs == 3
     assert Path.cwd() == tmp_path
-    assert sorted(os.listdir(tmp_path)) == before
+    assert sorted(tmp_path.iterdir()) == before
 
 
 @pytest.mark.parametrize(
@@ -122,7 +120,7 @@ def test_what_is_no_configuration_is_refused(config):
 
 
 def test_contradicting_aliases_are_refused():
-    with pytest.raises(ConfigError, match="wandb_config and trainer_config.wandb.project"):
+    with pytest.raises(ConfigError, match=r"wandb_config and trainer_config\.wandb\.project"):
         canonical_tree({"trainer_config": {"wandb_config": {"project": "a"}, "wandb": {"project": "b"}}})
 
 

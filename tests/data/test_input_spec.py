@@ -1,0 +1,190 @@
+import dataclasses
+import json
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from factories import make_image, make_labels
+
+from sleap_nn.config.data_config import PreprocessingConfig
+from sleap_nn.config.model_config import SingleInstanceConfig
+from sleap_nn.data.augment import Augmentation
+from sleap_nn.data.dataset import PoseDataset
+from sleap_nn.data.input_spec import InputSpec
+from sleap_nn.data.labels import LabelSet
+from sleap_nn.data.sources import ArrayFrames
+from sleap_nn.errors import ConfigError
+from sleap_nn.inference.stage import Stage
+from sleap_nn.ops import resample
+from sleap_nn.structures.region import Region
+from sleap_nn.structures.sample import Frame, FrameKey
+from sleap_nn.structures.transform import Transform
+from sleap_nn.tasks.single_instance import SingleInstance
+
+GOLDEN = json.loads((Path(__file__).parents[1] / "golden" / "geometry.json").read_text())
+EVERYTHING = Augmentation(mirrored=True, degrees=20, zoom=0.9, shift=(0.1, -0.05), contrast=1.1, noise_seed=3)
+
+
+def frame(image: np.ndarray) -> Frame:
+    return Frame(FrameKey(0, 0), image)
+
+
+def read(spec: InputSpec, image: np.ndarray, augmentation: Augmentation | None = None) -> tuple[np.ndarray, Transform]:
+    """Return the input as (H, W, C), and its map of points."""
+    planes, transform = spec.read(frame(image), Region(), augmentation)
+    return planes.transpose(1, 2, 0), transform
+
+
+@pytest.mark.parametrize("golden", GOLDEN["sizematch"])
+def test_golden_size_match(golden: dict) -> None:
+    max_height, max_width = golden["max_hw"]
+    spec = InputSpec(1, max_height, max_width)
+    assert spec.input_size(*golden["hw"]) == tuple(golden["out_hw"])
+    image, transform = read(spec, np.full((*golden["hw"], 1), 200, np.uint8))
+    assert image.shape == (*golden["out_hw"], 1)
+    expected = Transform.scaling(golden["eff_scale"]).matrix
+    np.testing.assert_allclose(transform.matrix, expected, rtol=0, atol=1e-6)
+    height, width = (round(side * golden["eff_scale"]) for side in golden["hw"])
+    assert (image[:height, :width] == 200).all()
+    assert not image[height:].any()
+    assert not image[:, width:].any()
+
+
+@pytest.mark.parametrize("golden", GOLDEN["pad_to_stride"])
+def test_golden_padding(golden: dict) -> None:
+    height, width = golden["hw"]
+    image = make_image(height, width)
+    padded, transform = read(InputSpec(1, stride=golden["stride"]), image)
+    assert padded.shape == (height + golden["pad_hw"][0], width + golden["pad_hw"][1], 1)
+    assert np.array_equal(padded[:height, :width], image)
+    assert not padded[height:].any()
+    assert not padded[:, width:].any()
+    assert np.array_equal(transform.matrix, np.eye(2, 3))
+
+
+def test_golden_scale() -> None:
+    golden = GOLDEN["resize"]
+    image = make_image(*golden["hw"])
+    scaled, transform = read(InputSpec(1, scale=golden["scale"]), image)
+    assert np.array_equal(scaled, resample.resize(image, *golden["out_hw"]))
+    assert transform(np.array([10.0, 20.0])).tolist() == [5, 10]
+
+
+def test_a_small_frame_is_enlarged() -> None:
+    image, transform = read(InputSpec(3, 60, 90), np.full((20, 30, 1), 90, np.uint8))
+    assert image.shape == (60, 90, 3)
+    assert (image == 90).all()
+    assert transform(np.array([7.0, 5.0])).tolist() == [21, 15]
+
+
+def test_size_match_scale_and_padding_multiply() -> None:
+    spec = InputSpec(1, 200, 300, scale=0.5, stride=32)
+    image, transform = read(spec, np.full((100, 50, 1), 255, np.uint8))
+    assert image.shape == (128, 160, 1) == (*spec.input_size(100, 50), 1)
+    np.testing.assert_allclose(transform.matrix, Transform.scaling(2 * 0.5).matrix, atol=1e-12)
+    assert (image[:100, :50] == 255).all()
+    assert image.sum() == 255 * 100 * 50
+
+
+def test_frames_of_unequal_size_share_the_input_size() -> None:
+    spec = InputSpec(1, 64, 80, scale=0.75, stride=16)
+    sizes = [(64, 80), (31, 47), (200, 100), (1, 1), (3, 900), (900, 3)]
+    images = [read(spec, make_image(*size))[0] for size in sizes]
+    assert {image.shape for image in images} == {(48, 64, 1)}
+    for size, image in zip(sizes, images, strict=True):
+        assert image.any(), size
+
+
+@pytest.mark.parametrize("scale", [0.001, 0.3, 1.7])
+@pytest.mark.parametrize(("height", "width"), [(1, 1), (7, 5), (33, 1)])
+def test_the_smallest_frames_have_an_input(scale: float, height: int, width: int) -> None:
+    image, transform = read(InputSpec(1, scale=scale, stride=8), np.full((height, width, 1), 77, np.uint8))
+    assert image.shape[0] % 8 == image.shape[1] % 8 == 0
+    assert image.max() == 77
+    assert np.isfinite(transform.inverse().matrix).all()
+
+
+def test_colour_becomes_luma_and_grey_is_repeated() -> None:
+    colour = make_image(16, 16, 3)
+    luma, _ = read(InputSpec(1), colour)
+    assert np.array_equal(luma[..., 0], cv2.cvtColor(colour, cv2.COLOR_RGB2GRAY))
+    assert np.abs(luma[..., 0] - colour @ np.array([0.299, 0.587, 0.114])).max() <= 1
+    grey = make_image(16, 16, 1)
+    repeated, _ = read(InputSpec(3), grey)
+    assert np.array_equal(repeated, np.repeat(grey, 3, axis=2))
+    assert np.array_equal(read(InputSpec(3), colour)[0], colour)
+
+
+@pytest.mark.parametrize("augmentation", [None, EVERYTHING], ids=["plain", "augmented"])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_the_frame_itself_is_not_changed(channels: int, augmentation: Augmentation | None) -> None:
+    image = make_image(channels=channels)
+    kept = image.copy()
+    planes, _ = InputSpec(channels).read(frame(image), Region(), augmentation)
+    assert np.array_equal(image, kept)
+    assert planes.flags.c_contiguous
+    assert planes.dtype == np.uint8
+
+
+@pytest.mark.parametrize("spec", [InputSpec(1), InputSpec(1, 96, 96, 0.5, 32), InputSpec(3, 40, 40, 1.3, 16)])
+def test_an_augmentation_that_changes_nothing_changes_no_pixel(spec: InputSpec) -> None:
+    image = make_image(50, 70)
+    plain, transform = read(spec, image)
+    augmented, same = read(spec, image, Augmentation())
+    assert np.array_equal(plain, augmented)
+    np.testing.assert_allclose(same.matrix, transform.matrix, atol=1e-9)
+
+
+def test_the_turn_is_about_the_middle_of_the_input() -> None:
+    spec = InputSpec(1, 64, 64, stride=16)
+    image = make_image(64, 40)
+    turned, transform = read(spec, image, Augmentation(degrees=180))
+    plain, _ = read(spec, image)
+    assert np.abs(turned[::-1, ::-1].astype(int) - plain).max() <= 1
+    np.testing.assert_allclose(transform(np.array([10.0, 20.0])), [53, 43])
+
+
+def test_intensity_leaves_the_black_outside_black() -> None:
+    spec = InputSpec(1, 64, 96, stride=32)
+    brighter = Augmentation(uniform_noise=(50, 50), contrast=0.5)
+    image, _ = read(spec, np.full((64, 48, 1), 100, np.uint8), brighter)
+    assert (image[:, :48] == 138).all()
+    assert not image[:, 48:].any()
+    turned, _ = read(spec, np.zeros((64, 96, 1), np.uint8), dataclasses.replace(brighter, degrees=45))
+    assert turned[32, 48] == 88
+    assert not any(turned[row, column] for row in (0, -1) for column in (0, -1))
+
+
+def test_training_and_prediction_read_the_same_pixels() -> None:
+    images = [make_image(64, 64, 3, seed=index) for index in range(3)]
+    label_set = LabelSet.from_labels([make_labels(1)])
+    labels = [dataclasses.replace(label_set.frames[0], key=FrameKey(0, index)) for index in range(3)]
+    task = SingleInstance.from_config(SingleInstanceConfig(), label_set.skeleton)
+    spec = InputSpec(1, 80, 90, 0.7, 16)
+    source = ArrayFrames(images)
+    dataset = PoseDataset(dataclasses.replace(label_set, frames=tuple(labels)), source, task, spec)
+    stage = Stage(task, spec, lambda images: {})
+    for row in range(3):
+        sample, prepared = dataset[row], stage.prepare(source.read(FrameKey(0, row)))
+        assert np.array_equal(sample.image, prepared.images[0])
+        assert np.array_equal(sample.transform.matrix, prepared.transforms[0].matrix)
+
+
+def test_the_saved_configuration_gives_the_input_again() -> None:
+    preprocessing = PreprocessingConfig(max_height=100, max_width=120, scale=0.5)
+    assert InputSpec.from_config(preprocessing, 3, 16) == InputSpec(3, 100, 120, 0.5, 16)
+
+
+def test_regions_are_the_whole_frame_or_those_found_before() -> None:
+    spec, whole = InputSpec(1), frame(make_image())
+    assert spec.regions(whole) == [Region()]
+    found = [Region((3.0, 4.0), 0.5), Region((5.0, 6.0), 0.7)]
+    assert spec.regions(whole, found) == found
+    assert spec.regions(whole, []) == []
+
+
+@pytest.mark.parametrize(("options", "word"), [({"channels": 2}, "2 channels"), ({"channels": 1, "scale": 0}, "scale")])
+def test_values_that_make_no_image_are_refused(options: dict, word: str) -> None:
+    with pytest.raises(ConfigError, match=word):
+        InputSpec(**options)
