@@ -13,6 +13,7 @@ from pickle import UnpicklingError
 import torch
 from torch import Tensor
 
+from sleap_nn.config.availability import check_available
 from sleap_nn.config.training_job_config import TrainingJobConfig
 from sleap_nn.errors import MissingFileError, ModelError
 
@@ -40,8 +41,18 @@ def find_model_dir(path: str | Path) -> Path:
 
 
 def load_config(folder: Path) -> TrainingJobConfig:
-    """Read the resolved configuration of a model folder."""
-    return TrainingJobConfig.load(folder / CONFIG)
+    """Read the resolved configuration of a model folder.
+
+    Options of the training run that do not exist here do not matter any more; those of the network and of its input
+    do.
+
+    Raises:
+        ConfigError: The file is no configuration, or needs something that is not available yet.
+    """
+    config = TrainingJobConfig.load(folder / CONFIG, require_available=False)
+    check_available(config.model_config, "model_config")
+    check_available(config.data_config.preprocessing, "data_config.preprocessing")
+    return config
 
 
 def load_weights(path: Path) -> dict[str, Tensor]:

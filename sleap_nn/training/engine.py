@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import signal
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -58,6 +59,22 @@ def make_callbacks(settings: TrainerConfig, task: Task, folder: Path | None) -> 
     if settings.max_time is not None:
         callbacks.append(TimeLimit(settings.max_time))
     return callbacks
+
+
+def fit(trainer: pl.Trainer, module: pl.LightningModule, train_loader: Any, val_loader: Any) -> None:
+    """Run the engine.
+
+    Raises:
+        KeyboardInterrupt: The user pressed Ctrl+C; the engine itself would end the process.
+    """
+    handler = signal.getsignal(signal.SIGINT)
+    try:
+        trainer.fit(module, train_loader, val_loader)
+    except SystemExit:
+        if trainer.interrupted:
+            signal.signal(signal.SIGINT, handler)
+            raise KeyboardInterrupt from None
+        raise
 
 
 @contextmanager

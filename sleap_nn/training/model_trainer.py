@@ -116,6 +116,7 @@ class ModelTrainer:
         Raises:
             TrainingCollapsedError: The loss became NaN or infinite.
             OutputError: The run folder cannot be written.
+            KeyboardInterrupt: The user pressed Ctrl+C; a run folder that holds no checkpoint yet is removed.
         """
         settings = self.job.trainer_config
         task = self._task()
@@ -135,13 +136,16 @@ class ModelTrainer:
         with engine.quiet():
             self.trainer = engine.make_trainer(settings, callbacks, self.run_dir)
         self._announce(network)
-        with engine.quiet():
-            self.trainer.fit(self.lightning_model, *loaders)
+        try:
+            with engine.quiet():
+                engine.fit(self.trainer, self.lightning_model, *loaders)
+        except KeyboardInterrupt:
+            if self.run_dir is not None:
+                run_folder.remove_unfinished(self.run_dir)
+            raise
         self.peak_height = watch.height
         if self.run_dir is not None:
             run_folder.write_configs(self.run_dir, self._initial, self.job)
-        if self.trainer.interrupted:
-            raise KeyboardInterrupt
 
     def _split(self, train: Sequence[Labels] | None, val: Sequence[Labels] | None) -> tuple[list[Labels], list[Labels]]:
         """Return training and validation labels.

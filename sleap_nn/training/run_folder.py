@@ -49,6 +49,17 @@ def write_ground_truth(folder: Path, split: str, index: int, labels: Labels, use
     used.save(str(ground_truth_path(folder, split, index)), embed=False, verbose=False)
 
 
+def remove_unfinished(folder: Path) -> None:
+    """Remove what a run wrote before its first checkpoint; a folder with a checkpoint or other files stays."""
+    if (folder / model_dir.WEIGHTS).exists() or (folder / model_dir.LAST_WEIGHTS).exists():
+        return
+    written = [folder / name for name in (model_dir.INITIAL_CONFIG, model_dir.CONFIG, LOG)]
+    for path in [*written, *folder.glob("labels_gt.*.slp")]:
+        path.unlink(missing_ok=True)
+    if not any(folder.iterdir()):
+        folder.rmdir()
+
+
 def ground_truth_path(folder: Path, split: str, index: int) -> Path:
     """Return where the labels of a split are."""
     return folder / f"labels_gt.{split}.{index}.slp"

@@ -1,6 +1,10 @@
 """The main job through the command line, as a user types it."""
 
 import json
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -105,3 +109,27 @@ def test_train_without_a_configuration_shows_its_help() -> None:
     result = run("train")
     assert result.exit_code == 0
     assert "--config-name" in result.output
+
+
+@pytest.mark.parametrize("after_a_checkpoint", [False, True])
+def test_interrupting_training_ends_with_exit_code_1(project: Path, tmp_path: Path, after_a_checkpoint: bool) -> None:
+    models = tmp_path / "models"
+    options = [f"trainer_config.ckpt_dir={models}", "trainer_config.max_epochs=100000"]
+    if not after_a_checkpoint:
+        options.append("trainer_config.min_train_steps_per_epoch=1000000")
+    process = subprocess.Popen(
+        [sys.executable, "-m", "sleap_nn.cli", "train", str(project / "config.yaml"), *options],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    awaited = models / "run" / ("best.ckpt" if after_a_checkpoint else "training_log.csv")
+    deadline = time.monotonic() + 90
+    while not awaited.exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode == 1, output
+    assert output.rstrip().endswith("Aborted.")
+    assert "Traceback" not in output
+    assert (models / "run").exists() == after_a_checkpoint

@@ -1,0 +1,209 @@
+import dataclasses
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from factories import make_image
+
+from sleap_nn.config.data_config import AugmentationConfig, GeometricConfig, IntensityConfig
+from sleap_nn.data.augment import Augmentation, Augmenter
+from sleap_nn.data.input_spec import InputSpec
+from sleap_nn.structures.region import Region
+from sleap_nn.structures.sample import Frame, FrameKey
+
+GOLDEN = json.loads((Path(__file__).parents[1] / "golden" / "augment_crop.json").read_text())
+HEIGHT, WIDTH = GOLDEN["image_hw"]
+POINTS = np.array(GOLDEN["points"], float)
+
+STILL = GeometricConfig(rotation_p=None, scale_p=None, translate_p=None)
+SHIFTING = {"translate_width": 0.1, "translate_height": 0.1}
+ALL_INTENSITY = {"uniform_noise_p": 1, "gaussian_noise_p": 1, "contrast_p": 1, "brightness_p": 1}
+MOVES = ("rotation", "scale", "translate")
+
+
+def draw(config: AugmentationConfig | None, seed: int = 0) -> Augmentation:
+    return Augmenter.from_config(config).draw(np.random.default_rng(seed))
+
+
+def draws(num_draws: int = 300, **options: object) -> list[Augmentation]:
+    geometric = dataclasses.replace(STILL, **SHIFTING, **options)
+    return [draw(AugmentationConfig(geometric=geometric), seed) for seed in range(num_draws)]
+
+
+def moved(augmentation: Augmentation) -> tuple[bool, bool, bool]:
+    return augmentation.degrees != 0, augmentation.zoom != 1, augmentation.shift != (0, 0)
+
+
+def test_golden_flip() -> None:
+    swapped = POINTS[[1, 0, 2]]
+    mirrored = Augmentation(mirrored=True).transform(HEIGHT, WIDTH)(swapped)
+    np.testing.assert_allclose(mirrored, np.array(GOLDEN["flip_sym_0_1"], float), atol=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("name", "augmentation"),
+    [
+        ("rotate_30", Augmentation(degrees=30)),
+        ("rotate_180", Augmentation(degrees=180)),
+        ("scale_1.1", Augmentation(zoom=1.1)),
+        ("rotate_30_scale_1.1", Augmentation(degrees=30, zoom=1.1)),
+    ],
+)
+def test_golden_moves_about_the_middle_pixel(name: str, augmentation: Augmentation) -> None:
+    """The golden points turn about (W/2, H/2); ours turn with the pixels, about ((W - 1)/2, (H - 1)/2)."""
+    transform = augmentation.transform(HEIGHT, WIDTH)
+    half = np.array([0.5, 0.5])
+    golden_rule = transform(POINTS - half) + half
+    np.testing.assert_allclose(golden_rule, np.array(GOLDEN[name], float), atol=2e-5)
+    middle = np.array([(WIDTH - 1) / 2, (HEIGHT - 1) / 2])
+    np.testing.assert_allclose(transform(middle), middle)
+
+
+def test_a_half_turn_swaps_the_corners() -> None:
+    corner = Augmentation(degrees=180).transform(HEIGHT, WIDTH)(np.array([[0.0, 0.0], [10.0, 8.0]]))
+    np.testing.assert_allclose(corner, [[31, 23], [21, 15]], atol=1e-9)
+
+
+def test_the_shift_is_a_fraction_of_the_input_and_comes_before_the_turn() -> None:
+    shifted = Augmentation(shift=(0.25, -0.5)).transform(HEIGHT, WIDTH)
+    np.testing.assert_allclose(shifted(np.zeros(2)), [8, -12])
+    turned = Augmentation(shift=(0.25, 0.0), degrees=90).transform(HEIGHT, WIDTH)
+    middle = np.array([15.5, 11.5])
+    np.testing.assert_allclose(turned(middle), middle + (0, 8), atol=1e-9)
+
+
+@pytest.mark.parametrize("name", ["contrast", "brightness"])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_golden_intensity(name: str, channels: int) -> None:
+    golden = GOLDEN[f"{name}_1.2"]
+    levels = np.repeat(np.array(golden["in"], np.uint8)[None, :, None], channels, axis=2)
+    changed = Augmentation(**{name: 1.2}).intensity(levels)
+    assert changed.dtype == np.uint8
+    assert np.array_equal(changed[0, :, channels - 1], golden["out"])
+    assert levels[0, 1, 0] == 17
+
+
+def test_contrast_comes_before_brightness() -> None:
+    (((value,),),) = Augmentation(contrast=2.0, brightness=0.5).intensity(np.full((1, 1, 1), 100, np.uint8))
+    assert value == int((100 - 127.5) * 2 + 127.5) // 2
+
+
+def test_uniform_noise_is_added_within_its_range() -> None:
+    grey = np.full((64, 64, 3), 100, np.uint8)
+    changed = Augmentation(uniform_noise=(-5, 10)).intensity(grey).astype(int) - 100
+    assert (changed.min(), changed.max()) == (-5, 10)
+    assert not np.array_equal(changed[..., 0], changed[..., 1])
+    white = Augmentation(uniform_noise=(0, 10)).intensity(np.full((8, 8, 1), 250, np.uint8))
+    assert white.max() == 255
+    assert white.min() >= 250
+
+
+def test_gaussian_noise_has_its_mean_and_spread() -> None:
+    grey = np.full((200, 200, 1), 100, np.uint8)
+    changed = Augmentation(gaussian_noise=(8.0, 10.0)).intensity(grey).astype(float) - 100
+    assert changed.mean() == pytest.approx(8, abs=0.5)
+    assert changed.std() == pytest.approx(10, abs=0.5)
+
+
+def test_the_noise_follows_from_its_seed() -> None:
+    image = make_image()
+    noisy = Augmentation(uniform_noise=(0, 20), gaussian_noise=(0.0, 5.0), noise_seed=4)
+    assert np.array_equal(noisy.intensity(image), noisy.intensity(image))
+    other = dataclasses.replace(noisy, noise_seed=5)
+    assert not np.array_equal(noisy.intensity(image), other.intensity(image))
+
+
+@pytest.mark.parametrize(("area", "ratio", "size"), [(0.1, 1.0, (10, 10)), (0.2, 2.0, (20, 10)), (1.0, 1.0, (25, 31))])
+def test_one_box_is_erased(area: float, ratio: float, size: tuple[int, int]) -> None:
+    image = np.full((25, 40, 3), 9, np.uint8)
+    for x, y in [(0.0, 0.0), (0.4, 0.7), (0.999, 0.999)]:
+        erased = Augmentation(erased=(area, ratio, x, y, 200)).erase(image)
+        rows, columns = np.nonzero((erased == 200).all(axis=2))
+        height, width = (int(np.ptp(index)) + 1 for index in (rows, columns))
+        assert (abs(height - size[0]) <= 1, abs(width - size[1]) <= 1) == (True, True)
+        assert len(rows) == height * width
+        assert (erased == 9).sum() == 3 * (25 * 40 - height * width)
+    assert (image == 9).all()
+
+
+def test_nothing_to_erase_and_nothing_to_change() -> None:
+    image, nothing = make_image(), Augmentation()
+    assert nothing.erase(image) is image
+    assert np.array_equal(nothing.intensity(image), image)
+    assert not nothing.changes_intensity
+    assert all(
+        Augmentation(**change).changes_intensity
+        for change in ({"uniform_noise": (0, 1)}, {"gaussian_noise": (0, 1)}, {"contrast": 1.1}, {"brightness": 0.9})
+    )
+
+
+@pytest.mark.parametrize("config", [None, AugmentationConfig(), AugmentationConfig(IntensityConfig(), STILL)])
+def test_probability_zero_changes_nothing(config: AugmentationConfig | None) -> None:
+    for seed in range(20):
+        assert vars(draw(config, seed)) | {"noise_seed": 0} == vars(Augmentation())
+
+
+def test_probability_one_changes_everything() -> None:
+    geometric = GeometricConfig(
+        rotation_min=10, scale_min=1.05, scale_max=1.2, translate_p=1.0, flip_p=1, erase_p=1, **SHIFTING
+    )
+    for seed in range(20):
+        augmentation = draw(AugmentationConfig(IntensityConfig(**ALL_INTENSITY), geometric), seed)
+        assert augmentation.mirrored
+        assert 10 <= augmentation.degrees <= 15
+        assert 1.05 <= augmentation.zoom <= 1.2
+        assert max(abs(part) for part in augmentation.shift) <= 0.1
+        assert augmentation.uniform_noise == (0, 10)
+        assert augmentation.gaussian_noise == pytest.approx((0, 5.1))
+        assert 0.9 <= augmentation.contrast <= 1.1
+        assert 0.9 <= augmentation.brightness <= 1.1
+        assert augmentation.erased is not None
+        area, ratio, x, y, grey = augmentation.erased
+        assert 0.0001 <= area <= 0.01
+        assert ratio == 1
+        assert 0 <= x < 1
+        assert 0 <= y < 1
+        assert 0 <= grey <= 255
+
+
+@pytest.mark.parametrize("name", ["flip", *MOVES, "erase"])
+def test_a_probability_is_how_often(name: str) -> None:
+    drawn = draws(**{f"{name}_p": 0.3})
+    changed = np.array([[a.mirrored, *moved(a), a.erased is not None] for a in drawn])
+    share = changed.mean(axis=0)
+    own = ["flip", *MOVES, "erase"].index(name)
+    assert share[own] == pytest.approx(0.3, abs=0.08)
+    assert np.delete(share, own).max() == 0
+
+
+def test_affine_p_draws_all_moves_together() -> None:
+    drawn = np.array([moved(a) for a in draws(affine_p=0.4)])
+    assert drawn[:, 0].mean() == pytest.approx(0.4, abs=0.09)
+    assert (drawn == drawn[:, :1]).all()
+
+
+@pytest.mark.parametrize("name", MOVES)
+@pytest.mark.parametrize("probability", [0.0, 1.0])
+def test_affine_p_is_unused_beside_a_probability_of_a_move(name: str, probability: float) -> None:
+    share = np.array([moved(a) for a in draws(20, affine_p=1.0, **{f"{name}_p": probability})]).mean(axis=0)
+    expected = np.zeros(3)
+    expected[MOVES.index(name)] = probability
+    assert share.tolist() == expected.tolist()
+
+
+def test_the_generator_decides_alone() -> None:
+    config = AugmentationConfig(IntensityConfig(**ALL_INTENSITY), GeometricConfig(flip_p=0.5, erase_p=0.5))
+    assert vars(draw(config, 7)) == vars(draw(config, 7))
+    assert len({draw(config, seed).degrees for seed in range(20)}) == 20
+    assert len({draw(config, seed).noise_seed for seed in range(20)}) == 20
+
+
+def test_erasing_and_flipping_reach_the_pixels() -> None:
+    image = make_image(16, 16)
+    frame = Frame(FrameKey(0, 0), image)
+    flipped, _ = InputSpec(1).read(frame, Region(), Augmentation(mirrored=True))
+    assert np.array_equal(flipped[0], image[:, ::-1, 0])
+    erased, _ = InputSpec(1).read(frame, Region(), Augmentation(erased=(0.25, 1.0, 0.0, 0.0, 7)))
+    assert (erased[0, :8, :8] == 7).all()
+    assert np.array_equal(erased[0, 8:], image[8:, :, 0])

@@ -1,0 +1,205 @@
+import dataclasses
+import pickle
+
+import numpy as np
+import pytest
+from factories import make_labels
+
+from sleap_nn.config.data_config import AugmentationConfig, GeometricConfig, IntensityConfig
+from sleap_nn.config.model_config import SingleInstanceConfig
+from sleap_nn.data.augment import Augmenter
+from sleap_nn.data.dataset import Draw, PoseDataset, visible_inside
+from sleap_nn.data.input_spec import InputSpec
+from sleap_nn.data.labels import LabeledFrame, LabelSet
+from sleap_nn.data.sources import ArrayFrames
+from sleap_nn.errors import DataError
+from sleap_nn.structures.sample import FrameKey, Sample
+from sleap_nn.structures.skeleton import Skeleton
+from sleap_nn.tasks.single_instance import SingleInstance
+
+SKELETON = Skeleton(("nose", "left", "right", "tail"), symmetries=((1, 2),))
+NODE_POINTS = np.array([[60.0, 20.0], [25.0, 50.0], [95.0, 50.0], [60.0, 80.0]])
+NODE_LEVELS = (250, 110, 180, 60)
+SPOT_RADIUS = 7.0
+"""Every node is a spot of its own brightness."""
+HEIGHT, WIDTH = 100, 120
+WITHIN_PX = 0.6
+EVERYTHING = AugmentationConfig(
+    IntensityConfig(uniform_noise_p=0.5, contrast_p=0.5, brightness_p=0.5),
+    GeometricConfig(
+        rotation_min=-180,
+        rotation_max=180,
+        scale_min=0.7,
+        scale_max=1.3,
+        translate_width=0.1,
+        translate_height=0.1,
+        translate_p=1.0,
+        flip_p=0.5,
+        erase_p=0.5,
+    ),
+)
+MOVES = dataclasses.replace(EVERYTHING, intensity=None, geometric=dataclasses.replace(EVERYTHING.geometric, erase_p=0))
+
+
+def spots(points: np.ndarray = NODE_POINTS) -> np.ndarray:
+    """Draw the nodes as round spots on black."""
+    y, x = np.mgrid[:HEIGHT, :WIDTH]
+    image = np.zeros((HEIGHT, WIDTH))
+    for (node_x, node_y), level in zip(points, NODE_LEVELS, strict=True):
+        image += level * np.clip(SPOT_RADIUS + 0.5 - np.hypot(x - node_x, y - node_y), 0, 1)
+    return image.astype(np.uint8)[..., None]
+
+
+def make_dataset(
+    augmentation: AugmentationConfig | None = None,
+    spec: InputSpec | None = None,
+    seed: int = 0,
+    num_frames: int = 2,
+    num_instances: int = 1,
+) -> PoseDataset:
+    task = SingleInstance.from_config(SingleInstanceConfig(), SKELETON)
+    points = np.repeat(NODE_POINTS[None].astype(np.float32), num_instances, axis=0)
+    frames = [LabeledFrame(FrameKey(0, i), points, np.full(num_instances, -1)) for i in range(num_frames)]
+    labels = LabelSet(SKELETON, (), tuple(frames), ())
+    source = ArrayFrames([spots()] * num_frames)
+    augmenter = None if augmentation is None else Augmenter.from_config(augmentation)
+    return PoseDataset(labels, source, task, InputSpec(1, stride=16) if spec is None else spec, augmenter, seed)
+
+
+def spot_near(image: np.ndarray, point: np.ndarray, radius: int) -> tuple[np.ndarray, float]:
+    """Return the centre of mass and the largest value of the pixels around a point."""
+    column, row = np.round(point).astype(int)
+    top, left = max(row - radius, 0), max(column - radius, 0)
+    patch = image[top : row + radius + 1, left : column + radius + 1].astype(float)
+    y, x = np.mgrid[top : top + patch.shape[0], left : left + patch.shape[1]]
+    return np.array([(x * patch).sum(), (y * patch).sum()]) / patch.sum(), patch.max()
+
+
+def check_nodes(sample: Sample) -> int:
+    """Check that every node whose spot is inside lies on its own spot; return how many were checked."""
+    height, width = sample.image.shape[1:]
+    radius = int(np.ceil((SPOT_RADIUS + 1) * np.sqrt(abs(np.linalg.det(sample.transform.matrix[:, :2])))) + 1)
+    num_checked = 0
+    for point, level in zip(sample.points[0], NODE_LEVELS, strict=True):
+        if np.isnan(point).any() or (point < radius).any() or (point > (width - radius, height - radius)).any():
+            continue
+        centre, value = spot_near(sample.image[0], point, radius)
+        assert np.linalg.norm(centre - point) <= WITHIN_PX
+        assert value == pytest.approx(level, abs=10)
+        num_checked += 1
+    return num_checked
+
+
+def same(a: Sample, b: Sample) -> bool:
+    return (
+        a.key == b.key
+        and np.array_equal(a.image, b.image)
+        and np.array_equal(a.points, b.points, equal_nan=True)
+        and np.array_equal(a.transform.matrix, b.transform.matrix)
+    )
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        InputSpec(1),
+        InputSpec(1, stride=32),
+        InputSpec(1, scale=0.5, stride=16),
+        InputSpec(1, max_height=150, max_width=180, stride=16),
+        InputSpec(1, max_height=75, max_width=160, scale=0.8),
+    ],
+)
+def test_nodes_sit_on_their_spots(spec: InputSpec) -> None:
+    assert check_nodes(make_dataset(spec=spec)[0]) == 4
+
+
+@pytest.mark.parametrize(
+    "geometric",
+    [
+        GeometricConfig(rotation_p=0, scale_p=0, flip_p=1),
+        GeometricConfig(rotation_min=-180, rotation_max=180, scale_p=0),
+        GeometricConfig(rotation_p=0, scale_min=0.6, scale_max=1.4),
+        GeometricConfig(rotation_p=0, scale_p=0, translate_width=0.2, translate_height=0.2, translate_p=1),
+        EVERYTHING.geometric,
+    ],
+    ids=["flip", "rotation", "zoom", "shift", "everything"],
+)
+@pytest.mark.parametrize("scale", [0.5, 1.0])
+def test_nodes_sit_on_their_spots_after_augmentation(geometric: GeometricConfig, scale: float) -> None:
+    config = AugmentationConfig(geometric=dataclasses.replace(geometric, erase_p=0))
+    dataset = make_dataset(config, InputSpec(1, scale=scale, stride=16), num_frames=1)
+    checked = [check_nodes(dataset[Draw(0, number)]) for number in range(25)]
+    assert sum(checked) > 40
+
+
+def test_a_mirrored_animal_keeps_its_left_and_right() -> None:
+    mirror = AugmentationConfig(geometric=GeometricConfig(rotation_p=0, scale_p=0, flip_p=1))
+    sample = make_dataset(mirror, InputSpec(1))[0]
+    mirrored = NODE_POINTS[[0, 2, 1, 3]] * (-1, 1) + (WIDTH - 1, 0)
+    np.testing.assert_allclose(sample.points[0], mirrored, atol=1e-4)
+    assert spot_near(sample.image[0], sample.points[0, 1], 3)[1] == pytest.approx(NODE_LEVELS[2], abs=3)
+    np.testing.assert_allclose(sample.transform(NODE_POINTS[[0, 2, 1, 3]]), mirrored, atol=1e-4)
+
+
+def test_a_draw_is_the_same_in_any_order() -> None:
+    requests = [Draw(0, 0), Draw(1, 1), Draw(1, 0), Draw(0, 7), Draw(1, 7)]
+    first, second = make_dataset(EVERYTHING, seed=3), make_dataset(EVERYTHING, seed=3)
+    forwards = {draw: first[draw] for draw in requests}
+    backwards = {draw: second[draw] for draw in reversed(requests)}
+    assert all(same(forwards[draw], backwards[draw]) for draw in requests)
+    assert len({sample.image.tobytes() for sample in forwards.values()}) == len(requests)
+    assert same(first[1], forwards[Draw(1, 0)])
+    other_seed = make_dataset(EVERYTHING, seed=4)
+    assert not any(same(other_seed[draw], forwards[draw]) for draw in requests)
+
+
+def test_without_augmentation_every_draw_is_the_same() -> None:
+    dataset = make_dataset()
+    assert same(dataset[Draw(1, 0)], dataset[Draw(1, 12)])
+    assert dataset[1].key == FrameKey(0, 1)
+
+
+def test_samples_have_the_documented_shapes() -> None:
+    sample = make_dataset(MOVES)[Draw(0, 5)]
+    assert sample.image.shape == (1, 112, 128)
+    assert sample.image.dtype == np.uint8
+    assert sample.points.shape == (1, 4, 2)
+    assert sample.points.dtype == np.float32
+    assert sample.class_ids.tolist() == [-1]
+
+
+def test_points_outside_become_missing_and_the_labels_stay() -> None:
+    points = np.array([[[-0.01, 5], [0, 0], [19.9, 9.9], [20, 5], [5, 10], [np.nan, 3]]])
+    inside = visible_inside(points, height=10, width=20)
+    assert np.isfinite(inside).all(axis=-1).tolist() == [[False, True, True, False, False, False]]
+    assert inside.dtype == np.float32
+    assert points[0, 0, 1] == 5
+
+
+def test_what_leaves_the_input_is_missing() -> None:
+    away = GeometricConfig(rotation_p=0, scale_min=3, scale_max=3)
+    dataset = make_dataset(AugmentationConfig(geometric=away))
+    assert np.isnan(dataset[0].points).all()
+    assert np.array_equal(dataset.rows[0].frame.points[0], NODE_POINTS)
+
+
+def test_rows_follow_the_task() -> None:
+    assert len(make_dataset(num_frames=3)) == 3
+    with pytest.raises(DataError, match="2 labelled animals"):
+        make_dataset(num_instances=2)
+
+
+def test_a_dataset_can_be_sent_to_a_worker() -> None:
+    dataset = make_dataset(EVERYTHING, seed=1)
+    dataset.close_files()
+    copy = pickle.loads(pickle.dumps(dataset))
+    assert same(copy[Draw(1, 9)], dataset[Draw(1, 9)])
+
+
+def test_the_tracks_of_labels_are_class_ids() -> None:
+    labels = LabelSet.from_labels([make_labels(3)])
+    task = SingleInstance.from_config(SingleInstanceConfig(), labels.skeleton)
+    source = ArrayFrames([np.zeros((64, 64, 1), np.uint8)] * 31)
+    dataset = PoseDataset(labels, source, task, InputSpec(1))
+    assert [dataset[row].class_ids.tolist() for row in range(3)] == [[0]] * 3
+    assert [dataset[row].key.frame for row in range(3)] == [0, 10, 20]
