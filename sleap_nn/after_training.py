@@ -21,7 +21,7 @@ from sleap_nn.training.run_folder import ground_truth_path, predictions_path
 PEAK_THRESHOLD = 0.2
 
 
-def evaluate_run(folder: Path, config: TrainingJobConfig) -> int:
+def evaluate_run(folder: Path, config: TrainingJobConfig) -> int | None:
     """Predict the splits of a run with its best weights, and write predictions and metrics beside them.
 
     Args:
@@ -29,11 +29,11 @@ def evaluate_run(folder: Path, config: TrainingJobConfig) -> int:
         config: Its resolved configuration.
 
     Returns:
-        The number of instances found on the training split.
+        The number of instances found on the training split, None without weights to predict with.
     """
     if not (folder / model_dir.WEIGHTS).exists():
         logger.warning("%s holds no %s, so there is nothing to predict with.", folder, model_dir.WEIGHTS)
-        return 0
+        return None
     _copy_test_labels(folder, config)
     num_found = 0
     for split in ("train", "val", "test"):

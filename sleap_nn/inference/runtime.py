@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from sleap_nn.errors import ConfigError
-from sleap_nn.networks.devices import native_bfloat16
+from sleap_nn.networks.devices import native_bfloat16, resolve_accelerator
 from sleap_nn.networks.network import PoseNetwork
 
 _DTYPES = {"32": torch.float32, "bf16": torch.bfloat16, "16": torch.float16}
@@ -45,9 +45,7 @@ def resolve_device(name: str) -> torch.device:
         ConfigError: The device is unknown or not here.
     """
     if name == "auto":
-        if torch.cuda.is_available():
-            return torch.device("cuda")
-        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+        return torch.device(resolve_accelerator(name))
     try:
         device = torch.device(name)
         torch.empty(0, device=device)

@@ -64,7 +64,7 @@ def warp(image: Image, pixels: Transform, height: int, width: int) -> Image:
     """Resample an image in one go; outside is black.
 
     Shrinking first resizes with antialiasing, so that no source pixel is skipped, and leaves the rest (turn, shift,
-    flip) to one bilinear warp; a plain resize or copy never passes the warp.
+    flip) to one bilinear warp; a plain resize or copy never passes the warp, which would blend its border with black.
 
     Args:
         image: Source pixels.
@@ -72,14 +72,14 @@ def warp(image: Image, pixels: Transform, height: int, width: int) -> Image:
         height: Output height in px.
         width: Output width in px.
     """
+    size = image.shape[0], image.shape[1]
     x_scale, y_scale = np.linalg.norm(pixels.matrix[:, :2], axis=0)
+    scaled = max(1, round(size[0] * y_scale)), max(1, round(size[1] * x_scale))
+    rest = resize_map(size, scaled).inverse().then(pixels)
+    if _is_identity(rest, *scaled):
+        return place(resize(image, *scaled), height, width)
     if min(x_scale, y_scale) < 1 - _TOLERANCE_PX:
-        size = image.shape[:2]
-        shrunk = (max(1, round(size[0] * y_scale)), max(1, round(size[1] * x_scale)))
-        image = resize(image, *shrunk)
-        pixels = resize_map(size, shrunk).inverse().then(pixels)
-    if _is_identity(pixels, image.shape[0], image.shape[1]):
-        return place(image, height, width)
+        image, pixels = resize(image, *scaled), rest
     warped = cv2.warpAffine(image, pixels.matrix, (width, height), flags=cv2.INTER_LINEAR, borderValue=(0, 0, 0))
     return warped if warped.ndim == 3 else warped[..., None]
 

@@ -165,7 +165,10 @@ class ModelTrainer:
         if val is not None:
             return list(train), list(val)
         seed = self._initial.trainer_config.seed
-        split = partial(split_labels, validation_fraction=data.validation_fraction, seed=seed)
+        only_user = data.user_instances_only
+        split = partial(
+            split_labels, validation_fraction=data.validation_fraction, seed=seed, user_instances_only=only_user
+        )
         parts = [split(labels) for labels in train]
         return [part[0] for part in parts], [part[1] for part in parts]
 

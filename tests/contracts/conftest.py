@@ -1,6 +1,7 @@
 """Every registered model type, built from the defaults of its section of the configuration."""
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -14,7 +15,8 @@ SKELETON = Skeleton(("nose", "left", "right"), edges=((0, 1), (0, 2)), symmetrie
 
 
 def _build(name: str, output_stride: int = 2) -> Task:
-    section = HeadConfig(**{name: {}}).which_oneof()
+    defaults: dict[str, Any] = {name: {}}
+    section = HeadConfig(**defaults).which_oneof()
     for part in vars(section).values():
         if "output_stride" in vars(part):
             part.output_stride = output_stride

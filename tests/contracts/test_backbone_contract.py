@@ -1,6 +1,7 @@
 """What every feature extractor promises to the heads that read it."""
 
 import pickle
+from typing import Any
 
 import pytest
 import torch
@@ -17,9 +18,10 @@ pytestmark = pytest.mark.parametrize("name", BACKBONES)
 
 def section(name: str, **options: object) -> BackboneConfig:
     """Return the configuration of a small backbone, with those `options` that it knows."""
-    known = vars(BackboneConfig(**{name: {}}).which_oneof())
-    chosen = {key: value for key, value in (SMALL | options).items() if key in known}
-    return BackboneConfig(**{name: chosen})
+    defaults: dict[str, Any] = {name: {}}
+    known = vars(BackboneConfig(**defaults).which_oneof())
+    chosen: dict[str, Any] = {name: {key: value for key, value in (SMALL | options).items() if key in known}}
+    return BackboneConfig(**chosen)
 
 
 def build(name: str, **options: object) -> Backbone:
@@ -47,7 +49,8 @@ def test_every_weight_takes_a_gradient(name: str) -> None:
     backbone = build(name, output_stride=1)
     side = backbone.max_stride
     features = backbone(torch.rand(1, backbone.in_channels, side, side))
-    sum(feature.square().mean() for feature in [*features.by_stride.values(), features.bottleneck]).backward()
+    maps = [*features.by_stride.values(), features.bottleneck]
+    torch.stack([feature.square().mean() for feature in maps]).sum().backward()
     without = [path for path, parameter in backbone.named_parameters() if parameter.grad is None]
     assert without == []
 

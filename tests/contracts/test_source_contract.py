@@ -149,7 +149,7 @@ def test_embedded_frames_keep_their_numbers(folder: Path) -> None:
 def test_a_missing_video_is_reported_when_it_is_needed(folder: Path, tmp_path: Path) -> None:
     with pytest.raises(MissingFileError, match=r"gone\.mp4"):
         open_video(tmp_path / "gone.mp4")
-    videos = make_labels(2).videos + [open_video(folder / "grey.mp4")]
+    videos = [*make_labels(2).videos, open_video(folder / "grey.mp4")]
     with pytest.raises(MissingFileError, match=r"missing\.mp4"):
         VideoFrames(videos)
     with pytest.raises(MissingFileError, match=r"missing\.mp4"):

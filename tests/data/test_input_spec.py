@@ -98,6 +98,12 @@ def test_frames_of_unequal_size_share_the_input_size() -> None:
         assert image.any(), size
 
 
+@pytest.mark.parametrize(("height", "width"), [(3, 900), (900, 3)])
+def test_a_sliver_stays_one_pixel_wide(height: int, width: int) -> None:
+    image, _ = read(InputSpec(1, 80, 80), np.full((height, width, 1), 255, np.uint8))
+    assert sorted([image.any(axis=0).sum(), image.any(axis=1).sum()]) == [1, 80]
+
+
 @pytest.mark.parametrize("scale", [0.001, 0.3, 1.7])
 @pytest.mark.parametrize(("height", "width"), [(1, 1), (7, 5), (33, 1)])
 def test_the_smallest_frames_have_an_input(scale: float, height: int, width: int) -> None:

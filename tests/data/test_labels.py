@@ -7,7 +7,7 @@ from factories import make_labels
 from sleap_io.model.instance import Instance, PredictedInstance, Track
 from sleap_io.model.labeled_frame import LabeledFrame
 from sleap_io.model.labels import Labels
-from sleap_io.model.skeleton import Node, Symmetry
+from sleap_io.model.skeleton import Edge, Node, Symmetry
 from sleap_io.model.skeleton import Skeleton as SioSkeleton
 from sleap_io.model.video import Video
 
@@ -17,7 +17,7 @@ from sleap_nn.structures.sample import FrameKey
 from sleap_nn.structures.skeleton import Skeleton
 
 NAN = np.nan
-NODES = SioSkeleton(["a", "b"], name="worm")
+NODES = SioSkeleton([Node("a"), Node("b")], name="worm")
 
 
 def make_video(name: str = "a.mp4") -> Video:
@@ -120,19 +120,18 @@ def test_labels_without_labels_are_refused() -> None:
 
 
 def test_files_of_other_nodes_are_refused() -> None:
-    other = SioSkeleton(["b", "a"])
+    other = SioSkeleton([Node("b"), Node("a")])
     labels = [
         frames(make_video(), [user([[1, 1], [2, 2]])]),
         frames(make_video(), [user([[1, 1], [2, 2]], skeleton=other)], skeleton=other),
     ]
-    with pytest.raises(DataError, match="a, b.*b, a"):
+    with pytest.raises(DataError, match=r"a, b.*b, a"):
         LabelSet.from_labels(labels)
 
 
 def test_a_skeleton_survives_both_ways() -> None:
-    source = SioSkeleton(
-        [Node("a"), Node("b"), Node("c"), Node("d")], edges=[("a", "c"), ("b", "a")], symmetries=[("d", "b")], name="s"
-    )
+    a, b, c, d = (Node(name) for name in "abcd")
+    source = SioSkeleton([a, b, c, d], edges=[Edge(a, c), Edge(b, a)], symmetries=[Symmetry({d, b})], name="s")
     skeleton = skeleton_of(Labels(skeletons=[source]))
     assert skeleton == Skeleton(("a", "b", "c", "d"), ((0, 2), (1, 0)), ((1, 3),), "s")
     assert skeleton_of(Labels(skeletons=[sio_skeleton(skeleton)])) == skeleton

@@ -21,8 +21,8 @@ def make_split(num_frames: int, fraction: float, seed: int | None = 42) -> tuple
 def without_user_instances(labels: Labels, indices: list[int]) -> None:
     """Turn the instances of some frames into predictions."""
     for index in indices:
-        frame = labels[index]
-        frame.instances = [
+        frame = labels.labeled_frames[index]
+        frame.instances[:] = [
             PredictedInstance.from_numpy(instance.numpy(), skeleton=labels.skeletons[0]) for instance in frame
         ]
 
@@ -76,8 +76,8 @@ def test_a_fraction_that_is_none_is_refused(fraction: float) -> None:
 def test_frames_without_user_labels_are_in_no_part() -> None:
     labels = make_labels(6)
     without_user_instances(labels, [1, 4])
-    labels[2].instances = []
-    labels[3].instances[0].points["visible"] = False
+    labels.labeled_frames[2].instances = []
+    labels.labeled_frames[3].instances[0].points["visible"] = False
     train, val = split_labels(labels, 0.5, 0)
     assert sorted(times(train) + times(val)) == [0, 50]
     assert labeled_indices(labels) == [0, 5]
@@ -88,8 +88,9 @@ def test_frames_without_user_labels_are_in_no_part() -> None:
 
 def test_flags_without_coordinates_do_not_count() -> None:
     labels = make_labels(3)
-    labels[1].instances[0].points["xy"] = np.nan
-    labels[1].instances[0].points["visible"] = True
+    (instance,) = labels.labeled_frames[1].instances
+    instance.points["xy"] = np.nan
+    instance.points["visible"] = True
     assert labeled_indices(labels) == [0, 2]
 
 

@@ -1,0 +1,99 @@
+import pytest
+import torch
+
+from sleap_nn.errors import ConfigError
+from sleap_nn.networks.devices import native_bfloat16, resolve_accelerator, resolve_precision
+
+
+@pytest.fixture
+def machine(monkeypatch: pytest.MonkeyPatch):
+    """Return a function that pretends to be on another machine."""
+
+    def pretend(cuda: bool = False, mps: bool = False, bfloat16: bool = False, hide_mps: str | None = None) -> None:
+        def is_bf16_supported(including_emulation: bool = True) -> bool:
+            return bfloat16 or including_emulation
+
+        monkeypatch.setattr(torch.cuda, "is_available", lambda: cuda)
+        monkeypatch.setattr(torch.cuda, "is_bf16_supported", is_bf16_supported)
+        monkeypatch.setattr(torch.backends.mps, "is_available", lambda: mps)
+        if hide_mps is None:
+            monkeypatch.delenv("SLEAP_NN_DISABLE_MPS", raising=False)
+        else:
+            monkeypatch.setenv("SLEAP_NN_DISABLE_MPS", hide_mps)
+
+    return pretend
+
+
+@pytest.mark.parametrize(
+    ("hardware", "answers"),
+    [
+        ({}, {"auto": "cpu", "gpu": "cpu", "cuda": "cpu", "mps": "cpu", "cpu": "cpu"}),
+        ({"cuda": True}, {"auto": "cuda", "gpu": "cuda", "cuda": "cuda", "mps": "cuda", "cpu": "cpu"}),
+        ({"mps": True}, {"auto": "mps", "gpu": "mps", "cuda": "mps", "mps": "mps", "cpu": "cpu"}),
+        ({"cuda": True, "mps": True}, {"auto": "cuda", "gpu": "cuda", "cuda": "cuda", "mps": "mps", "cpu": "cpu"}),
+    ],
+    ids=["no gpu", "cuda", "mps", "both"],
+)
+def test_what_is_asked_for_runs_if_it_is_here_else_the_best(machine, hardware: dict, answers: dict) -> None:
+    machine(**hardware)
+    assert {name: resolve_accelerator(name) for name in answers} == answers
+
+
+@pytest.mark.parametrize(("value", "accelerator"), [("1", "cpu"), ("0", "mps"), ("", "mps"), (None, "mps")])
+def test_mps_can_be_hidden(machine, value: str | None, accelerator: str) -> None:
+    machine(mps=True, hide_mps=value)
+    assert resolve_accelerator("auto") == accelerator
+    assert resolve_accelerator("mps") == accelerator
+
+
+@pytest.mark.parametrize("native", [True, False])
+def test_emulated_bfloat16_of_a_gpu_does_not_count(machine, native: bool) -> None:
+    machine(cuda=True, bfloat16=native)
+    assert native_bfloat16("cuda") is native
+    assert not native_bfloat16("mps")
+
+
+@pytest.mark.parametrize(
+    ("capabilities", "native"),
+    [
+        ({}, False),
+        ({"architecture": "x86_64", "avx512_bf16": False, "amx_bf16": False, "avx2": True}, False),
+        ({"avx512_bf16": True}, True),
+        ({"avx512_bf16": False, "amx_bf16": True}, True),
+    ],
+)
+def test_bfloat16_of_a_cpu_is_what_its_instructions_say(
+    monkeypatch: pytest.MonkeyPatch, capabilities: dict, native: bool
+) -> None:
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: capabilities, raising=False)
+    assert native_bfloat16("cpu") is native
+
+
+def test_a_torch_that_cannot_tell_counts_as_no(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(torch.cpu, "get_capabilities", raising=False)
+    assert native_bfloat16("cpu") is False
+
+
+@pytest.mark.parametrize(
+    ("accelerator", "native", "precision"),
+    [("cuda", True, "bf16-mixed"), ("cuda", False, "16-mixed"), ("mps", True, "32"), ("cpu", False, "32")],
+)
+def test_auto_is_the_quickest_precision_that_the_hardware_computes(
+    machine, monkeypatch: pytest.MonkeyPatch, accelerator: str, native: bool, precision: str
+) -> None:
+    machine(cuda=accelerator == "cuda", bfloat16=native)
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": native}, raising=False)
+    assert resolve_precision("auto", accelerator) == precision
+
+
+@pytest.mark.parametrize("accelerator", ["cpu", "cuda"])
+@pytest.mark.parametrize("name", ["32", "bf16-mixed", "16-mixed"])
+def test_a_named_precision_is_taken_at_its_word(machine, name: str, accelerator: str) -> None:
+    machine(cuda=True, bfloat16=True)
+    assert resolve_precision(name, accelerator) == name
+
+
+@pytest.mark.parametrize("name", ["64", "bf16", "", "AUTO"])
+def test_an_unknown_precision_is_refused_with_the_known_ones(name: str) -> None:
+    with pytest.raises(ConfigError, match=r"precision is '.*'; choose one of auto, 32, bf16-mixed, 16-mixed"):
+        resolve_precision(name, "cpu")

@@ -1,0 +1,171 @@
+import json
+import logging
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+import sleap_io as sio
+from constant_model import write_constant_model
+from factories import make_labels, make_video
+
+from sleap_nn.after_training import evaluate_run, refuse_collapsed
+from sleap_nn.config.training_job_config import TrainingJobConfig
+from sleap_nn.errors import MissingFileError, TrainingCollapsedError
+from sleap_nn.training.callbacks.guards import REMEDIES
+
+
+@pytest.fixture(autouse=True)
+def logged(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> pytest.LogCaptureFixture:
+    monkeypatch.setattr(logging.getLogger("sleap_nn"), "propagate", True)
+    caplog.set_level(logging.INFO, logger="sleap_nn")
+    return caplog
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder with labels of 8 frames, labels of 3 frames of which 1 has no user instance, and a video."""
+    folder = tmp_path_factory.mktemp("after")
+    make_labels(8, path=folder / "labels.pkg.slp")
+    test = make_labels(3, path=folder / "unused.pkg.slp", seed=9)
+    frame = test[1]
+    frame.instances = [
+        sio.PredictedInstance.from_numpy(instance.numpy(), skeleton=test.skeleton, score=1.0)
+        for instance in frame.instances
+    ]
+    test.save(str(folder / "test.slp"), embed=False, verbose=False)
+    make_video(folder / "clip.mp4", num_frames=4)
+    return folder
+
+
+def run(project: Path, tmp_path: Path, height: float = 0.5, **data: object) -> tuple[Path, TrainingJobConfig]:
+    folder = tmp_path / "run"
+    return folder, write_constant_model(folder, project / "labels.pkg.slp", height, data)
+
+
+def names(folder: Path, start: str) -> set[str]:
+    return {path.name for path in folder.glob(f"{start}*")}
+
+
+@pytest.mark.parametrize("num_found", [1, 500])
+@pytest.mark.parametrize("height", [0.0, 0.1, 0.9, math.nan])
+def test_a_network_that_finds_something_is_accepted(height: float, num_found: int) -> None:
+    refuse_collapsed(height, num_found)
+
+
+@pytest.mark.parametrize("height", [0.0, 0.9, math.nan])
+def test_a_network_that_finds_nothing_is_refused_whatever_its_maps(height: float) -> None:
+    with pytest.raises(TrainingCollapsedError) as caught:
+        refuse_collapsed(height, 0)
+    assert str(caught.value) == (
+        "Training ended, but the network is of no use: it finds no instance on the very frames it was trained on. "
+        + REMEDIES
+    )
+
+
+@pytest.mark.parametrize(("height", "is_refused"), [(0.0, True), (0.199, True), (0.2, False), (1.0, False)])
+def test_without_predictions_the_maps_decide(height: float, is_refused: bool) -> None:
+    if is_refused:
+        with pytest.raises(TrainingCollapsedError, match=rf"value is {height:.3f}, and 0\.2 makes a point"):
+            refuse_collapsed(height, None)
+    else:
+        refuse_collapsed(height, None)
+
+
+def test_without_any_knowledge_there_is_no_verdict() -> None:
+    refuse_collapsed(math.nan, None)
+
+
+def test_every_split_is_predicted_and_scored(project: Path, tmp_path: Path, logged: pytest.LogCaptureFixture) -> None:
+    folder, config = run(project, tmp_path)
+    assert evaluate_run(folder, config) == 6
+    assert names(folder, "labels_pr") == {"labels_pr.train.0.slp", "labels_pr.val.0.slp"}
+    assert names(folder, "metrics") == {
+        f"metrics.{split}.0.{kind}" for split in ("train", "val") for kind in ("npz", "json")
+    }
+    truth = sio.load_slp(str(folder / "labels_gt.train.0.slp"))
+    predicted = sio.load_slp(str(folder / "labels_pr.train.0.slp"))
+    assert [frame.frame_idx for frame in predicted] == [frame.frame_idx for frame in truth]
+    assert all(len(frame.instances) == 1 for frame in predicted)
+    assert predicted.provenance["model_paths"] == [folder.resolve().as_posix()]
+    metrics = json.loads((folder / "metrics.val.0.json").read_text())
+    assert metrics["distance_metrics"]["p50"] > 0
+    assert "train.0: 6 instances on 6 frames, mOKS" in logged.text
+    assert "val.0: 2 instances on 2 frames, mOKS" in logged.text
+
+
+def test_a_test_video_is_predicted_and_test_labels_are_scored(project: Path, tmp_path: Path) -> None:
+    paths = [str(project / "clip.mp4"), str(project / "test.slp")]
+    folder, config = run(project, tmp_path, test_file_path=paths)
+    assert evaluate_run(folder, config) == 6
+    video = sio.load_slp(str(folder / "labels_pr.test.0.slp"))
+    assert [frame.frame_idx for frame in video] == [0, 1, 2, 3]
+    assert not (folder / "labels_gt.test.0.slp").exists()
+    assert not (folder / "metrics.test.0.npz").exists()
+    truth = sio.load_slp(str(folder / "labels_gt.test.1.slp"))
+    predicted = sio.load_slp(str(folder / "labels_pr.test.1.slp"))
+    assert [frame.frame_idx for frame in truth] == [frame.frame_idx for frame in predicted] == [0, 20]
+    with np.load(folder / "metrics.test.1.npz", allow_pickle=False) as metrics:
+        assert metrics["distance_metrics/p50"] > 0
+
+
+@pytest.mark.parametrize("name", ["test.slp", "clip.mp4"])
+def test_one_test_file_may_be_given_without_a_list(project: Path, tmp_path: Path, name: str) -> None:
+    folder, config = run(project, tmp_path, test_file_path=str(project / name))
+    evaluate_run(folder, config)
+    assert (folder / "labels_pr.test.0.slp").exists()
+    assert (folder / "metrics.test.0.npz").exists() == (name == "test.slp")
+
+
+def test_a_test_file_that_is_not_there_is_named(project: Path, tmp_path: Path) -> None:
+    folder, config = run(project, tmp_path, test_file_path=str(project / "nothing.slp"))
+    with pytest.raises(MissingFileError, match=r"nothing\.slp"):
+        evaluate_run(folder, config)
+
+
+def test_every_file_of_a_split_is_predicted(project: Path, tmp_path: Path) -> None:
+    other = project / "other.pkg.slp"
+    make_labels(4, path=other, seed=3)
+    paths = [str(project / "labels.pkg.slp"), str(other)]
+    folder, config = run(project, tmp_path, train_labels_path=paths)
+    assert evaluate_run(folder, config) == 6 + 3
+    assert names(folder, "labels_pr") == {f"labels_pr.{split}.{i}.slp" for split in ("train", "val") for i in (0, 1)}
+
+
+def test_a_network_that_finds_nothing_has_predictions_and_no_metrics(
+    project: Path, tmp_path: Path, logged: pytest.LogCaptureFixture
+) -> None:
+    folder, config = run(project, tmp_path, height=0.1)
+    assert evaluate_run(folder, config) == 0
+    assert len(sio.load_slp(str(folder / "labels_pr.train.0.slp"))) == 6
+    assert names(folder, "metrics") == set()
+    assert "No instance was found on train.0, so it has no metrics." in logged.text
+
+
+def test_without_weights_there_is_nothing_to_judge(
+    project: Path, tmp_path: Path, logged: pytest.LogCaptureFixture
+) -> None:
+    folder, config = run(project, tmp_path)
+    (folder / "best.ckpt").unlink()
+    num_found = evaluate_run(folder, config)
+    assert "holds no best.ckpt" in logged.text
+    refuse_collapsed(0.9, num_found)
+    assert names(folder, "labels_pr") == set()
+
+
+def test_frames_that_cannot_be_read_are_reported_and_the_others_are_scored(
+    project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, logged: pytest.LogCaptureFixture
+) -> None:
+    folder, config = run(project, tmp_path)
+    broken = sio.load_slp(str(folder / "labels_gt.train.0.slp"))[2].frame_idx
+    original = sio.Video.__getitem__
+
+    def read(self: sio.Video, index: int) -> np.ndarray:
+        if index == broken:
+            raise OSError("bad packet")
+        return original(self, index)
+
+    monkeypatch.setattr(sio.Video, "__getitem__", read)
+    assert evaluate_run(folder, config) == 5
+    assert f"Frame {broken} of" in logged.text
+    assert (folder / "metrics.train.0.npz").exists()

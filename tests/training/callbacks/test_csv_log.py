@@ -1,0 +1,125 @@
+import csv
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+import torch
+
+from sleap_nn.training.callbacks import csv_log
+from sleap_nn.training.callbacks.csv_log import CSVLog
+
+HEADER = ["epoch", "train/loss", "val/loss", "learning_rate", "train/time", "val/time"]
+
+
+class Clock:
+    """A clock that is moved by hand."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def perf_counter(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    made = Clock()
+    monkeypatch.setattr(csv_log, "time", made)
+    return made
+
+
+def engine(epoch: int = 0, rate: float = 1e-3, is_global_zero: bool = True, **metrics: float) -> Any:
+    named = {name.replace("__", "/"): torch.tensor(value) for name, value in metrics.items()}
+    optimizer = SimpleNamespace(param_groups=[{"lr": rate}])
+    return SimpleNamespace(
+        is_global_zero=is_global_zero, current_epoch=epoch, callback_metrics=named, optimizers=[optimizer]
+    )
+
+
+def run_epoch(log: CSVLog, trainer: Any, clock: Clock | None = None) -> None:
+    """Train for 3 s and validate for 2 s within them."""
+    module = cast(Any, None)
+    log.on_train_epoch_start(trainer, module)
+    if clock is not None:
+        clock.now += 3
+    log.on_validation_start(trainer, module)
+    if clock is not None:
+        clock.now += 2
+    log.on_validation_end(trainer, module)
+    log.on_train_epoch_end(trainer, module)
+
+
+def rows(path: Path) -> list[list[str]]:
+    with path.open(newline="", encoding="utf-8") as file:
+        return list(csv.reader(file))
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "training_log.csv"
+
+
+def test_the_header_has_the_common_columns_then_the_others(path: Path) -> None:
+    CSVLog(path).on_fit_start(engine(), cast(Any, None))
+    assert rows(path) == [HEADER]
+    path.unlink()
+    CSVLog(path, ["train/confmaps/nose", "a,b"]).on_fit_start(engine(), cast(Any, None))
+    assert rows(path) == [[*HEADER, "train/confmaps/nose", "a,b"]]
+
+
+def test_a_row_holds_the_values_of_its_epoch(path: Path, clock: Clock) -> None:
+    log = CSVLog(path, ["train/confmaps/nose"])
+    trainer = engine(7, 2e-4, train__loss=0.5, val__loss=0.25, train__confmaps__nose=0.125, other=9.0)
+    log.on_fit_start(trainer, cast(Any, None))
+    run_epoch(log, trainer, clock)
+    assert rows(path)[1] == ["7", "0.5", "0.25", "0.0002", "3.0", "2.0", "0.125"]
+
+
+def test_the_rate_is_that_of_the_start_of_the_epoch(path: Path) -> None:
+    """A schedule steps before the epoch ends, and its new rate belongs to the next one."""
+    log, trainer = CSVLog(path), engine(rate=1e-2)
+    log.on_train_epoch_start(trainer, cast(Any, None))
+    trainer.optimizers[0].param_groups[0]["lr"] = 1e-5
+    log.on_train_epoch_end(trainer, cast(Any, None))
+    assert rows(path)[0][3] == "0.01"
+
+
+def test_several_validations_add_up_and_the_next_epoch_starts_anew(path: Path, clock: Clock) -> None:
+    log, trainer = CSVLog(path), engine()
+    log.on_train_epoch_start(trainer, cast(Any, None))
+    for seconds in (1, 4):
+        log.on_validation_start(trainer, cast(Any, None))
+        clock.now += seconds
+        log.on_validation_end(trainer, cast(Any, None))
+    log.on_train_epoch_end(trainer, cast(Any, None))
+    run_epoch(log, trainer, clock)
+    assert [row[4:] for row in rows(path)] == [["0.0", "5.0"], ["3.0", "2.0"]]
+
+
+def test_a_value_that_was_not_measured_is_left_empty(path: Path) -> None:
+    log, trainer = CSVLog(path, ["train/confmaps/nose"]), engine(train__loss=1.0)
+    run_epoch(log, trainer)
+    (row,) = rows(path)
+    assert row[1:3] == ["1.0", ""]
+    assert row[-1] == ""
+
+
+def test_values_are_written_in_full(path: Path) -> None:
+    run_epoch(CSVLog(path), engine(train__loss=1.2345678e-9))
+    assert float(rows(path)[0][1]) == pytest.approx(1.2345678e-9, rel=1e-7)
+
+
+def test_a_log_that_is_there_is_continued_under_its_header(path: Path) -> None:
+    for epoch in range(2):
+        log = CSVLog(path)
+        log.on_fit_start(engine(epoch), cast(Any, None))
+        run_epoch(log, engine(epoch))
+    assert [row[0] for row in rows(path)] == ["epoch", "0", "1"]
+
+
+def test_other_ranks_write_nothing(path: Path) -> None:
+    log, trainer = CSVLog(path), engine(is_global_zero=False)
+    log.on_fit_start(trainer, cast(Any, None))
+    run_epoch(log, trainer)
+    assert not path.exists()

@@ -1,0 +1,159 @@
+import logging
+import signal
+import warnings
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, TypeVar, cast
+
+import pytest
+from lightning.pytorch.callbacks import Callback, EarlyStopping, EMAWeightAveraging, ModelCheckpoint
+
+from sleap_nn.config.model_config import SingleInstanceConfig
+from sleap_nn.config.optimization_config import EarlyStoppingConfig
+from sleap_nn.config.trainer_config import ModelCkptConfig, TrainerConfig
+from sleap_nn.structures.skeleton import Skeleton
+from sleap_nn.tasks.single_instance import SingleInstance
+from sleap_nn.training import engine
+from sleap_nn.training.callbacks.csv_log import CSVLog
+from sleap_nn.training.callbacks.guards import TimeLimit
+from sleap_nn.training.callbacks.progress import ProgressBar
+
+TASK = SingleInstance.from_config(SingleInstanceConfig(), Skeleton(("nose", "tail")))
+
+Kind = TypeVar("Kind", bound=Callback)
+
+
+def callbacks(folder: Path | None = None, **settings: Any) -> list[Callback]:
+    return engine.make_callbacks(TrainerConfig(**settings), TASK, folder)
+
+
+def only(kind: type[Kind], among: list[Callback]) -> Kind:
+    (found,) = [callback for callback in among if isinstance(callback, kind)]
+    return found
+
+
+def kinds(among: list[Callback]) -> set[type]:
+    return {type(callback) for callback in among}
+
+
+def test_without_a_run_folder_nothing_is_written() -> None:
+    assert kinds(callbacks()) == {ProgressBar, EarlyStopping}
+
+
+def test_a_run_folder_gets_a_log_and_checkpoints(tmp_path: Path) -> None:
+    assert kinds(callbacks(tmp_path)) == {ProgressBar, EarlyStopping, CSVLog, ModelCheckpoint}
+
+
+def test_the_log_has_a_column_for_every_node(tmp_path: Path) -> None:
+    log = only(CSVLog, callbacks(tmp_path))
+    log.on_fit_start(cast(Any, SimpleNamespace(is_global_zero=True)), cast(Any, None))
+    header = (tmp_path / "training_log.csv").read_text().strip()
+    assert header.endswith("val/time,train/confmaps/nose,train/confmaps/tail")
+
+
+def test_checkpoints_follow_their_section(tmp_path: Path) -> None:
+    plain = only(ModelCheckpoint, callbacks(tmp_path))
+    assert (plain.monitor, plain.mode, plain.save_top_k, plain.save_last) == ("val/loss", "min", 1, None)
+    assert Path(str(plain.dirpath)) == tmp_path
+    assert plain.filename == "best"
+    section = ModelCkptConfig(save_top_k=3, save_last=True, monitor="train/loss", mode="max")
+    set_up = only(ModelCheckpoint, callbacks(tmp_path, model_ckpt=section))
+    assert (set_up.monitor, set_up.mode, set_up.save_top_k, set_up.save_last) == ("train/loss", "max", 3, True)
+
+
+def test_early_stopping_follows_its_section() -> None:
+    stopping = only(EarlyStopping, callbacks(early_stopping=EarlyStoppingConfig(True, 0.25, 7)))
+    assert (stopping.monitor, stopping.mode, stopping.patience) == ("val/loss", "min", 7)
+    assert abs(stopping.min_delta) == 0.25
+    assert kinds(callbacks(early_stopping=EarlyStoppingConfig(False))) == {ProgressBar}
+
+
+def test_a_time_limit_is_optional(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert TimeLimit not in kinds(callbacks())
+    limit = only(TimeLimit, callbacks(max_time=0.5))
+    now = [0.0]
+    monkeypatch.setattr("sleap_nn.training.callbacks.guards.time", SimpleNamespace(monotonic=lambda: now[0]))
+    trainer = cast(Any, SimpleNamespace(should_stop=False))
+    limit.on_train_epoch_start(trainer, cast(Any, None))
+    now[0] = 31.0
+    limit.on_train_batch_end(trainer, cast(Any, None), 0, 0, 0)
+    assert trainer.should_stop
+
+
+def test_averaging_of_the_weights_is_optional() -> None:
+    assert EMAWeightAveraging not in kinds(callbacks(ema_decay=0.0))
+    assert EMAWeightAveraging in kinds(callbacks(ema_decay=0.9))
+
+
+@pytest.mark.parametrize("shown", [True, False])
+def test_the_progress_bar_can_be_switched_off(monkeypatch: pytest.MonkeyPatch, shown: bool) -> None:
+    seen = []
+    monkeypatch.setattr(engine, "ProgressBar", lambda show_bar: seen.append(show_bar))
+    callbacks(enable_progress_bar=shown)
+    assert seen == [shown]
+
+
+def make_trainer(folder: Path | None = None, precision: str = "32", **settings: Any) -> Any:
+    resolved = TrainerConfig(trainer_accelerator="cpu", precision=precision, **settings)
+    with engine.quiet():
+        return engine.make_trainer(resolved, [], folder)
+
+
+def test_the_trainer_follows_the_settings(tmp_path: Path) -> None:
+    trainer = make_trainer(tmp_path, max_epochs=7, gradient_clip_val=0.5, accumulate_grad_batches=3)
+    assert trainer.max_epochs == 7
+    assert trainer.gradient_clip_val == 0.5
+    assert trainer.accumulate_grad_batches == 3
+    assert trainer.precision == "32-true"
+    assert trainer.num_devices == 1
+    assert trainer.default_root_dir == str(tmp_path)
+    assert trainer.loggers == []
+    assert trainer.progress_bar_callback is None
+    assert make_trainer(precision="bf16-mixed").precision == "bf16-mixed"
+    assert trainer.checkpoint_callbacks
+    assert not make_trainer().checkpoint_callbacks
+
+
+def test_ctrl_c_comes_out_as_keyboard_interrupt_and_works_again_afterwards() -> None:
+    before = signal.getsignal(signal.SIGINT)
+
+    class Interrupted:
+        interrupted = True
+
+        def fit(self, *_: object) -> None:
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
+            raise SystemExit(1)
+
+    with pytest.raises(KeyboardInterrupt):
+        engine.fit(cast(Any, Interrupted()), cast(Any, None), None, None)
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_an_exit_that_nobody_asked_for_stays_one() -> None:
+    class Exiting:
+        interrupted = False
+
+        def fit(self, *_: object) -> None:
+            raise SystemExit(4)
+
+    with pytest.raises(SystemExit, match="4"):
+        engine.fit(cast(Any, Exiting()), cast(Any, None), None, None)
+
+
+def test_the_loaders_reach_the_engine_in_order() -> None:
+    seen: list[object] = []
+    trainer = SimpleNamespace(fit=lambda *arguments: seen.extend(arguments))
+    engine.fit(cast(Any, trainer), cast(Any, "module"), "train", "val")
+    assert seen == ["module", "train", "val"]
+
+
+def test_advice_of_the_engine_is_kept_away_and_other_warnings_are_not() -> None:
+    log = logging.getLogger("lightning.pytorch")
+    level = log.level
+    with pytest.raises(UserWarning, match="loss is strange"), engine.quiet():
+        assert log.level == logging.WARNING
+        warnings.warn("The 'train_dataloader' does not have many workers which may be slow.", stacklevel=1)
+        warnings.warn("Your loss is strange.", stacklevel=1)
+    assert log.level == level
+    with pytest.raises(UserWarning, match="many workers"):
+        warnings.warn("It does not have many workers.", stacklevel=1)

@@ -1,0 +1,128 @@
+from pathlib import Path
+
+import pytest
+import sleap_io as sio
+from factories import make_labels
+
+from sleap_nn.config.training_job_config import TrainingJobConfig
+from sleap_nn.errors import OutputError
+from sleap_nn.training import run_folder
+
+
+def config(folder: Path, **trainer: object) -> TrainingJobConfig:
+    return TrainingJobConfig.from_cfg(
+        {
+            "data_config": {"train_labels_path": ["labels.slp"]},
+            "model_config": {
+                "backbone_config": {"unet": {}},
+                "head_configs": {"single_instance": {"confmaps": {}}},
+            },
+            "trainer_config": {"ckpt_dir": str(folder), "run_name": "run", **trainer},
+        }
+    )
+
+
+def test_a_folder_is_made_under_its_name_with_all_above_it(tmp_path: Path) -> None:
+    folder = run_folder.create(config(tmp_path / "new" / "models", run_name="mouse 1.a=b"))
+    assert folder == tmp_path / "new" / "models" / "mouse 1.a=b"
+    assert list(folder.iterdir()) == []
+
+
+def test_a_relative_folder_lies_in_the_working_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    run_folder.create(config(Path(".")))
+    assert (tmp_path / "run").is_dir()
+
+
+def test_a_name_that_holds_a_model_gets_the_first_free_suffix(tmp_path: Path) -> None:
+    for expected in ("run", "run-1", "run-2"):
+        folder = run_folder.create(config(tmp_path))
+        assert folder.name == expected
+        (folder / "best.ckpt").touch()
+    (tmp_path / "run-1" / "best.ckpt").unlink()
+    assert run_folder.create(config(tmp_path)).name == "run-1"
+
+
+def test_a_folder_without_a_model_is_used_as_it_is(tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "notes.txt").write_text("mine")
+    assert run_folder.create(config(tmp_path)) == tmp_path / "run"
+    assert [path.name for path in (tmp_path / "run").iterdir()] == ["notes.txt"]
+
+
+def test_a_folder_that_cannot_be_made_is_named_with_what_to_do(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(OutputError, match=r"run folder .*file/run cannot be written .*choose another .*ckpt_dir"):
+        run_folder.create(config(tmp_path / "file"))
+
+
+def test_a_folder_that_cannot_be_written_to_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "touch", refuse)
+    with pytest.raises(OutputError, match="Permission denied"):
+        run_folder.create(config(tmp_path))
+
+
+def test_both_configurations_are_written(tmp_path: Path) -> None:
+    initial, resolved = config(tmp_path), config(tmp_path, max_epochs=3)
+    run_folder.write_configs(tmp_path, initial, resolved)
+    assert TrainingJobConfig.load(tmp_path / "initial_config.yaml").trainer_config.max_epochs == 100
+    assert TrainingJobConfig.load(tmp_path / "training_config.yaml").trainer_config.max_epochs == 3
+
+
+def test_the_truth_of_a_split_refers_to_its_images(tmp_path: Path) -> None:
+    labels = make_labels(3, path=tmp_path / "labels.pkg.slp")
+    predicted = labels[1]
+    predicted.instances = [
+        sio.PredictedInstance.from_numpy(instance.numpy(), skeleton=labels.skeleton, score=1.0)
+        for instance in predicted.instances
+    ]
+    run_folder.write_ground_truth(tmp_path, "val", 2, labels, user_instances_only=True)
+    written = sio.load_slp(str(run_folder.ground_truth_path(tmp_path, "val", 2)))
+    assert [frame.frame_idx for frame in written] == [0, 20]
+    assert Path(str(written.video.filename)) == tmp_path / "labels.pkg.slp"
+    assert written[0].image.shape == (64, 64, 1)
+    run_folder.write_ground_truth(tmp_path, "val", 3, labels, user_instances_only=False)
+    assert len(sio.load_slp(str(tmp_path / "labels_gt.val.3.slp"))) == 3
+    assert len(labels) == 3
+
+
+def test_names_of_the_files_of_a_split(tmp_path: Path) -> None:
+    assert run_folder.ground_truth_path(tmp_path, "train", 0).name == "labels_gt.train.0.slp"
+    assert run_folder.predictions_path(tmp_path, "test", 11).name == "labels_pr.test.11.slp"
+
+
+WRITTEN = ("initial_config.yaml", "training_config.yaml", "training_log.csv", "labels_gt.train.0.slp")
+
+
+@pytest.fixture
+def unfinished(tmp_path: Path) -> Path:
+    folder = tmp_path / "run"
+    folder.mkdir()
+    for name in WRITTEN:
+        (folder / name).touch()
+    return folder
+
+
+def test_a_run_without_a_checkpoint_leaves_nothing_behind(unfinished: Path) -> None:
+    run_folder.remove_unfinished(unfinished)
+    assert not unfinished.exists()
+    assert unfinished.parent.exists()
+
+
+def test_files_of_other_people_stay(unfinished: Path) -> None:
+    others = ("notes.txt", "labels_pr.train.0.slp", "labels_gt.train.0.slp.bak", "other.ckpt", "my_config.yaml")
+    for name in others:
+        (unfinished / name).write_text(name)
+    (unfinished / "sub").mkdir()
+    run_folder.remove_unfinished(unfinished)
+    assert {path.name for path in unfinished.iterdir()} == {*others, "sub"}
+
+
+@pytest.mark.parametrize("name", ["best.ckpt", "last.ckpt"])
+def test_a_run_with_a_checkpoint_stays_whole(unfinished: Path, name: str) -> None:
+    (unfinished / name).touch()
+    run_folder.remove_unfinished(unfinished)
+    assert {path.name for path in unfinished.iterdir()} == {*WRITTEN, name}
