@@ -37,6 +37,9 @@ docs: $(VENV)/.installed-docs
 
 bench: $(VENV)/.installed-test $(VENV)/.installed-bench
 	$(RUN) pytest benchmarks $(PYTEST_ARGS)
+	$(RUN) benchmarks.input_pipeline
+	$(RUN) benchmarks.network
+	$(RUN) benchmarks.predict
 
 clean:
 	rm -rf $(VENV) build dist site

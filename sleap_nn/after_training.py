@@ -98,7 +98,8 @@ def _evaluate_split(folder: Path, config: TrainingJobConfig, split: str, index: 
     if num_instances == 0:
         logger.warning("No instance was found on %s.%d, so it has no metrics.", split, index)
         return 0
-    metrics = Evaluator(load_labels(truth_path), found).evaluate()
+    only_user = config.data_config.user_instances_only
+    metrics = Evaluator(load_labels(truth_path), found, user_labels_only=only_user).evaluate()
     write_metrics(metrics, metrics_path(folder, split, index))
     distances = metrics["distance_metrics"]
     logger.info(

@@ -153,6 +153,20 @@ def test_without_weights_there_is_nothing_to_judge(
     assert names(folder, "labels_pr") == set()
 
 
+def test_a_run_on_predicted_instances_is_scored_on_them(project: Path, tmp_path: Path) -> None:
+    labels = sio.load_slp(str(project / "labels.pkg.slp"))
+    for frame in labels:
+        frame.instances = [
+            sio.PredictedInstance.from_numpy(instance.numpy(), skeleton=labels.skeleton, score=1.0)
+            for instance in frame.instances
+        ]
+    labels.save(str(tmp_path / "predicted.slp"), embed=False, verbose=False)
+    folder = tmp_path / "run"
+    config = write_constant_model(folder, tmp_path / "predicted.slp", data={"user_instances_only": False})
+    assert evaluate_run(folder, config) == 6
+    assert names(folder, "metrics") >= {"metrics.train.0.npz", "metrics.val.0.npz"}
+
+
 def test_frames_that_cannot_be_read_are_reported_and_the_others_are_scored(
     project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, logged: pytest.LogCaptureFixture
 ) -> None:

@@ -91,7 +91,8 @@ class ModelConfig:
     init_weights: Annotated[
         str,
         Option(
-            "How weights are drawn before training: as the framework does, or uniformly after Xavier.",
+            "How weights are drawn before training: so that the signal keeps its spread through the depth (He), "
+            "or uniformly after Xavier.",
             choices=("default", "xavier"),
         ),
     ] = "default"

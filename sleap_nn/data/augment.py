@@ -31,7 +31,8 @@ class Augmentation:
         gaussian_noise: (mean, standard deviation) in grey levels, or None.
         contrast: Factor about mid grey.
         brightness: Factor.
-        erased: (area fraction, height/width ratio, x, y, grey) of a box, positions as fractions, or None.
+        erased: (area fraction, height/width ratio, x, y) of a box, positions as fractions, or None.
+        erased_color: RGB of that box; a grey image takes the first.
         noise_seed: Seed of the noise itself.
     """
 
@@ -43,7 +44,8 @@ class Augmentation:
     gaussian_noise: tuple[float, float] | None = None
     contrast: float = 1.0
     brightness: float = 1.0
-    erased: tuple[float, float, float, float, int] | None = None
+    erased: tuple[float, float, float, float] | None = None
+    erased_color: tuple[int, int, int] = (0, 0, 0)
     noise_seed: int = 0
 
     def transform(self, height: int, width: int) -> Transform:
@@ -80,16 +82,16 @@ class Augmentation:
         return image
 
     def erase(self, image: Image) -> Image:
-        """Return the image with a box filled by one grey level, if one was drawn."""
+        """Return the image with a box filled by one colour, if one was drawn."""
         if self.erased is None:
             return image
-        area, ratio, x, y, grey = self.erased
+        area, ratio, x, y = self.erased
         height, width = image.shape[:2]
         box_height = min(height, max(1, round(np.sqrt(area * height * width * ratio))))
         box_width = min(width, max(1, round(np.sqrt(area * height * width / ratio))))
         top, left = int(y * (height - box_height + 1)), int(x * (width - box_width + 1))
         image = image.copy()
-        image[top : top + box_height, left : left + box_width] = grey
+        image[top : top + box_height, left : left + box_width] = self.erased_color[: image.shape[2]]
         return image
 
 
@@ -139,7 +141,8 @@ def _draw_geometric(config: GeometricConfig, rng: np.random.Generator) -> dict:
     x, y = rng.uniform(-1, 1, size=2) * (config.translate_width, config.translate_height)
     area = rng.uniform(config.erase_scale_min, config.erase_scale_max)
     ratio = rng.uniform(config.erase_ratio_min, config.erase_ratio_max)
-    box = (float(area), float(ratio), *(float(v) for v in rng.random(2)), int(rng.integers(256)))
+    box = (float(area), float(ratio), *(float(v) for v in rng.random(2)))
+    color = tuple(int(level) for level in rng.integers(256, size=3))
     own = (config.rotation_p, config.scale_p, config.translate_p)
     together = all(probability is None for probability in own) and affine < config.affine_p
 
@@ -152,6 +155,7 @@ def _draw_geometric(config: GeometricConfig, rng: np.random.Generator) -> dict:
         "zoom": zoom if chosen(scale, config.scale_p) else 1.0,
         "shift": (float(x), float(y)) if chosen(translate, config.translate_p) else (0.0, 0.0),
         "erased": box if erase < config.erase_p else None,
+        "erased_color": color,
     }
 
 

@@ -14,6 +14,7 @@ import lightning.pytorch as pl
 from lightning.pytorch.callbacks import Callback, EarlyStopping, EMAWeightAveraging, ModelCheckpoint
 
 from sleap_nn.config.trainer_config import TrainerConfig
+from sleap_nn.errors import DataError
 from sleap_nn.tasks.base import Task
 from sleap_nn.training import run_folder
 from sleap_nn.training.callbacks.csv_log import CSVLog
@@ -66,10 +67,13 @@ def fit(trainer: pl.Trainer, module: pl.LightningModule, train_loader: Any, val_
 
     Raises:
         KeyboardInterrupt: The user pressed Ctrl+C; the engine itself would end the process.
+        DataError: A frame cannot be read, in the words of the source also where a worker process read it.
     """
     handler = signal.getsignal(signal.SIGINT)
     try:
         trainer.fit(module, train_loader, val_loader)
+    except DataError as error:
+        raise DataError(str(error).rpartition(f"{DataError.__name__}: ")[2]) from error
     except SystemExit:
         if trainer.interrupted:
             signal.signal(signal.SIGINT, handler)

@@ -39,7 +39,7 @@ TRAINER = {
     "max_epochs": 100, "max_time": None, "seed": 42, "use_wandb": False, "save_ckpt": False,
     "ckpt_dir": ".", "run_name": None, "resume_ckpt_path": None, "wandb": WANDB, "optimizer_name": "Adam",
     "optimizer": {"lr": 1e-4, "amsgrad": False}, "accumulate_grad_batches": 1, "gradient_clip_val": None,
-    "ema_decay": 0.0, "foreground_weight": 1.0, "lr_scheduler": SCHEDULER, "early_stopping": STOPPING,
+    "ema_decay": 0.0, "foreground_weight": 30.0, "lr_scheduler": SCHEDULER, "early_stopping": STOPPING,
     "online_hard_keypoint_mining": MINING, "zmq": ZMQ, "eval": EVAL,
     "visualize_preds_during_training": False, "keep_viz": False, "viz_img_format": "png",
 }  # fmt: skip

@@ -120,7 +120,7 @@ def test_the_noise_follows_from_its_seed() -> None:
 def test_one_box_is_erased(area: float, ratio: float, size: tuple[int, int]) -> None:
     image = np.full((25, 40, 3), 9, np.uint8)
     for x, y in [(0.0, 0.0), (0.4, 0.7), (0.999, 0.999)]:
-        erased = Augmentation(erased=(area, ratio, x, y, 200)).erase(image)
+        erased = Augmentation(erased=(area, ratio, x, y), erased_color=(200, 200, 200)).erase(image)
         rows, columns = np.nonzero((erased == 200).all(axis=2))
         height, width = (int(np.ptp(index)) + 1 for index in (rows, columns))
         assert (abs(height - size[0]) <= 1, abs(width - size[1]) <= 1) == (True, True)
@@ -161,7 +161,8 @@ def test_probability_one_changes_everything() -> None:
         assert 0.9 <= augmentation.contrast <= 1.1
         assert 0.9 <= augmentation.brightness <= 1.1
         assert augmentation.erased is not None
-        area, ratio, x, y, grey = augmentation.erased
+        area, ratio, x, y = augmentation.erased
+        grey = augmentation.erased_color[0]
         assert 0.0001 <= area <= 0.01
         assert ratio == 1
         assert 0 <= x < 1
@@ -208,6 +209,6 @@ def test_erasing_and_flipping_reach_the_pixels() -> None:
     frame = Frame(FrameKey(0, 0), image)
     flipped, _ = InputSpec(1).read(frame, Region(), Augmentation(mirrored=True))
     assert np.array_equal(flipped[0], image[:, ::-1, 0])
-    erased, _ = InputSpec(1).read(frame, Region(), Augmentation(erased=(0.25, 1.0, 0.0, 0.0, 7)))
+    erased, _ = InputSpec(1).read(frame, Region(), Augmentation(erased=(0.25, 1.0, 0.0, 0.0), erased_color=(7, 7, 7)))
     assert (erased[0, :8, :8] == 7).all()
     assert np.array_equal(erased[0, 8:], image[8:, :, 0])
