@@ -44,7 +44,7 @@ class PlainDataset(Dataset):
 
     def __init__(self, labels: LabelSet, cache: MemoryCache, scale: float) -> None:
         """Keep the frames as they are."""
-        self.images = [cache.read(frame.key).image for frame in labels.frames]
+        self.images = [np.ascontiguousarray(cache.read(frame.key).image) for frame in labels.frames]
         self.points = [torch.from_numpy(frame.points[0]) for frame in labels.frames]
         self.scale = scale
 
@@ -91,8 +91,7 @@ class PlainDataset(Dataset):
 
 def plain_batches(dataset: PlainDataset, batch_size: int) -> Iterator[tuple[Tensor, Tensor]]:
     """Yield images and targets, the plain way."""
-    for images, maps in DataLoader(dataset, batch_size=batch_size, shuffle=True):
-        yield images, maps
+    yield from DataLoader(dataset, batch_size=batch_size, shuffle=True)
 
 
 def package_batches(

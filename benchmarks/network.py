@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 
 from benchmarks.measure import median_seconds, print_table
@@ -48,7 +48,7 @@ def make_network(device: str, channels_last: bool) -> PoseNetwork:
     network = PoseNetwork(backbone, [ConfidenceMapsHead("Head", NUM_NODES, OUTPUT_STRIDE)])
     initialise(network, "default")
     layout = torch.channels_last if channels_last else torch.contiguous_format
-    return nn.Module.to(network, device=device, memory_format=layout)  # type: ignore[call-overload]
+    return network.to(device=device, memory_format=layout)  # pyright: ignore[reportCallIssue]
 
 
 def make_step(way: Way, images: Tensor, training: bool) -> Callable[[], None]:
@@ -90,9 +90,10 @@ def main() -> None:
         columns.append([1000 * value for value in seconds])
     forward, step = columns
     rows = [[way.name, forward[i], forward[0] / forward[i], step[i], step[0] / step[i]] for i, way in enumerate(WAYS)]
+    hardware = "in hardware" if native_bfloat16(options.device) else "emulated"
     title = (
         f"UNet on {options.device}, {options.batch_size} images of {options.size} x {options.size}, "
-        f"{torch.get_num_threads()} thread(s), bfloat16 {'in' if native_bfloat16(options.device) else 'not in'} hardware"
+        f"{torch.get_num_threads()} thread(s), bfloat16 {hardware}"
     )
     print_table(title, ["", "forward ms", "ratio", "training step ms", "ratio"], rows)
 

@@ -61,9 +61,20 @@ def run_once(video: Path, model: Path, device: str) -> tuple[int, float, float]:
     start = time.perf_counter()
     found = predict(video, **options)
     seconds = time.perf_counter() - start
+    return sum(len(frame.instances) for frame in found), seconds, peak_memory()
+
+
+def peak_memory() -> float:
+    """Return the peak of this process's resident memory in MiB.
+
+    Linux is asked by file: what `getrusage` says there starts from the memory of the parent.
+    """
+    status = Path("/proc/self/status")
+    if status.exists():
+        (line,) = [line for line in status.read_text().splitlines() if line.startswith("VmHWM")]
+        return int(line.split()[1]) / 1024
     unit = 1 if sys.platform == "darwin" else 1024
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**20
-    return sum(len(frame.instances) for frame in found), seconds, peak
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**20
 
 
 def measure(video: Path, model: Path, device: str, num_frames: int, rounds: int) -> tuple[float, float]:

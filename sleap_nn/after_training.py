@@ -14,9 +14,8 @@ from sleap_nn.inference.predictor import MissingFramesError
 from sleap_nn.inference.run import predict
 from sleap_nn.log import logger
 from sleap_nn.networks import model_dir
-from sleap_nn.training import run_folder
 from sleap_nn.training.callbacks.guards import REMEDIES
-from sleap_nn.training.run_folder import ground_truth_path, predictions_path
+from sleap_nn.training.run_folder import ground_truth_path, predictions_path, test_paths
 
 PEAK_THRESHOLD = 0.2
 
@@ -34,7 +33,6 @@ def evaluate_run(folder: Path, config: TrainingJobConfig) -> int | None:
     if not (folder / model_dir.WEIGHTS).exists():
         logger.warning("%s holds no %s, so there is nothing to predict with.", folder, model_dir.WEIGHTS)
         return None
-    _copy_test_labels(folder, config)
     num_found = 0
     for split in ("train", "val", "test"):
         for index in _file_numbers(folder, split):
@@ -64,24 +62,9 @@ def refuse_collapsed(peak_height: float, num_found: int | None) -> None:
     raise TrainingCollapsedError(f"Training ended, but the network is of no use: {reason}. {REMEDIES}")
 
 
-def _copy_test_labels(folder: Path, config: TrainingJobConfig) -> None:
-    """Put the labelled frames of the test files into the run folder."""
-    for index, path in enumerate(_test_paths(config)):
-        if path.suffix == ".slp":
-            run_folder.write_ground_truth(folder, "test", index, load_labels(path), user_instances_only=True)
-
-
-def _test_paths(config: TrainingJobConfig) -> list[Path]:
-    """Return the test files."""
-    paths = config.data_config.test_file_path
-    if paths is None:
-        return []
-    return [Path(path) for path in ([paths] if isinstance(paths, str) else paths)]
-
-
 def _test_videos(config: TrainingJobConfig) -> list[tuple[int, Path]]:
     """Return the test files that are videos, with their position."""
-    return [(i, path) for i, path in enumerate(_test_paths(config)) if path.suffix != ".slp"]
+    return [(i, path) for i, path in enumerate(test_paths(config)) if path.suffix != ".slp"]
 
 
 def _file_numbers(folder: Path, split: str) -> list[int]:

@@ -40,8 +40,9 @@ def write_constant_model(
         }
     )
     job = trainer.job
-    head_config = job.model_config.head_configs.which_oneof()
-    task = TASKS["single_instance"].from_config(head_config, Skeleton.from_config(job.data_config.skeletons[0]))
+    head_config, skeletons = job.model_config.head_configs.which_oneof(), job.data_config.skeletons
+    assert skeletons is not None
+    task = TASKS["single_instance"].from_config(head_config, Skeleton.from_config(skeletons[0]))
     network = PoseNetwork.from_config(job.model_config.backbone_config, task.heads)
     for parameter in network.head_layers.parameters():
         torch.nn.init.constant_(parameter, height if parameter.ndim == 1 else 0.0)

@@ -30,14 +30,15 @@ sleap-nn predict -i labels.pkg.slp -m models/run --only_labeled_frames --peak_th
 def command(data_path: str, **options: Any) -> None:
     """Find the animals in a video or a labels file, and write them to a .slp file.
 
-    Without -o the output is <input>.slp. A file that already exists is replaced when all frames are done.
+    Without -o the output is <input>.slp, or <input stem>.<video stem>.predictions.slp with --video_index. A file
+    that already exists is replaced when all frames are done.
     """
     # Imported here so that --help does not load torch.
     from sleap_nn.cli.frames_bar import FramesBar
-    from sleap_nn.inference.run import predict
+    from sleap_nn.inference.run import default_output, predict
 
     log.configure()
-    output = options["output_path"] if options["output_path"] else f"{data_path}.slp"
+    output = options["output_path"] if options["output_path"] else default_output(data_path, options["video_index"])
     given = {name: value for name, value in options.items() if value is not None}
     with FramesBar("Predicting...") as bar:
         labels = predict(data_path, **keywords(options), output_path=output, progress_callback=bar, cli_args=given)

@@ -95,7 +95,7 @@ class InputSpec:
             mapping = mapping.then(augmentation.transform(height, width))
         image = resample.warp(source, mapping.pixels, height, width)
         if augmentation is not None and augmentation.changes_intensity:
-            inside = resample.warp(np.full_like(source, 255), mapping.pixels, height, width) > 0
+            inside = resample.warp(np.full((*source.shape[:2], 1), 255, np.uint8), mapping.pixels, height, width) > 0
             image = np.where(inside, augmentation.intensity(image), image)
         if augmentation is not None:
             image = augmentation.erase(image)

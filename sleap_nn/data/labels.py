@@ -115,6 +115,14 @@ def load_labels(path: str | Path) -> Labels:
         raise DataError(f"{path} cannot be read as a SLEAP labels file ({error}); give a .slp or .pkg.slp.") from error
 
 
+def write_labels(labels: Labels, path: str | Path) -> None:
+    """Write labels that refer to the very files their images are read from; nothing is embedded anew.
+
+    For a package (``.pkg.slp``) that is the package itself, not the videos it was once made from.
+    """
+    labels.save(str(path), embed=False, restore_original_videos=False, verbose=False)
+
+
 def skeleton_of(labels: Labels) -> Skeleton:
     """Return the first skeleton of a labels object.
 

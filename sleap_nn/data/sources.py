@@ -209,4 +209,4 @@ def _as_uint8(image: np.ndarray, name: str) -> np.ndarray:
         raise DataError(
             f"{name} has type {image.dtype} and shape {image.shape}; images are uint8 with 1 or 3 channels."
         )
-    return image
+    return np.ascontiguousarray(image)

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 
 from sleap_nn.data.labels import Labels
+from sleap_nn.networks.devices import resolve_accelerator
 from sleap_nn.version import __version__
 
 
@@ -72,7 +73,7 @@ def system_entries() -> dict[str, Any]:
         "platform": platform.platform(),
         "pytorch_version": torch.__version__,
         "cuda_version": torch.version.cuda if torch.cuda.is_available() else None,
-        "accelerator": "cuda" if gpus else ("mps" if torch.backends.mps.is_available() else "cpu"),
+        "accelerator": resolve_accelerator("auto"),
         "gpu_count": len(gpus),
         "gpus": gpus,
     }

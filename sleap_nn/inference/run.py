@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from sleap_nn.data.labels import Labels
+from sleap_nn.data.labels import Labels, load_labels
 from sleap_nn.inference.predictor import MissingFramesError, Predictor, Progress
-from sleap_nn.inference.select import Source, select_frames
+from sleap_nn.inference.select import Source, select_frames, video_at
 from sleap_nn.inference.to_labels import check_output, save_labels
 
 
@@ -90,6 +90,27 @@ def predict(  # noqa: PLR0913 - the public verb lists every option
     if output is not None:
         _save(labels, output, cli_args)
     return labels
+
+
+def default_output(source: str | Path, video_index: int | None = None) -> Path:
+    """Return where predictions go if the user names no file.
+
+    Args:
+        source: Video or labels file.
+        video_index: One video of a labels file, whose name then becomes part of the output's.
+
+    Raises:
+        MissingFileError: The labels file is not there.
+        DataError: It is no labels file.
+        ConfigError: It has no such video.
+    """
+    source = Path(source)
+    if video_index is None or source.suffix != ".slp":
+        return source.with_name(f"{source.name}.slp")
+    video = video_at(load_labels(source), video_index)
+    name = video.filename[0] if isinstance(video.filename, list) else video.filename
+    stem = Path(name).stem if name else f"video_{video_index}"
+    return source.with_name(f"{source.stem}.{stem}.predictions.slp")
 
 
 def _save(labels: Labels, output: Path, cli_args: Mapping[str, Any] | None) -> None:

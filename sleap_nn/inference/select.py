@@ -75,7 +75,9 @@ def select_frames(
         return Selection(VideoFrames([source], keys), path, None, record)
     if isinstance(source, np.ndarray | list | tuple):
         images = ArrayFrames(source)
-        return Selection(images, None, None, _record("all", len(images), len(images)))
+        total = len(images)
+        images.keys = tuple(_existing(frames, list(images.keys)))
+        return Selection(images, None, None, _record("all" if frames is None else "specified", len(images), total))
     raise TypeError(f"The source is a {type(source).__name__}; give a path, a Video, Labels, or images.")
 
 
@@ -97,7 +99,7 @@ def _from_labels(
         keys = _of_one_video(labels, keys, video_index, frames, only_labeled_frames)
     elif frames is not None:
         chosen = sorted(set(frames))
-        _warn_missing([i for i in chosen if not 0 <= i < total], f"0-{total - 1} (positions in the labels file)")
+        _warn_missing([i for i in chosen if not 0 <= i < total], f"{total} (positions in the labels file, from 0)")
         keys = [keys[i] for i in chosen if 0 <= i < total]
     method = "labeled" if only_labeled_frames else ("all" if frames is None and video_index is None else "specified")
     return Selection(VideoFrames(labels.videos, keys), path, labels, _record(method, len(keys), total))
@@ -111,16 +113,26 @@ def _of_one_video(
     only_labeled_frames: bool,
 ) -> list[FrameKey]:
     """Return frames of one video: all of it, or the labelled ones only."""
-    if not 0 <= video_index < len(labels.videos):
-        raise ConfigError(
-            f"video_index is {video_index}, but the labels hold {len(labels.videos)} video(s); "
-            f"choose 0 to {len(labels.videos) - 1}."
-        )
+    video = video_at(labels, video_index)
     if only_labeled_frames:
         offered = [key for key in keys if key.video == video_index]
     else:
-        offered = [FrameKey(video_index, int(i)) for i in frame_indices(labels.videos[video_index])]
+        offered = [FrameKey(video_index, int(i)) for i in frame_indices(video)]
     return _existing(frames, offered)
+
+
+def video_at(labels: Labels, index: int) -> Video:
+    """Return one video of labels.
+
+    Raises:
+        ConfigError: There is no such video.
+    """
+    if not 0 <= index < len(labels.videos):
+        raise ConfigError(
+            f"video_index is {index}, but the labels hold {len(labels.videos)} video(s); choose 0 to "
+            f"{len(labels.videos) - 1}."
+        )
+    return labels.videos[index]
 
 
 def _existing(frames: Sequence[int] | None, offered: list[FrameKey]) -> list[FrameKey]:
@@ -129,7 +141,7 @@ def _existing(frames: Sequence[int] | None, offered: list[FrameKey]) -> list[Fra
         return offered
     wanted = set(frames)
     missing = sorted(wanted - {key.frame for key in offered})
-    _warn_missing(missing, f"{offered[0].frame}-{offered[-1].frame}" if offered else "none")
+    _warn_missing(missing, f"frames {offered[0].frame} to {offered[-1].frame}" if offered else "none")
     return [key for key in offered if key.frame in wanted]
 
 

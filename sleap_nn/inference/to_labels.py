@@ -13,7 +13,7 @@ from sleap_io.model.labeled_frame import LabeledFrame
 from sleap_io.model.skeleton import Skeleton as SioSkeleton
 from sleap_io.model.video import Video
 
-from sleap_nn.data.labels import Labels, sio_skeleton
+from sleap_nn.data.labels import Labels, sio_skeleton, write_labels
 from sleap_nn.errors import OutputError
 from sleap_nn.structures.predictions import Predictions
 from sleap_nn.structures.skeleton import Skeleton
@@ -77,10 +77,10 @@ def save_labels(labels: Labels, path: Path) -> None:
         OutputError: The file cannot be written; an older file of that name is left as it was.
     """
     temporary = path.with_name(f".{path.stem}.{os.getpid()}.slp")
+    labels.provenance["filename"] = path.as_posix()
     try:
-        labels.save(str(temporary), embed=False, verbose=False)
+        write_labels(labels, temporary)
         temporary.replace(path)
     except OSError as error:
         temporary.unlink(missing_ok=True)
         raise OutputError(f"The predictions cannot be written to {path} ({error}); choose another path.") from error
-    labels.provenance["filename"] = path.as_posix()

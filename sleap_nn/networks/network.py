@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -81,6 +82,10 @@ def initialise(network: PoseNetwork, scheme: str) -> None:
             continue
         if scheme == "xavier":
             nn.init.xavier_uniform_(layer.weight)
+        elif isinstance(layer, nn.ConvTranspose2d):
+            # A stride of s spreads the kernel over s x s outputs, so each sees only a part of it.
+            kernel_cells = layer.weight[0, 0].numel() / (layer.stride[0] * layer.stride[1])
+            nn.init.normal_(layer.weight, std=math.sqrt(2 / (layer.in_channels * kernel_cells)))
         else:
             nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
         if layer.bias is not None:

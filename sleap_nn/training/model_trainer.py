@@ -74,6 +74,11 @@ class ModelTrainer:
         self._val_set = self._label_set(self.val_labels)
         self._train_source = self._frames(self._train_set)
         self._val_source = self._frames(self._val_set)
+        self._test_labels = {
+            index: load_labels(path)
+            for index, path in enumerate(run_folder.test_paths(self._initial))
+            if path.suffix == ".slp"
+        }
         self.job = resolve(self._initial, self._facts(), datetime.now())
         self.run_dir: Path | None = None
         self.lightning_model: TrainingModule | None = None
@@ -244,6 +249,8 @@ class ModelTrainer:
         for split, files in (("train", self.train_labels), ("val", self.val_labels)):
             for index, labels in enumerate(files):
                 run_folder.write_ground_truth(self.run_dir, split, index, labels, only_user)
+        for index, labels in self._test_labels.items():
+            run_folder.write_ground_truth(self.run_dir, "test", index, labels, user_instances_only=True)
 
     def _announce(self, network: PoseNetwork) -> None:
         """Log what is about to be trained."""

@@ -5,16 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 
 from sleap_nn.config.training_job_config import TrainingJobConfig
-from sleap_nn.data.labels import Labels
+from sleap_nn.data.labels import Labels, write_labels
 from sleap_nn.data.splits import labeled_indices, subset
-from sleap_nn.errors import OutputError
+from sleap_nn.errors import MissingFileError, OutputError
 from sleap_nn.networks import model_dir
 
 LOG = "training_log.csv"
 
 
 def create(config: TrainingJobConfig) -> Path:
-    """Make the folder ``<ckpt_dir>/<run_name>``; one that already holds a model gets a suffix -1, -2, ...
+    """Make the folder ``<ckpt_dir>/<run_name>``; one that already holds a run gets a suffix -1, -2, ...
 
     Raises:
         OutputError: The folder cannot be made or written to.
@@ -22,7 +22,7 @@ def create(config: TrainingJobConfig) -> Path:
     parent = Path(str(config.trainer_config.ckpt_dir))
     name = str(config.trainer_config.run_name)
     folder, suffix = parent / name, 0
-    while (folder / model_dir.WEIGHTS).exists():
+    while any((folder / file).exists() for file in (model_dir.WEIGHTS, model_dir.LAST_WEIGHTS, LOG)):
         suffix += 1
         folder = parent / f"{name}-{suffix}"
     try:
@@ -46,7 +46,21 @@ def write_configs(folder: Path, initial: TrainingJobConfig, resolved: TrainingJo
 def write_ground_truth(folder: Path, split: str, index: int, labels: Labels, user_instances_only: bool) -> None:
     """Write the labelled frames of one file of a split; images are not embedded anew."""
     used = subset(labels, labeled_indices(labels, user_instances_only))
-    used.save(str(ground_truth_path(folder, split, index)), embed=False, verbose=False)
+    write_labels(used, ground_truth_path(folder, split, index))
+
+
+def test_paths(config: TrainingJobConfig) -> list[Path]:
+    """Return the test files of a configuration.
+
+    Raises:
+        MissingFileError: One of them does not exist.
+    """
+    given = config.data_config.test_file_path
+    paths = [Path(path) for path in ([given] if isinstance(given, str) else given or [])]
+    for path in paths:
+        if not path.exists():
+            raise MissingFileError(f"The test file {path} does not exist; check data_config.test_file_path.")
+    return paths
 
 
 def remove_unfinished(folder: Path) -> None:

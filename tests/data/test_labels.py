@@ -11,7 +11,7 @@ from sleap_io.model.skeleton import Edge, Node, Symmetry
 from sleap_io.model.skeleton import Skeleton as SioSkeleton
 from sleap_io.model.video import Video
 
-from sleap_nn.data.labels import LabelSet, has_visible_point, load_labels, sio_skeleton, skeleton_of
+from sleap_nn.data.labels import LabelSet, has_visible_point, load_labels, sio_skeleton, skeleton_of, write_labels
 from sleap_nn.errors import DataError, MissingFileError
 from sleap_nn.structures.sample import FrameKey
 from sleap_nn.structures.skeleton import Skeleton
@@ -159,3 +159,16 @@ def test_files_are_read_or_named(tmp_path: Path) -> None:
         (tmp_path / "bad.slp").write_bytes(content)
         with pytest.raises(DataError, match=r"bad\.slp"):
             load_labels(tmp_path / "bad.slp")
+
+
+def test_written_labels_refer_to_the_package_and_not_to_the_videos_it_was_made_from(tmp_path: Path) -> None:
+    labels = make_labels(2, path=tmp_path / "labels.slp", embed=False)
+    labels.save(str(tmp_path / "labels.pkg.slp"), embed="all", verbose=False)
+    for clip in tmp_path.glob("**/*.mp4"):
+        clip.unlink()
+    package = load_labels(tmp_path / "labels.pkg.slp")
+    expected = package[1].image
+    write_labels(package, tmp_path / "copy.slp")
+    copy = load_labels(tmp_path / "copy.slp")
+    assert np.array_equal(copy[1].image, expected)
+    assert (tmp_path / "copy.slp").stat().st_size < (tmp_path / "labels.pkg.slp").stat().st_size

@@ -1,4 +1,3 @@
-import os
 from pathlib import Path
 
 import numpy as np
@@ -66,7 +65,7 @@ def test_a_saved_file_gives_the_same_back(tmp_path: Path) -> None:
     assert [Path(video.filename).name for video in read.videos] == ["a.mp4", "b.mp4"]
     assert read.provenance["model_type"] == "single_instance"
     assert labels.provenance["filename"] == path.as_posix()
-    assert os.listdir(tmp_path) == ["out.slp"]
+    assert list(tmp_path.iterdir()) == [path]
 
 
 def test_frames_in_which_nothing_was_found_can_be_left_out() -> None:
@@ -142,7 +141,7 @@ def test_an_earlier_file_survives_a_failing_write(tmp_path: Path, monkeypatch: p
     with pytest.raises(OutputError, match=r"cannot be written to .*out\.slp .*(No space|Permission)"):
         save_labels(labels, path)
     assert path.read_bytes() == before
-    assert os.listdir(tmp_path) == ["out.slp"]
+    assert list(tmp_path.iterdir()) == [path]
 
 
 def test_a_file_is_replaced_when_the_new_one_is_whole(tmp_path: Path) -> None:

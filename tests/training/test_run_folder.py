@@ -30,7 +30,7 @@ def test_a_folder_is_made_under_its_name_with_all_above_it(tmp_path: Path) -> No
 
 def test_a_relative_folder_lies_in_the_working_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    run_folder.create(config(Path(".")))
+    run_folder.create(config(Path()))
     assert (tmp_path / "run").is_dir()
 
 
