@@ -48,7 +48,7 @@ class DemoResult:
     metrics: dict[str, dict[str, Any]] | None
 
 
-def run_demo(folder: str | Path, minutes: float = 2.0, num_video_frames: int = 300, seed: int = 0) -> DemoResult:
+def run_demo(folder: str | Path, minutes: float = 3.2, num_video_frames: int = 300, seed: int = 0) -> DemoResult:
     """Run the whole path once.
 
     Args:
@@ -63,7 +63,7 @@ def run_demo(folder: str | Path, minutes: float = 2.0, num_video_frames: int = 3
     """
     folder = Path(folder)
     logger.info("Drawing animals ...")
-    drawn = write_dataset(folder, Scene(seed=seed, channels=1), num_labels=80, num_video_frames=num_video_frames)
+    drawn = write_dataset(folder, Scene(seed=seed, channels=1), num_labels=200, num_video_frames=num_video_frames)
     trainer = run_training(demo_config(drawn, folder, minutes, seed))
     run_dir = folder if trainer.run_dir is None else trainer.run_dir
     predictions = folder / "predictions.slp"
@@ -88,27 +88,29 @@ def demo_config(drawn: SyntheticDataset, folder: Path, minutes: float, seed: int
                 "train_labels_path": [str(drawn.labels)],
                 "validation_fraction": 0.15,
                 "data_pipeline_fw": "torch_dataset_cache_img_memory",
+                "preprocessing": {"scale": 0.5},
                 "augmentation_config": {
-                    "intensity": {"contrast_p": 0.5, "brightness_p": 0.5},
-                    "geometric": {"rotation_min": -180.0, "rotation_max": 180.0, "flip_p": 0.5},
+                    "intensity": {"contrast_p": 0.2, "brightness_p": 0.2},
+                    "geometric": {"rotation_min": -20.0, "rotation_max": 20.0},
                 },
             },
             "model_config": {
-                "backbone_config": {"unet": {"filters": 16, "filters_rate": 1.5, "max_stride": 16}},
-                "head_configs": {"single_instance": {"confmaps": {"sigma": 1.5, "output_stride": 4}}},
+                "backbone_config": {"unet": {"filters": 8, "filters_rate": 2.0, "max_stride": 32}},
+                "head_configs": {"single_instance": {"confmaps": {"sigma": 2.0, "output_stride": 2}}},
             },
             "trainer_config": {
                 "train_data_loader": {"batch_size": 4},
                 "val_data_loader": {"batch_size": 4},
-                "max_epochs": 60,
-                "min_train_steps_per_epoch": 60,
+                "max_epochs": 30,
+                "min_train_steps_per_epoch": 50,
                 "max_time": minutes,
                 "seed": seed,
                 "save_ckpt": True,
                 "ckpt_dir": str(folder / "models"),
                 "run_name": "single_instance",
-                "optimizer": {"lr": 2e-3},
-                "lr_scheduler": {"cosine_annealing_warmup": {"warmup_epochs": 1, "max_epochs": 60}},
+                "ema_decay": 0.98,
+                "optimizer": {"lr": 1.5e-3},
+                "lr_scheduler": {"cosine_annealing_warmup": {"warmup_epochs": 0}},
             },
         }
     )

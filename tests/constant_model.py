@@ -6,6 +6,7 @@ from typing import Any
 import torch
 
 from sleap_nn.config.training_job_config import TrainingJobConfig
+from sleap_nn.data.labels import load_labels
 from sleap_nn.networks import model_dir
 from sleap_nn.networks.network import PoseNetwork
 from sleap_nn.structures.skeleton import Skeleton
@@ -53,4 +54,7 @@ def write_constant_model(
     for split, files in (("train", trainer.train_labels), ("val", trainer.val_labels)):
         for index, part in enumerate(files):
             run_folder.write_ground_truth(folder, split, index, part, job.data_config.user_instances_only)
+    for index, path in enumerate(run_folder.test_paths(job)):
+        if path.suffix == ".slp":
+            run_folder.write_ground_truth(folder, "test", index, load_labels(path), user_instances_only=True)
     return job

@@ -118,9 +118,8 @@ def test_one_test_file_may_be_given_without_a_list(project: Path, tmp_path: Path
 
 
 def test_a_test_file_that_is_not_there_is_named(project: Path, tmp_path: Path) -> None:
-    folder, config = run(project, tmp_path, test_file_path=str(project / "nothing.slp"))
     with pytest.raises(MissingFileError, match=r"nothing\.slp"):
-        evaluate_run(folder, config)
+        run(project, tmp_path, test_file_path=str(project / "nothing.slp"))
 
 
 def test_every_file_of_a_split_is_predicted(project: Path, tmp_path: Path) -> None:

@@ -141,8 +141,10 @@ def _draw_geometric(config: GeometricConfig, rng: np.random.Generator) -> dict:
     x, y = rng.uniform(-1, 1, size=2) * (config.translate_width, config.translate_height)
     area = rng.uniform(config.erase_scale_min, config.erase_scale_max)
     ratio = rng.uniform(config.erase_ratio_min, config.erase_ratio_max)
-    box = (float(area), float(ratio), *(float(v) for v in rng.random(2)))
-    color = tuple(int(level) for level in rng.integers(256, size=3))
+    box = {
+        "erased": (float(area), float(ratio), *(float(v) for v in rng.random(2))),
+        "erased_color": tuple(int(level) for level in rng.integers(256, size=3)),
+    }
     own = (config.rotation_p, config.scale_p, config.translate_p)
     together = all(probability is None for probability in own) and affine < config.affine_p
 
@@ -154,8 +156,7 @@ def _draw_geometric(config: GeometricConfig, rng: np.random.Generator) -> dict:
         "degrees": degrees if chosen(rotate, config.rotation_p) else 0.0,
         "zoom": zoom if chosen(scale, config.scale_p) else 1.0,
         "shift": (float(x), float(y)) if chosen(translate, config.translate_p) else (0.0, 0.0),
-        "erased": box if erase < config.erase_p else None,
-        "erased_color": color,
+        **(box if erase < config.erase_p else {}),
     }
 
 

@@ -35,6 +35,15 @@ trainer_config:
 """
 
 
+LISTENING = """
+import signal
+from sleap_nn.cli import cli
+signal.signal(signal.SIGINT, signal.default_int_handler)
+cli()
+"""
+"""The program, also where a shell that runs the tests in the background made its children deaf for Ctrl+C."""
+
+
 def run(*arguments: str | Path) -> Result:
     return CliRunner().invoke(cli, [str(argument) for argument in arguments], catch_exceptions=False)
 
@@ -118,7 +127,7 @@ def test_interrupting_training_ends_with_exit_code_1(project: Path, tmp_path: Pa
     if not after_a_checkpoint:
         options.append("trainer_config.min_train_steps_per_epoch=1000000")
     process = subprocess.Popen(
-        [sys.executable, "-m", "sleap_nn.cli", "train", str(project / "config.yaml"), *options],
+        [sys.executable, "-c", LISTENING, "train", str(project / "config.yaml"), *options],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -128,7 +137,10 @@ def test_interrupting_training_ends_with_exit_code_1(project: Path, tmp_path: Pa
     while not awaited.exists() and time.monotonic() < deadline:
         time.sleep(0.05)
     process.send_signal(signal.SIGINT)
-    output, _ = process.communicate(timeout=60)
+    try:
+        output, _ = process.communicate(timeout=60)
+    finally:
+        process.kill()
     assert process.returncode == 1, output
     assert output.rstrip().endswith("Aborted.")
     assert "Traceback" not in output

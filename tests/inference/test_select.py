@@ -70,7 +70,10 @@ def test_indices_that_a_video_does_not_have_are_left_out_with_a_warning(
     selection = select_frames(files / "clip.mp4", frames=[3, 5, -1, 700])
     assert keys(selection) == [(0, 3)]
     (record,) = warned.records
-    assert record.getMessage() == "3 requested frame(s) do not exist and are left out: -1, 5, 700; there are 0-4."
+    assert (
+        record.getMessage()
+        == "3 requested frame(s) do not exist and are left out: -1, 5, 700; there are frames 0 to 4."
+    )
 
 
 def test_positions_that_labels_do_not_have_are_left_out_with_a_warning(
@@ -78,7 +81,7 @@ def test_positions_that_labels_do_not_have_are_left_out_with_a_warning(
 ) -> None:
     selection = select_frames(files / "videos.slp", frames=[4, 10])
     assert keys(selection) == [(1, 10)]
-    assert "1 requested frame(s) do not exist and are left out: 10; there are 0-4 (positions" in warned.text
+    assert "1 requested frame(s) do not exist and are left out: 10; there are 5 (positions" in warned.text
 
 
 def test_a_long_list_of_missing_frames_is_cut(files: Path, warned: pytest.LogCaptureFixture) -> None:
@@ -97,7 +100,7 @@ def test_video_index_takes_a_whole_video(files: Path, warned: pytest.LogCaptureF
     assert selection.record["method"] == "specified"
     selection = select_frames(files / "videos.slp", frames=[5, 10, 11], video_index=1)
     assert keys(selection) == [(1, 5), (1, 10)]
-    assert "left out: 11; there are 0-10." in warned.text
+    assert "left out: 11; there are frames 0 to 10." in warned.text
 
 
 def test_video_index_of_embedded_images_takes_those_that_are_there(
@@ -107,7 +110,7 @@ def test_video_index_of_embedded_images_takes_those_that_are_there(
     selection = select_frames(files / "embedded.pkg.slp", frames=[10, 11], video_index=0)
     assert keys(selection) == [(0, 10)]
     assert selection.frames.read(FrameKey(0, 10)).image.any()
-    assert "left out: 11; there are 0-20." in warned.text
+    assert "left out: 11; there are frames 0 to 20." in warned.text
 
 
 @pytest.mark.parametrize("index", [-1, 2])
