@@ -99,8 +99,12 @@ class LabelSet:
         return len(self.frames)
 
 
-def load_labels(path: str | Path) -> Labels:
+def load_labels(path: str | Path, open_videos: bool = True) -> Labels:
     """Read a ``.slp`` or ``.pkg.slp`` file.
+
+    Args:
+        path: The file.
+        open_videos: Open the videos that it names; without pixels to read this is only slow.
 
     Raises:
         MissingFileError: There is no such file.
@@ -110,7 +114,7 @@ def load_labels(path: str | Path) -> Labels:
     if not path.is_file():
         raise MissingFileError(f"The labels file {path} does not exist; check the path.")
     try:
-        return load_slp(str(path))
+        return load_slp(str(path), open_videos=open_videos)
     except (OSError, KeyError, ValueError, IndexError, TypeError, zipfile.BadZipFile) as error:
         raise DataError(f"{path} cannot be read as a SLEAP labels file ({error}); give a .slp or .pkg.slp.") from error
 

@@ -5,22 +5,19 @@ The only module of the evaluation that knows sleap-io. Nodes are matched by name
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float
-from sleap_io.io.main import load_slp
 from sleap_io.io.video_reading import HDF5Video
 from sleap_io.model.instance import Instance, PredictedInstance
 from sleap_io.model.labeled_frame import LabeledFrame
 from sleap_io.model.labels import Labels
 from sleap_io.model.video import Video
 
-from sleap_nn.errors import DataError, MissingFileError
+from sleap_nn.errors import DataError
 from sleap_nn.evaluation.detection import compute_gt_centroids, predicted_centroids
 from sleap_nn.evaluation.matches import FramePoints, Matches
 from sleap_nn.evaluation.videos import VideoDescription, VideoFile, match_videos
@@ -53,21 +50,6 @@ class FramePairs:
     num_skipped: int
     num_videos: int
     num_videos_matched: int
-
-
-def read_labels(path: str | Path) -> Labels:
-    """Read a label file without opening its videos: evaluation needs no pixels.
-
-    Raises:
-        MissingFileError: There is no such file.
-        DataError: The file is no label file.
-    """
-    if not Path(path).is_file():
-        raise MissingFileError(f"The labels file {path} does not exist; check the path.")
-    try:
-        return load_slp(str(path), open_videos=False)
-    except (OSError, KeyError, ValueError, IndexError, TypeError, zipfile.BadZipFile) as error:
-        raise DataError(f"{path} cannot be read as a SLEAP labels file; give a .slp or .pkg.slp.") from error
 
 
 def count_instances(labels: Labels) -> tuple[int, int]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from sleap_nn.data.labels import load_labels
 from sleap_nn.evaluation import pairs
 from sleap_nn.evaluation.evaluator import Evaluator
 from sleap_nn.evaluation.metrics_files import write_metrics
@@ -85,7 +86,7 @@ def run_evaluation(  # noqa: PLR0913 - the documented signature
 
 
 def _read(path: str | Path) -> Labels:
-    labels = pairs.read_labels(path)
+    labels = load_labels(path, open_videos=False)
     logger.info("Loaded %s: %d videos, %d frames", path, len(labels.videos), len(labels.labeled_frames))
     return labels
 

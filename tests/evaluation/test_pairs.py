@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import sleap_io as sio
 
+from sleap_nn.data.labels import load_labels
 from sleap_nn.errors import DataError, MissingFileError
 from sleap_nn.evaluation.pairs import (
     centroid_frames,
@@ -14,7 +15,6 @@ from sleap_nn.evaluation.pairs import (
     instance_points,
     keypoint_frames,
     pair_frames,
-    read_labels,
     video_path,
 )
 
@@ -85,14 +85,14 @@ def test_predictions_from_a_package_find_their_video(tmp_path, make_labels):
         cv2.imwrite(str(images[-1]), np.full((8, 10), 9 * index, np.uint8))
     truth = make_labels({0: POSE, 1: POSE}, video=sio.Video([str(path) for path in images]))
     truth.save(str(tmp_path / "truth.pkg.slp"), embed="user", verbose=False)
-    package = read_labels(tmp_path / "truth.pkg.slp")
+    package = load_labels(tmp_path / "truth.pkg.slp")
     found = make_labels({0: POSE, 1: POSE}, video=package.videos[0], predicted=True)
     for restore in (True, False):
         path = tmp_path / f"found{restore}.slp"
         found.save(str(path), embed=False, restore_original_videos=restore, verbose=False)
-        assert len(find_frame_pairs(package, read_labels(path))) == 2
+        assert len(find_frame_pairs(package, load_labels(path))) == 2
     renamed = (tmp_path / "truth.pkg.slp").rename(tmp_path / "renamed.pkg.slp")
-    assert len(find_frame_pairs(read_labels(renamed), read_labels(path))) == 2
+    assert len(find_frame_pairs(load_labels(renamed), load_labels(path))) == 2
 
 
 def test_points_follow_node_names(make_labels):
@@ -134,10 +134,10 @@ def test_no_common_node_is_refused(make_labels):
 
 def test_unreadable_files_are_refused(tmp_path):
     with pytest.raises(MissingFileError, match="does not exist"):
-        read_labels(tmp_path / "none.slp")
+        load_labels(tmp_path / "none.slp")
     (tmp_path / "bad.slp").write_text("no labels")
     with pytest.raises(DataError, match="cannot be read"):
-        read_labels(tmp_path / "bad.slp")
+        load_labels(tmp_path / "bad.slp")
 
 
 def test_video_path_of_an_image_sequence(make_video):
