@@ -14,6 +14,7 @@ from sleap_nn.config.inference_config import InferenceConfig
 EXAMPLES = """\
 sleap-nn predict -i clip.mp4 -m models/run
 sleap-nn predict -i clip.mp4 -m models/run/best.ckpt -o out.slp --frames 0-99,200
+sleap-nn predict -i clip.mp4 -m models/centroid -m models/centered_instance --max_instances 2
 sleap-nn predict -i labels.pkg.slp -m models/run --only_labeled_frames --peak_threshold 0.1
 """
 
@@ -68,8 +69,15 @@ def keywords(options: dict[str, Any]) -> dict[str, Any]:
         "precision",
         "batch_size",
         "peak_threshold",
+        "centroid_threshold",
         "integral_refinement",
         "integral_patch_size",
+        "max_instances",
+        "max_edge_length_ratio",
+        "dist_penalty_weight",
+        "n_points",
+        "min_instance_peaks",
+        "min_line_scores",
         "frames",
         "video_index",
         "only_labeled_frames",

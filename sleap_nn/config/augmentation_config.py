@@ -13,7 +13,7 @@ from sleap_nn.config.schema import config_class
 
 @config_class
 class IntensityConfig:
-    """Random changes of pixel values; amounts are fractions of the full range of 255."""
+    """Random changes of pixel values: blur, then noise, contrast and brightness."""
 
     uniform_noise_min: Annotated[
         float,
@@ -45,10 +45,40 @@ class IntensityConfig:
         float, Option("Largest factor by which pixel values are multiplied; 1 changes nothing.", le=2)
     ] = 1.1
     brightness_p: Annotated[float, Option("Probability of a brightness change in an image.", ge=0, le=1)] = 0.0
+    motion_blur_min: Annotated[
+        float,
+        Option("Shortest streak that motion makes of a point, in px of the network input.", ge=0, extension=True),
+    ] = 2.0
+    motion_blur_max: Annotated[
+        float,
+        Option(
+            "Longest streak that motion makes of a point, in px of the network input; 1 changes nothing.",
+            ge=0,
+            extension=True,
+        ),
+    ] = 7.0
+    motion_blur_p: Annotated[
+        float,
+        Option("Probability of motion blur in an image, in a random direction.", ge=0, le=1, extension=True),
+    ] = 0.0
+    defocus_min: Annotated[
+        float,
+        Option("Smallest radius of the disk that a point out of focus becomes, in px.", ge=0, extension=True),
+    ] = 0.5
+    defocus_max: Annotated[
+        float,
+        Option(
+            "Largest radius of the disk that a point out of focus becomes, in px of the network input; 0 changes "
+            "nothing.",
+            ge=0,
+            extension=True,
+        ),
+    ] = 2.0
+    defocus_p: Annotated[float, Option("Probability of defocus in an image.", ge=0, le=1, extension=True)] = 0.0
 
     def __post_init__(self) -> None:
         """Check that every range has its smaller end first."""
-        ordered(vars(self), "uniform_noise", "contrast", "brightness")
+        ordered(vars(self), "uniform_noise", "contrast", "brightness", "motion_blur", "defocus")
 
 
 @config_class
@@ -98,7 +128,9 @@ class GeometricConfig:
     ] = 0.0
     mixup_lambda_min: Annotated[float, Option("Smallest weight of the second image in a mixture.", ge=0, le=1)] = 0.01
     mixup_lambda_max: Annotated[float, Option("Largest weight of the second image in a mixture.", ge=0, le=1)] = 0.05
-    mixup_p: Annotated[float, Option("Probability that two images are mixed.", ge=0, le=1, available=False)] = 0.0
+    mixup_p: Annotated[
+        float, Option("Probability that a second image, and its targets, shine through an image.", ge=0, le=1)
+    ] = 0.0
     flip_p: Annotated[
         float,
         Option(

@@ -261,3 +261,23 @@ class BackboneConfig(OneOf):
         PretrainedConfig | None,
         Option("Encoder from Hugging Face with a decoder; null: not used.", available=False),
     ] = None
+
+
+Section = UNetConfig | ConvNextConfig | SwinTConfig | PretrainedConfig
+
+
+def bottleneck_stride(backbone: Section) -> int:
+    """Return the stride in input px of the coarsest map, of which the sides of an input are multiples.
+
+    A stem of a UNet pools once more than ``max_stride`` says.
+    """
+    if isinstance(backbone, UNetConfig):
+        return backbone.max_stride if backbone.stem_stride is None else 2 * backbone.max_stride
+    if isinstance(backbone, PretrainedConfig):
+        return backbone.max_stride
+    return 16 * backbone.stem_patch_stride
+
+
+def needs_rgb(backbone: Section) -> bool:
+    """Tell whether the weights that training starts from need images of three channels."""
+    return isinstance(backbone, ConvNextConfig | SwinTConfig) and backbone.pre_trained_weights is not None

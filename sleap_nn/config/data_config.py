@@ -121,19 +121,17 @@ class PreprocessingConfig:
         Option(
             "Side in px, before scale, of the square crop about an animal; null: computed from the labels.",
             gt=0,
-            available=False,
         ),
     ] = None
     min_crop_size: Annotated[
         int | None,
-        Option("Lower bound in px of a computed crop_size; null: none.", ge=0, available=False),
+        Option("Lower bound in px of a computed crop_size; null: none.", ge=0),
     ] = 100
     crop_padding: Annotated[
         int | None,
         Option(
             "Pixels added to the largest animal when crop_size is computed; null: enough for the augmentation.",
             ge=0,
-            available=False,
         ),
     ] = None
     tiling: Annotated[TilingConfig, Option("Cutting of large images into tiles.", available=False)] = field(
@@ -287,11 +285,9 @@ class DataConfig:
     ] = field(default_factory=default_augmentation)
     use_negative_frames: Annotated[
         bool,
-        Option("Also train on frames that the labels mark as showing no animal.", available=False),
+        Option("Also train on frames that the labels mark as showing no animal."),
     ] = False
-    negative_loss_weight: Annotated[
-        float, Option("Weight of frames without animals in the training loss.", gt=0, available=False)
-    ] = 1.0
+    negative_loss_weight: Annotated[float, Option("Weight of frames without animals in the training loss.", gt=0)] = 1.0
     skeletons: Annotated[
         list[dict[str, Any]] | None,
         Option(

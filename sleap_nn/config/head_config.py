@@ -276,23 +276,23 @@ class HeadConfig(OneOf):
     ] = None
     centroid: Annotated[
         CentroidConfig | None,
-        Option("Centres of all animals; null: another model type.", available=False),
+        Option("Centres of all animals; null: another model type."),
     ] = None
     centered_instance: Annotated[
         CenteredInstanceConfig | None,
-        Option("Nodes of the animal in a crop; null: another model type.", available=False),
+        Option("Nodes of the animal in a crop; null: another model type."),
     ] = None
     bottomup: Annotated[
         BottomUpConfig | None,
-        Option("All animals, grouped along edges; null: another model type.", available=False),
+        Option("All animals, grouped along edges; null: another model type."),
     ] = None
     multi_class_bottomup: Annotated[
         BottomUpMultiClassConfig | None,
-        Option("All animals, grouped by identity; null: another model type.", available=False),
+        Option("All animals, grouped by identity; null: another model type."),
     ] = None
     multi_class_topdown: Annotated[
         TopDownCenteredInstanceMultiClassConfig | None,
-        Option("Nodes and identity of the animal in a crop; null: another model type.", available=False),
+        Option("Nodes and identity of the animal in a crop; null: another model type."),
     ] = None
     bottomup_segmentation: Annotated[
         BottomUpSegmentationConfig | None,

@@ -224,7 +224,7 @@ class InferenceConfig:
     ] = None
     crop_size: Annotated[
         int | None,
-        Option("Side of crops in px before scale; null: as in training.", gt=0, available=False, cli=Cli(_IMAGES)),
+        Option("Side of crops in px before scale; null: as in training.", gt=0, cli=Cli(_IMAGES)),
     ] = None
     anchor_part: Annotated[
         str | None,
@@ -243,13 +243,12 @@ class InferenceConfig:
         float | None,
         Option(
             "Smallest confidence of a centroid; null: peak_threshold.",
-            available=False,
             cli=Cli(_PEAKS, name="centroid_peak_threshold"),
         ),
     ] = None
     keypoint_threshold: Annotated[
         float | None,
-        Option("Smallest confidence of a keypoint in a crop; null: peak_threshold.", available=False),
+        Option("Smallest confidence of a keypoint in a crop; null: peak_threshold."),
     ] = None
     integral_refinement: Annotated[
         str,
@@ -275,7 +274,6 @@ class InferenceConfig:
         Option(
             "Largest number of instances in a frame, those with the highest scores; null: any number.",
             ge=1,
-            available=False,
             cli=Cli(_PEAKS, short="-n"),
         ),
     ] = None
@@ -284,28 +282,24 @@ class InferenceConfig:
         Option(
             "Longest edge that is not penalised, as a fraction of the larger image side.",
             gt=0,
-            available=False,
             cli=Cli(_PEAKS),
         ),
     ] = 0.25
-    dist_penalty_weight: Annotated[
-        float, Option("Weight of the penalty for longer edges.", ge=0, available=False, cli=Cli(_PEAKS))
-    ] = 1.0
-    n_points: Annotated[
-        int, Option("Points sampled along a candidate edge.", ge=1, available=False, cli=Cli(_PEAKS))
-    ] = 10
+    dist_penalty_weight: Annotated[float, Option("Weight of the penalty for longer edges.", ge=0, cli=Cli(_PEAKS))] = (
+        1.0
+    )
+    n_points: Annotated[int, Option("Points sampled along a candidate edge.", ge=1, cli=Cli(_PEAKS))] = 10
     min_instance_peaks: Annotated[
         float,
         Option(
             "Points that a grouped instance needs: a number, or below 1 a fraction of the nodes.",
             ge=0,
-            available=False,
             cli=Cli(_PEAKS),
         ),
     ] = 0.0
-    min_line_scores: Annotated[
-        float, Option("Smallest score of an edge, -1 to 1.", ge=-1, le=1, available=False, cli=Cli(_PEAKS))
-    ] = 0.25
+    min_line_scores: Annotated[float, Option("Smallest score of an edge, -1 to 1.", ge=-1, le=1, cli=Cli(_PEAKS))] = (
+        0.25
+    )
     paf_workers: Annotated[
         int,
         Option(

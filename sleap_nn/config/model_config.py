@@ -98,11 +98,11 @@ class ModelConfig:
     ] = "default"
     pretrained_backbone_weights: Annotated[
         str | None,
-        Option("Checkpoint (.ckpt, .h5) from which the backbone starts; null: random weights.", available=False),
+        Option("Checkpoint (.ckpt, .h5) from which the backbone starts; null: random weights."),
     ] = None
     pretrained_head_weights: Annotated[
         str | None,
-        Option("Checkpoint (.ckpt, .h5) from which the heads start; null: random weights.", available=False),
+        Option("Checkpoint (.ckpt, .h5) from which the heads start; null: random weights."),
     ] = None
     backbone_config: Annotated[
         BackboneConfig, Option("The network between image and heads; exactly one entry is not null.")

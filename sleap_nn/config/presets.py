@@ -47,6 +47,8 @@ INTENSITY: dict[str, dict[str, float]] = {
     "gaussian_noise": {"gaussian_noise_p": 1.0},
     "contrast": {"contrast_p": 1.0},
     "brightness": {"brightness_p": 1.0},
+    "motion_blur": {"motion_blur_p": 1.0},
+    "defocus": {"defocus_p": 1.0},
 }
 """Effect -> the fields of `IntensityConfig` that it sets."""
 

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
 from torch.utils.data import Dataset
 
-from sleap_nn.data.augment import Augmenter
+from sleap_nn.data.augment import Augmentation, Augmenter, blend
 from sleap_nn.data.input_spec import InputSpec
 from sleap_nn.data.labels import LabeledFrame, LabelSet
 from sleap_nn.data.sources import FrameSource
+from sleap_nn.errors import DataError
 from sleap_nn.structures.region import Region
-from sleap_nn.structures.sample import Sample
+from sleap_nn.structures.sample import Frame, Mixed, Sample
 from sleap_nn.tasks.base import Task
 
 
@@ -31,10 +32,17 @@ class Draw(NamedTuple):
 
 @dataclass(frozen=True)
 class _Row:
-    """One training example before its pixels are read."""
+    """One training example before its pixels are read.
+
+    Attributes:
+        frame: Where it comes from; a frame without instances is a negative example.
+        region: What is read of it, None for a square anywhere in the frame.
+        instances: Which instances are its targets.
+    """
 
     frame: LabeledFrame
-    region: Region
+    region: Region | None
+    instances: slice
 
 
 class PoseDataset(Dataset):
@@ -51,6 +59,7 @@ class PoseDataset(Dataset):
         spec: InputSpec,
         augmenter: Augmenter | None = None,
         seed: int = 0,
+        negative_weight: float = 1.0,
     ) -> None:
         """Lay out the rows.
 
@@ -58,11 +67,13 @@ class PoseDataset(Dataset):
             DataError: A labelled frame does not fit the task.
         """
         self._source = source
+        self._task = task
         self._spec = spec
         self._augmenter = augmenter
         self._seed = seed
+        self._negative_weight = negative_weight
         self._mirrored = task.skeleton.mirrored_order()
-        self.rows = [_Row(frame, Region(anchor)) for frame in labels.frames for anchor in task.anchors(frame.points)]
+        self.rows = [row for frame in labels.frames for row in _rows(task, frame)]
 
     def __len__(self) -> int:
         """Return the number of rows."""
@@ -71,17 +82,37 @@ class PoseDataset(Dataset):
     def __getitem__(self, draw: Draw | int) -> Sample:
         """Make one sample; a plain row number draws it for the first time."""
         row_number, number = draw if isinstance(draw, tuple) else (draw, 0)
-        row = self.rows[row_number]
-        augmentation = None
-        if self._augmenter is not None:
-            augmentation = self._augmenter.draw(np.random.default_rng((self._seed, number, row_number)))
+        rng = np.random.default_rng((self._seed, number, row_number))
+        augmentation = None if self._augmenter is None else self._augmenter.draw(rng)
+        sample = self._read(self.rows[row_number], augmentation, rng)
+        if augmentation is None or augmentation.mixed == 0:
+            return sample
+        partner = self.rows[int(augmentation.partner * len(self.rows))]
+        second = self._read(partner, self._augmenter.draw(rng) if self._augmenter is not None else None, rng)
+        if second.image.shape != sample.image.shape:
+            return sample
+        return mix(sample, second, augmentation.mixed)
+
+    def _read(self, row: _Row, augmentation: Augmentation | None, rng: np.random.Generator) -> Sample:
+        """Read the pixels of a row and move its points with them."""
         frame = self._source.read(row.frame.key)
-        image, transform = self._spec.read(frame, row.region, augmentation)
-        points = row.frame.points
+        region = _anywhere(frame, rng) if row.region is None else row.region
+        image, transform = self._spec.read(frame, region, augmentation)
+        labelled = row.frame.points[row.instances]
         if augmentation is not None and augmentation.mirrored:
-            points = points[:, self._mirrored]
-        points = visible_inside(transform(points), image.shape[1], image.shape[2])
-        return Sample(row.frame.key, image, points, row.frame.class_ids, transform)
+            labelled = labelled[:, self._mirrored]
+        stored = row.frame.centroids
+        anchors = self._task.anchors(labelled) if stored is None else stored[row.instances]
+        height, width = self._spec.content_size(frame, region)
+        return Sample(
+            key=row.frame.key,
+            image=image,
+            points=visible_inside(transform(labelled), height, width),
+            anchors=visible_inside(transform(anchors), height, width),
+            class_ids=row.frame.class_ids[row.instances],
+            transform=transform,
+            weight=1.0 if len(row.frame.points) else self._negative_weight,
+        )
 
     def close_files(self) -> None:
         """Close what the source holds open, so that worker processes can start and open their own."""
@@ -93,3 +124,41 @@ def visible_inside(points: np.ndarray, height: int, width: int) -> np.ndarray:
     x, y = points[..., 0], points[..., 1]
     inside = (x >= 0) & (x < width) & (y >= 0) & (y < height)
     return np.where(inside[..., None], points, np.nan).astype(np.float32)
+
+
+def mix(sample: Sample, second: Sample, weight: float) -> Sample:
+    """Return a sample with a second one shining through (Zhang et al., "mixup", ICLR 2018); targets mix alike.
+
+    Args:
+        sample: The first.
+        second: Another of the same input size.
+        weight: Share of the second, 0 to 1.
+    """
+    return replace(sample, image=blend(sample.image, second.image, weight), mixed=Mixed(second, weight))
+
+
+def _rows(task: Task, frame: LabeledFrame) -> list[_Row]:
+    """Return the training examples in a frame.
+
+    Raises:
+        DataError: The frame holds more animals than the task knows how to learn from.
+    """
+    count = len(frame.points)
+    if task.max_labelled is not None and count > task.max_labelled:
+        raise DataError(
+            f"Frame {frame.key.frame} of video {frame.key.video} has {count} labelled animals, but a {task.name} "
+            f"model learns from at most {task.max_labelled}; keep one instance in every frame, or train a model "
+            "type for several animals."
+        )
+    if task.view == "frame":
+        return [_Row(frame, Region(), slice(None))]
+    if count == 0:
+        return [_Row(frame, None, slice(0, 0))]
+    anchors = task.anchors(frame.points)
+    return [_Row(frame, Region((float(x), float(y))), slice(i, i + 1)) for i, (x, y) in enumerate(anchors)]
+
+
+def _anywhere(frame: Frame, rng: np.random.Generator) -> Region:
+    """Return a region about a random pixel of a frame."""
+    height, width = frame.image.shape[:2]
+    return Region((float(rng.uniform(0, width - 1)), float(rng.uniform(0, height - 1))))

@@ -36,15 +36,33 @@ class _Mapping:
 
 
 @dataclass(frozen=True)
+class _Layout:
+    """How a region becomes an input.
+
+    Attributes:
+        mapping: Frame px to input px.
+        drawn: (height, width) of the part that pixels are resampled to; the rest is black.
+        content: (height, width) of the part in which points can lie.
+        padded: (height, width) of the whole input.
+    """
+
+    mapping: _Mapping
+    drawn: tuple[int, int]
+    content: tuple[int, int]
+    padded: tuple[int, int]
+
+
+@dataclass(frozen=True)
 class InputSpec:
-    """What a network reads.
+    """What a network reads: a whole frame, or the square about an anchor.
 
     Attributes:
         channels: 1 (grey) or 3 (RGB).
         max_height: Height in px that frames are matched to, None for the frame's own.
         max_width: Width in px, likewise.
-        scale: Resize factor after the size match.
+        scale: Resize factor after the size match, of the frame or of the crop.
         stride: The sides of the input are padded to multiples of this.
+        crop_size: Side of the square in px of the size-matched frame, None for whole frames.
     """
 
     channels: int
@@ -52,6 +70,7 @@ class InputSpec:
     max_width: int | None = None
     scale: float = 1.0
     stride: int = 1
+    crop_size: int | None = None
 
     @classmethod
     def from_config(cls, preprocessing: PreprocessingConfig, channels: int, stride: int) -> InputSpec:
@@ -62,6 +81,7 @@ class InputSpec:
             max_width=preprocessing.max_width,
             scale=preprocessing.scale,
             stride=stride,
+            crop_size=preprocessing.crop_size,
         )
 
     def __post_init__(self) -> None:
@@ -90,32 +110,49 @@ class InputSpec:
             augmentation: Random changes, already drawn.
         """
         source = resample.to_channels(frame.image, self.channels)
-        mapping, height, width = self._layout(source.shape[0], source.shape[1])
+        layout = self._layout(source.shape[0], source.shape[1], region)
+        mapping, size = layout.mapping, layout.drawn
         if augmentation is not None:
-            mapping = mapping.then(augmentation.transform(height, width))
-        image = resample.warp(source, mapping.pixels, height, width)
-        if augmentation is not None and augmentation.changes_intensity:
-            inside = resample.warp(np.full((*source.shape[:2], 1), 255, np.uint8), mapping.pixels, height, width) > 0
-            image = np.where(inside, augmentation.intensity(image), image)
+            mapping = mapping.then(augmentation.transform(*size))
+        image = resample.warp(source, mapping.pixels, *size)
         if augmentation is not None:
+            if augmentation.changes_intensity:
+                inside = resample.coverage(source.shape[:2], mapping.pixels, *size)
+                changed = augmentation.intensity(image)
+                image = changed if inside is None else np.where(inside, changed, image)
             image = augmentation.erase(image)
+        image = resample.place(image, *layout.padded)
         return np.ascontiguousarray(image.transpose(2, 0, 1)), mapping.points
 
-    def input_size(self, height: int, width: int) -> tuple[int, int]:
-        """Return the (height, width) of the input made of a frame of (height, width)."""
-        _, input_height, input_width = self._layout(height, width)
-        return input_height, input_width
+    def content_size(self, frame: Frame, region: Region) -> tuple[int, int]:
+        """Return the (height, width) of the part of an input in which points can lie; the rest is padding."""
+        return self._layout(frame.image.shape[0], frame.image.shape[1], region).content
 
-    def _layout(self, height: int, width: int) -> tuple[_Mapping, int, int]:
-        """Return the mapping of a whole frame, and the height and width of its input."""
-        canvas_height = height if self.max_height is None else self.max_height
-        canvas_width = width if self.max_width is None else self.max_width
-        match = min(canvas_height / height, canvas_width / width)
-        matched = (max(1, round(height * match)), max(1, round(width * match)))
-        scaled = (max(1, int(canvas_height * self.scale)), max(1, int(canvas_width * self.scale)))
-        mapping = _Mapping(resample.resize_map((height, width), matched), Transform.scaling(match))
-        mapping = mapping.then(
-            resample.resize_map((canvas_height, canvas_width), scaled), Transform.scaling(self.scale)
+    def _layout(self, height: int, width: int, region: Region) -> _Layout:
+        """Return how a region of a frame of (height, width) is read."""
+        canvas = (
+            height if self.max_height is None else self.max_height,
+            width if self.max_width is None else self.max_width,
         )
-        padded_height, padded_width = (-(-side // self.stride) * self.stride for side in scaled)
-        return mapping, padded_height, padded_width
+        match = min(canvas[0] / height, canvas[1] / width)
+        matched = (max(1, round(height * match)), max(1, round(width * match)))
+        mapping = _Mapping(resample.resize_map((height, width), matched), Transform.scaling(match))
+        area = canvas
+        if self.crop_size is not None:
+            mapping = mapping.then(_crop_map(region, match, self.crop_size))
+            area = (self.crop_size, self.crop_size)
+        scaled = (max(1, int(area[0] * self.scale)), max(1, int(area[1] * self.scale)))
+        mapping = mapping.then(resample.resize_map(area, scaled), Transform.scaling(self.scale))
+        padded = (-(-scaled[0] // self.stride) * self.stride, -(-scaled[1] // self.stride) * self.stride)
+        return _Layout(mapping, padded if self.crop_size is None else scaled, scaled, padded)
+
+
+def _crop_map(region: Region, match: float, crop_size: int) -> Transform:
+    """Return the map from the size-matched frame to the square about the anchor of a region (frame px).
+
+    Pixel centres are integers, so the square of side s about c starts at ``c - s / 2 + 0.5``.
+    """
+    if region.centre is None:
+        raise ValueError("A crop needs a region with a centre.")
+    x, y = region.centre
+    return Transform.translation(crop_size / 2 - 0.5 - x * match, crop_size / 2 - 0.5 - y * match)

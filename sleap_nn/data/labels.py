@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import zipfile
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float, Int
 from sleap_io.io.main import load_slp
+from sleap_io.model.centroid import UserCentroid
 from sleap_io.model.instance import Instance
 from sleap_io.model.labeled_frame import LabeledFrame as SioFrame
 from sleap_io.model.labels import Labels
@@ -32,13 +33,16 @@ class LabeledFrame:
 
     Attributes:
         key: Which frame; the video counts through all label files.
-        points: (I, N, 2) float32, frame px, NaN where not visible; no instance is all NaN.
+        points: (I, N, 2) float32, frame px, NaN where not visible; no instance is all NaN unless it has a centroid.
+            No instance at all makes a negative example.
         class_ids: (I,) int64, position of the instance's track in `LabelSet.track_names`, -1 without one.
+        centroids: (I, 2) float32, frame px, as stored in the labels; None where they are computed from the points.
     """
 
     key: FrameKey
     points: Float[np.ndarray, "instances nodes 2"]
     class_ids: Int[np.ndarray, " instances"]
+    centroids: Float[np.ndarray, "instances 2"] | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,8 +52,8 @@ class LabelSet:
     Attributes:
         skeleton: Nodes, edges and symmetries.
         videos: All videos of all files, in order.
-        frames: Frames with at least one visible point.
-        track_names: Names of the tracks, in order of first appearance.
+        frames: Frames with at least one visible point, and negative ones if they were asked for.
+        track_names: What class ids count: names of the tracks, in order of first appearance.
     """
 
     skeleton: Skeleton
@@ -58,13 +62,21 @@ class LabelSet:
     track_names: tuple[str, ...]
 
     @classmethod
-    def from_labels(cls, labels: Sequence[Labels], user_instances_only: bool = True) -> LabelSet:
+    def from_labels(
+        cls,
+        labels: Sequence[Labels],
+        user_instances_only: bool = True,
+        negative_frames: bool = False,
+        stored_centroids: bool = False,
+    ) -> LabelSet:
         """Read label objects.
 
         Args:
             labels: One entry a file; all must have the same nodes.
             user_instances_only: Leave predicted instances out. Otherwise a frame keeps its user instances, and its
                 predicted ones if it has no others.
+            negative_frames: Take in frames marked as showing no animal.
+            stored_centroids: Where a user stored centroids in a frame, take them instead of its instances.
 
         Raises:
             DataError: There is no label with a visible point, or the skeletons differ.
@@ -81,18 +93,37 @@ class LabelSet:
             index = {id(video): offset + i for i, video in enumerate(part.videos)}
             for frame in part.labeled_frames:
                 key = FrameKey(index[id(frame.video)], int(frame.frame_idx))
-                instances = training_instances(frame, user_instances_only)
-                visible = [instance for instance in instances if has_visible_point(instance)]
-                if len(visible) < len(instances):
-                    _warn_of_empty(frame, len(instances) - len(visible))
-                if visible:
+                centroids = user_centroids(frame) if stored_centroids else []
+                visible = [] if centroids else _visible_instances(frame, user_instances_only)
+                if centroids:
+                    frames.append(_frame_of_centroids(key, centroids, len(skeleton.node_names)))
+                elif visible:
                     frames.append(_labeled_frame(key, visible, track_names))
-        if not frames:
+                elif negative_frames and frame.is_negative:
+                    frames.append(_negative_frame(key, len(skeleton.node_names)))
+        if not any(len(frame.points) for frame in frames):
             raise DataError(
                 f"The labels ({_names(labels)}) hold no {'user-labelled ' if user_instances_only else ''}instance "
                 "with a visible point; label at least one frame, or set data_config.user_instances_only=false."
             )
         return cls(skeleton, tuple(videos), tuple(frames), tuple(track_names))
+
+    def with_classes(self, names: Sequence[str]) -> LabelSet:
+        """Return the labels with class ids that count `names`; tracks of other names have no class."""
+        position = {name: i for i, name in enumerate(names)}
+        table = np.array([*(position.get(name, -1) for name in self.track_names), -1], np.int64)  # -1 stays -1
+        frames = tuple(replace(frame, class_ids=table[frame.class_ids]) for frame in self.frames)
+        return replace(self, frames=frames, track_names=tuple(names))
+
+    @property
+    def num_instances(self) -> int:
+        """The number of labelled instances."""
+        return sum(len(frame.points) for frame in self.frames)
+
+    def where(self, frame: LabeledFrame) -> str:
+        """Return the name of a frame for messages."""
+        name = self.videos[frame.key.video].filename
+        return f"frame {frame.key.frame} of {name if isinstance(name, str) else name[0]}"
 
     def __len__(self) -> int:
         """Return the number of frames."""
@@ -153,6 +184,11 @@ def training_instances(frame: SioFrame, user_instances_only: bool = True) -> lis
     return instances if instances or user_instances_only else list(frame.predicted_instances)
 
 
+def user_centroids(frame: SioFrame) -> list[UserCentroid]:
+    """Return the centroids that a user stored in a frame."""
+    return [centroid for centroid in frame.centroids if isinstance(centroid, UserCentroid)]
+
+
 def has_visible_point(instance: Instance) -> bool:
     """Tell whether any point of an instance is visible and has both coordinates."""
     return bool(np.isfinite(_points(instance)).any())
@@ -185,6 +221,30 @@ def _common_skeleton(labels: Sequence[Labels]) -> Skeleton:
                 "use files of one project."
             )
     return first
+
+
+def _visible_instances(frame: SioFrame, user_instances_only: bool) -> list[Instance]:
+    """Return the labelled instances of a frame that have a visible point."""
+    instances = training_instances(frame, user_instances_only)
+    visible = [instance for instance in instances if has_visible_point(instance)]
+    if len(visible) < len(instances):
+        _warn_of_empty(frame, len(instances) - len(visible))
+    return visible
+
+
+def _frame_of_centroids(key: FrameKey, centroids: Sequence[UserCentroid], num_nodes: int) -> LabeledFrame:
+    """Return a frame of which only the centroids are known."""
+    return LabeledFrame(
+        key=key,
+        points=np.full((len(centroids), num_nodes, 2), np.nan, np.float32),
+        class_ids=np.full(len(centroids), -1, np.int64),
+        centroids=np.array([(centroid.x, centroid.y) for centroid in centroids], np.float32),
+    )
+
+
+def _negative_frame(key: FrameKey, num_nodes: int) -> LabeledFrame:
+    """Return a frame without animals."""
+    return LabeledFrame(key, np.zeros((0, num_nodes, 2), np.float32), np.zeros(0, np.int64))
 
 
 def _warn_of_empty(frame: SioFrame, num_empty: int) -> None:

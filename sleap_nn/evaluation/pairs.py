@@ -162,7 +162,7 @@ def _describe(video: Video) -> VideoDescription:
     chain = [video]
     while chain[-1].source_video is not None:
         chain.append(chain[-1].source_video)
-    shapes = [v.shape for v in chain if v.shape is not None]
+    shapes = [shape for shape in map(_known_shape, chain) if shape is not None]
     crop = video.backend_metadata.get("crop")
     return VideoDescription(
         files=tuple(_video_file(v) for v in chain),
@@ -170,6 +170,11 @@ def _describe(video: Video) -> VideoDescription:
         num_frames=int(shapes[-1][0]) if shapes else None,
         crop=None if crop is None else tuple(int(edge) for edge in np.ravel(crop)),
     )
+
+
+def _known_shape(video: Video) -> tuple[int, ...] | None:
+    """Return (frames, height, width, channels) without an attempt to open a file that is not here."""
+    return video.shape if video.exists() else video.backend_metadata.get("shape")
 
 
 def _video_file(video: Video) -> VideoFile:

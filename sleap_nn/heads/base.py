@@ -1,14 +1,16 @@
 """`Head`: the contract of one kind of output map.
 
 To add a kind, write one file with a frozen dataclass that derives from `Head`, and name it in the tasks that use
-it. A head holds hyper-parameters only; its weights live in the layer that it makes.
+it. A head holds hyper-parameters only; its weights live in the layer that it makes. A target depends on its own
+sample alone, never on the rest of the batch.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections import OrderedDict
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -21,7 +23,10 @@ class Head(ABC):
     """One output of the network.
 
     Attributes:
-        name: Short name in logs (``confmaps``).
+        name: Key in the output of the network, and in ``head_configs`` (``confmaps``).
+        loss_name: Name of the loss in logs (``confmaps_loss``).
+        reads: What the layer reads: the backbone's map at `output_stride`, or its bottleneck.
+        metric_names: Names of `metrics`, under which they are logged.
         layer_name: Name of the layer in saved weights (``SingleInstanceConfmapsHead``).
         channels: Number of output channels.
         output_stride: Input px of one map cell.
@@ -30,6 +35,9 @@ class Head(ABC):
     """
 
     name: ClassVar[str]
+    loss_name: ClassVar[str]
+    reads: ClassVar[Literal["map", "bottleneck"]] = "map"
+    metric_names: ClassVar[tuple[str, ...]] = ()
     layer_name: str
     channels: int
     output_stride: int
@@ -45,9 +53,27 @@ class Head(ABC):
         """Return the target of a batch, made on the device where the batch is."""
 
     @abstractmethod
-    def loss(self, output: Tensor, target: Tensor) -> Float[Tensor, ""]:
-        """Return the loss of a raw output, before `loss_weight`."""
+    def loss(self, output: Tensor, target: Tensor, weights: Float[Tensor, " batch"] | None = None) -> Float[Tensor, ""]:
+        """Return the loss of a raw output, before `loss_weight`.
+
+        Args:
+            output: What the layer returned.
+            target: What `encode` returned.
+            weights: How much each sample counts; None: all the same.
+        """
 
     @abstractmethod
     def activate(self, output: Tensor) -> Tensor:
         """Return the output as it is decoded."""
+
+    @abstractmethod
+    def metrics(self, output: Tensor, target: Tensor) -> dict[str, Float[Tensor, ""]]:
+        """Return what else is logged, one value for each of `metric_names`; NaN where it is undefined."""
+
+
+def map_layer(layer_name: str, in_channels: int, channels: int) -> nn.Module:
+    """Return a 1x1 convolution to maps, which starts near zero as most cells of a map are."""
+    conv = nn.Conv2d(in_channels, channels, kernel_size=1)
+    nn.init.normal_(conv.weight, std=1e-3)
+    nn.init.zeros_(conv.bias)  # pyright: ignore[reportArgumentType]
+    return nn.Sequential(OrderedDict([(layer_name, nn.Sequential(conv))]))

@@ -1,8 +1,7 @@
-"""Confidence maps: one Gaussian around every visible point."""
+"""Confidence maps: one Gaussian around every visible point, or around every anchor."""
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from dataclasses import dataclass, field
 from typing import ClassVar
 
@@ -11,10 +10,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from sleap_nn.heads.base import Head
-from sleap_nn.heads.losses import LossSettings, map_loss
+from sleap_nn.heads.base import Head, map_layer
+from sleap_nn.heads.losses import LossSettings
 from sleap_nn.ops.confidence_maps import confidence_maps
-from sleap_nn.ops.peaks import find_global_peaks
+from sleap_nn.ops.peaks import LocalPeaks, find_global_peaks, find_local_peaks
 from sleap_nn.structures.sample import Batch
 
 
@@ -25,35 +24,41 @@ class ConfidenceMapsHead(Head):
     Attributes:
         sigma: Spread of the Gaussian in map cells.
         loss_settings: Weight of the foreground and hard keypoint mining.
+        of_anchors: One map of the anchors of all instances, in place of one map a node.
     """
 
     name: ClassVar[str] = "confmaps"
+    loss_name: ClassVar[str] = "confmaps_loss"
     sigma: float = 5.0
     loss_settings: LossSettings = field(default_factory=LossSettings)
+    of_anchors: bool = False
 
     def layer(self, in_channels: int) -> nn.Module:
-        """Return a 1x1 convolution that starts near zero, as the maps do."""
-        conv = nn.Conv2d(in_channels, self.channels, kernel_size=1)
-        nn.init.normal_(conv.weight, std=1e-3)
-        nn.init.zeros_(conv.bias)  # pyright: ignore[reportArgumentType]
-        return nn.Sequential(OrderedDict([(self.layer_name, nn.Sequential(conv))]))
+        """Return a 1x1 convolution."""
+        return map_layer(self.layer_name, in_channels, self.channels)
 
     def encode(self, batch: Batch) -> Float[Tensor, "batch nodes h w"]:
         """Draw the maps of a batch."""
         height, width = batch.image.shape[2:]
-        return confidence_maps(batch.points, height, width, self.sigma, self.output_stride)
+        points = batch.anchors[:, :, None] if self.of_anchors else batch.points
+        return confidence_maps(points, height, width, self.sigma, self.output_stride)
 
     def loss(
-        self, output: Float[Tensor, "batch nodes h w"], target: Float[Tensor, "batch nodes h w"]
+        self,
+        output: Float[Tensor, "batch nodes h w"],
+        target: Float[Tensor, "batch nodes h w"],
+        weights: Float[Tensor, " batch"] | None = None,
     ) -> Float[Tensor, ""]:
         """Return the weighted squared error, plus the mined term if mining is on."""
-        mining = self.loss_settings.mining
-        loss = map_loss(output, target, self.loss_settings.foreground_weight)
-        return loss if mining is None else loss + mining(output, target)
+        return self.loss_settings(output, target, weights)
 
     def activate(self, output: Float[Tensor, "batch nodes h w"]) -> Float[Tensor, "batch nodes h w"]:
         """Return the output as it is: the maps are linear."""
         return output
+
+    def metrics(self, output: Tensor, target: Tensor) -> dict[str, Float[Tensor, ""]]:
+        """Return nothing; the loss of each channel is logged by its name."""
+        return {}
 
     def read_peaks(
         self, maps: Float[Tensor, "batch nodes h w"], threshold: float, refinement: str, patch_size: int
@@ -62,3 +67,10 @@ class ConfidenceMapsHead(Head):
         points, values = find_global_peaks(maps, threshold, refinement, patch_size)
         joined = torch.cat([points * self.output_stride, values[..., None]], dim=-1).cpu().numpy()
         return joined[..., :2], joined[..., 2]
+
+    def read_local_peaks(
+        self, maps: Float[Tensor, "batch nodes h w"], threshold: float, refinement: str, patch_size: int
+    ) -> LocalPeaks:
+        """Return all peaks of all maps, points in input px."""
+        peaks = find_local_peaks(maps, threshold, refinement, patch_size)
+        return peaks._replace(points=peaks.points * self.output_stride)

@@ -44,28 +44,53 @@ class LossSettings:
     """How map losses are formed, the same for every map head of a task.
 
     Attributes:
-        foreground_weight: Extra weight of cells under a peak, see `map_loss`.
+        foreground_weight: Extra weight of cells under a target, see `map_loss`.
         mining: Online hard keypoint mining, or None.
     """
 
     foreground_weight: float = 0.0
     mining: HardKeypointMining | None = None
 
+    def __call__(
+        self,
+        output: Float[Tensor, "batch channels h w"],
+        target: Float[Tensor, "batch channels h w"],
+        weights: Float[Tensor, " batch"] | None = None,
+        foreground: Float[Tensor, "batch channels h w"] | None = None,
+    ) -> Float[Tensor, ""]:
+        """Return the weighted squared error, plus the mined term if mining is on.
+
+        Args:
+            output: Maps of the network.
+            target: Maps of the labels.
+            weights: How much each sample counts in the mean; None: all the same.
+            foreground: How much each cell belongs to the foreground, 0 to 1; None: the target itself.
+        """
+        loss = map_loss(output, target, self.foreground_weight, weights, foreground)
+        return loss if self.mining is None else loss + self.mining(output, target)
+
 
 def map_loss(
     output: Float[Tensor, "batch channels h w"],
     target: Float[Tensor, "batch channels h w"],
     foreground_weight: float = 0.0,
+    weights: Float[Tensor, " batch"] | None = None,
+    foreground: Float[Tensor, "batch channels h w"] | None = None,
 ) -> Float[Tensor, ""]:
-    """Return the mean squared error of maps, cells under a peak counting more.
+    """Return the mean squared error of maps, cells of the foreground counting more.
 
-    A cell weighs ``1 + foreground_weight * target``. With 0 this is the plain mean squared error, whose easiest
+    A cell weighs ``1 + foreground_weight * foreground``. With 0 this is the plain mean squared error, whose easiest
     minimum on large empty images is a map of zeros.
     """
     error = (output - target) ** 2
     if foreground_weight:
-        error = error * (1 + foreground_weight * target)
-    return error.mean()
+        error = error * (1 + foreground_weight * (target if foreground is None else foreground))
+    return sample_mean(error.mean(dim=(1, 2, 3)), weights)
+
+
+def sample_mean(values: Float[Tensor, " batch"], weights: Float[Tensor, " batch"] | None) -> Float[Tensor, ""]:
+    """Return the mean over samples, each counting by its weight; None: all the same."""
+    return values.mean() if weights is None else (values * weights).sum() / weights.sum()
 
 
 def channel_losses(

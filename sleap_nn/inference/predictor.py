@@ -6,24 +6,27 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
-from sleap_nn.data.labels import Labels
+from sleap_nn.data.labels import Labels, LabelSet
 from sleap_nn.data.sources import FrameSource
 from sleap_nn.errors import ConfigError, DataError
 from sleap_nn.inference.load import LoadedModel, load_models
 from sleap_nn.inference.provenance import build_inference_provenance
 from sleap_nn.inference.select import Selection, Source, select_frames
-from sleap_nn.inference.stage import Prepared, Stage
+from sleap_nn.inference.settings import DecodeKeywords, StageSettings
+from sleap_nn.inference.stage import Prepared, Stage, run_stages
 from sleap_nn.inference.to_labels import to_labels
 from sleap_nn.inference.workers import ReadAhead
-from sleap_nn.ops.peaks import REFINEMENTS
+from sleap_nn.ops.centroids import centroids
 from sleap_nn.structures.predictions import Predictions
+from sleap_nn.structures.region import Region
 from sleap_nn.structures.sample import FrameKey
 from sleap_nn.structures.skeleton import Skeleton
-from sleap_nn.tasks.base import DecodeSettings
+from sleap_nn.tasks.base import Task
 
 Progress = Callable[[int, int], None]
+LabelledAnchors = Mapping[FrameKey, list[Region]]
 
 
 class MissingFramesError(DataError):
@@ -60,38 +63,36 @@ class Predictor:
         self.queue_size = queue_size
 
     @classmethod
-    def from_model_paths(  # noqa: PLR0913 - the documented signature
+    def from_model_paths(
         cls,
         model_paths: Sequence[str | Path] | str | Path,
         *,
         device: str = "cpu",
         batch_size: int = 4,
-        peak_threshold: float = 0.2,
-        integral_refinement: str | None = "integral",
-        integral_patch_size: int = 5,
         precision: str = "auto",
         preprocess_config: Mapping[str, Any] | None = None,
         queue_maxsize: int = 32,
+        **decoding: Unpack[DecodeKeywords],
     ) -> Predictor:
         """Load trained folders.
 
         Args:
-            model_paths: A run folder, or its ``best.ckpt`` or ``training_config.yaml``.
+            model_paths: A run folder, or its ``best.ckpt`` or ``training_config.yaml``; two, in any order, for a
+                centroid model and a model of crops.
             device: ``cpu``, ``cuda``, ``cuda:N``, ``mps`` or ``auto``.
             batch_size: Frames in one pass of the network.
-            peak_threshold: Smallest confidence map value of a point.
-            integral_refinement: ``integral`` for sub-cell points; ``none`` or None for cell centres.
-            integral_patch_size: Window of the refinement in map cells, odd.
             precision: ``auto``, ``32``, ``bf16`` or ``16``.
-            preprocess_config: Replaces ``max_height``, ``max_width`` or ``scale`` of training.
+            preprocess_config: Replaces ``max_height``, ``max_width``, ``scale`` or ``crop_size`` of training.
             queue_maxsize: Frames prepared ahead of the network at most.
+            **decoding: How maps are read, see `DecodeKeywords`.
 
         Raises:
             MissingFileError: A folder or a file in it is not there.
-            ModelError: A file cannot be used.
+            ModelError: A file cannot be used, or the models do not go together.
             ConfigError: An option is out of range.
+            TypeError: A keyword does not exist.
         """
-        settings = decode_settings(peak_threshold, integral_refinement, integral_patch_size)
+        settings = StageSettings.from_keywords(decoding)
         models = load_models(model_paths, device, precision, settings, preprocess_config)
         return cls(models, batch_size, queue_maxsize)
 
@@ -127,8 +128,10 @@ class Predictor:
         selection = source if isinstance(source, Selection) else select_frames(source, frames)
         started = datetime.now()
         failures: list[str] = []
-        found = list(self._stream(selection.frames, failures.append, progress_callback))
-        labels = to_labels(found, self.skeleton, selection.frames.videos(), keep_empty=not clean_empty_frames)
+        found = list(self._stream(selection, failures.append, progress_callback))
+        task = self._models[-1].stage.task
+        videos = selection.frames.videos()
+        labels = to_labels(found, task.predicted_skeleton, videos, not clean_empty_frames, task.classes)
         labels.provenance |= self._provenance(selection, started)
         if failures:
             raise MissingFramesError(
@@ -151,14 +154,16 @@ class Predictor:
             DataError: A frame cannot be read.
         """
         selection = source if isinstance(source, Selection) else select_frames(source, frames)
-        return self._stream(selection.frames, _raise, progress_callback)
+        return self._stream(selection, _raise, progress_callback)
 
     def _stream(
-        self, frames: FrameSource, on_failure: Callable[[str], None], progress: Progress | None
+        self, selection: Selection, on_failure: Callable[[str], None], progress: Progress | None
     ) -> Iterator[Predictions]:
         """Yield the instances of every frame that can be read; the others are reported to `on_failure`."""
-        stage = self._models[0].stage
-        prepared = ReadAhead(partial(_prepare, frames, stage), frames.keys, self.queue_size)
+        frames, stages = selection.frames, [model.stage for model in self._models]
+        first = stages[0]
+        anchors = _labelled_anchors(selection, first.task) if first.task.view == "crop" else None
+        prepared = ReadAhead(partial(_prepare, frames, first, anchors), frames.keys, self.queue_size)
         batch: list[Prepared] = []
         done = 0
         for entry in prepared:
@@ -168,13 +173,13 @@ class Predictor:
                 continue
             batch.append(entry)
             if len(batch) == self.batch_size:
-                yield from stage.finish(batch)
+                yield from run_stages(stages, batch)
                 done += len(batch)
                 batch = []
                 if progress is not None:
                     progress(done, len(frames))
         if batch:
-            yield from stage.finish(batch)
+            yield from run_stages(stages, batch)
         if progress is not None:
             progress(len(frames), len(frames))
 
@@ -194,7 +199,9 @@ class Predictor:
                 "integral_refinement": stage.settings.refinement,
                 "integral_patch_size": stage.settings.patch_size,
                 "batch_size": self.batch_size,
+                "max_instances": stage.settings.max_instances,
                 "scale": stage.spec.scale,
+                "crop_size": stage.spec.crop_size,
                 "max_height": stage.spec.max_height,
                 "max_width": stage.spec.max_width,
                 "precision": self._models[-1].precision,
@@ -203,27 +210,32 @@ class Predictor:
         )
 
 
-def decode_settings(threshold: float | None, refinement: str | None, patch_size: int) -> DecodeSettings:
-    """Return how maps are read; None stands for the default threshold, and for no refinement.
-
-    Raises:
-        ConfigError: A value is out of range.
-    """
-    threshold = DecodeSettings.peak_threshold if threshold is None else threshold
-    name = "none" if refinement is None else refinement.lower()
-    if name not in REFINEMENTS:
-        raise ConfigError(f"integral_refinement is {refinement!r}; choose one of {', '.join(REFINEMENTS)}.")
-    if patch_size < 1 or patch_size % 2 == 0:
-        raise ConfigError(f"integral_patch_size is {patch_size}; give an odd number of map cells, such as 5.")
-    return DecodeSettings(threshold, name, patch_size)
-
-
-def _prepare(frames: FrameSource, stage: Stage, key: FrameKey) -> Prepared | DataError:
+def _prepare(frames: FrameSource, stage: Stage, anchors: LabelledAnchors | None, key: FrameKey) -> Prepared | DataError:
     """Read and prepare one frame; a frame that cannot be read is returned as the error that says so."""
     try:
-        return stage.prepare(frames.read(key))
+        frame = frames.read(key)
     except DataError as error:
         return error
+    return stage.prepare(frame, None if anchors is None else anchors.get(key, []))
+
+
+def _labelled_anchors(selection: Selection, task: Task) -> LabelledAnchors:
+    """Return the anchors of the labelled instances, for a model of crops without one that finds them.
+
+    Raises:
+        ConfigError: There are no labels to take them from.
+    """
+    if selection.labels is None:
+        raise ConfigError(
+            f"A {task.name} model alone reads crops about labelled animals, but the input has no labels; give a "
+            "centroid model as well (-m twice), or a labels file as input."
+        )
+    labels = LabelSet.from_labels([selection.labels], user_instances_only=False)
+    anchor = None if task.anchor_node is None else task.skeleton.node_names[task.anchor_node]
+    node = labels.skeleton.node_index(anchor)
+    return {
+        frame.key: [Region((float(x), float(y))) for x, y in centroids(frame.points, node)] for frame in labels.frames
+    }
 
 
 def _raise(message: str) -> None:

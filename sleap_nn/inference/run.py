@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 from sleap_nn.data.labels import Labels, load_labels
 from sleap_nn.inference.predictor import MissingFramesError, Predictor, Progress
 from sleap_nn.inference.select import Source, select_frames, video_at
+from sleap_nn.inference.settings import DecodeKeywords
 from sleap_nn.inference.to_labels import check_output, save_labels
 
 
@@ -20,9 +21,6 @@ def predict(  # noqa: PLR0913 - the public verb lists every option
     precision: str = "auto",
     batch_size: int = 4,
     preprocess_config: Mapping[str, Any] | None = None,
-    peak_threshold: float | None = None,
-    integral_refinement: str | None = "integral",
-    integral_patch_size: int = 5,
     frames: Sequence[int] | None = None,
     video_index: int | None = None,
     only_labeled_frames: bool = False,
@@ -31,19 +29,19 @@ def predict(  # noqa: PLR0913 - the public verb lists every option
     queue_maxsize: int = 32,
     progress_callback: Progress | None = None,
     cli_args: Mapping[str, Any] | None = None,
+    **decoding: Unpack[DecodeKeywords],
 ) -> Labels:
     """Predict the instances on a video, labels or images.
 
     Args:
         source: Path of a video or labels file, a Video, Labels, or images (H, W, C) uint8.
-        model_paths: A run folder, or its ``best.ckpt`` or ``training_config.yaml``.
+        model_paths: A run folder, or its ``best.ckpt`` or ``training_config.yaml``; two, in any order, for a
+            centroid model and a model of crops.
         device: ``auto`` (cuda, else mps, else cpu), ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
         precision: ``auto`` (bf16 where the hardware computes it, else 32), ``32``, ``bf16`` or ``16``.
         batch_size: Frames in one pass of the network.
-        preprocess_config: Replaces ``max_height``, ``max_width`` or ``scale`` of training; None entries do not.
-        peak_threshold: Smallest confidence map value of a point; None means 0.2.
-        integral_refinement: ``integral`` for sub-cell points; ``none`` or None for cell centres.
-        integral_patch_size: Window of the refinement in map cells, odd.
+        preprocess_config: Replaces ``max_height``, ``max_width``, ``scale`` or ``crop_size`` of training; None entries
+            do not.
         frames: Frame indices of a video; positions in the list of frame entries of a labels file.
         video_index: One video of a labels file; `frames` are then its frame indices.
         only_labeled_frames: Frames with user instances only.
@@ -52,6 +50,7 @@ def predict(  # noqa: PLR0913 - the public verb lists every option
         queue_maxsize: Frames prepared ahead of the network at most.
         progress_callback: Called with (frames done, frames in all) after each batch.
         cli_args: Options of a command line, for the provenance.
+        **decoding: How maps are read, see `sleap_nn.inference.settings.DecodeKeywords`.
 
     Returns:
         Labels with one frame for every processed frame, points in frame px.
@@ -72,12 +71,10 @@ def predict(  # noqa: PLR0913 - the public verb lists every option
         model_paths,
         device=device,
         batch_size=batch_size,
-        peak_threshold=0.2 if peak_threshold is None else peak_threshold,
-        integral_refinement=integral_refinement,
-        integral_patch_size=integral_patch_size,
         precision=precision,
         preprocess_config=preprocess_config,
         queue_maxsize=queue_maxsize,
+        **decoding,
     )
     try:
         labels = predictor.predict(

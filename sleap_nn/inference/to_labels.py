@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
-from sleap_io.model.instance import Instance, PredictedInstance
+from sleap_io.model.instance import Instance, PredictedInstance, Track
 from sleap_io.model.labeled_frame import LabeledFrame
 from sleap_io.model.skeleton import Skeleton as SioSkeleton
 from sleap_io.model.video import Video
@@ -20,7 +20,11 @@ from sleap_nn.structures.skeleton import Skeleton
 
 
 def to_labels(
-    predictions: Iterable[Predictions], skeleton: Skeleton, videos: Sequence[Video], keep_empty: bool = True
+    predictions: Iterable[Predictions],
+    skeleton: Skeleton,
+    videos: Sequence[Video],
+    keep_empty: bool = True,
+    classes: Sequence[str] = (),
 ) -> Labels:
     """Return predictions as labels.
 
@@ -29,27 +33,38 @@ def to_labels(
         skeleton: The nodes of the points.
         videos: What `FrameKey.video` counts.
         keep_empty: Keep frames in which nothing was found.
+        classes: What `Predictions.class_ids` counts; every class becomes a track of its name.
     """
     target = sio_skeleton(skeleton)
+    tracks = [Track(name) for name in classes]
     frames = [
-        LabeledFrame(video=videos[found.key.video], frame_idx=found.key.frame, instances=_instances(found, target))
+        LabeledFrame(
+            video=videos[found.key.video], frame_idx=found.key.frame, instances=_instances(found, target, tracks)
+        )
         for found in predictions
         if keep_empty or len(found)
     ]
-    return Labels(labeled_frames=frames, videos=list(videos), skeletons=[target])
+    return Labels(labeled_frames=frames, videos=list(videos), skeletons=[target], tracks=tracks)
 
 
-def _instances(found: Predictions, skeleton: SioSkeleton) -> list[PredictedInstance | Instance]:
+def _instances(
+    found: Predictions, skeleton: SioSkeleton, tracks: Sequence[Track]
+) -> list[PredictedInstance | Instance]:
     """Return the instances of one frame."""
-    return [
-        PredictedInstance.from_numpy(
-            points_data=np.asarray(points, np.float64),
-            point_scores=np.asarray(point_scores, np.float64),
-            score=float(score),
-            skeleton=skeleton,
+    instances: list[PredictedInstance | Instance] = []
+    for i in range(len(found)):
+        class_id = -1 if found.class_ids is None else int(found.class_ids[i])
+        instances.append(
+            PredictedInstance.from_numpy(
+                points_data=np.asarray(found.points[i], np.float64),
+                point_scores=np.asarray(found.point_scores[i], np.float64),
+                score=float(found.scores[i]),
+                skeleton=skeleton,
+                track=tracks[class_id] if class_id >= 0 else None,
+                tracking_score=0.0 if found.class_scores is None else float(found.class_scores[i]),
+            )
         )
-        for points, point_scores, score in zip(found.points, found.point_scores, found.scores, strict=True)
-    ]
+    return instances
 
 
 def check_output(path: Path, inputs: Sequence[Path]) -> None:

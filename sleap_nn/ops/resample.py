@@ -9,7 +9,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 import torch
-from jaxtyping import UInt8
+from jaxtyping import Bool, UInt8
 
 from sleap_nn.structures.transform import Transform
 
@@ -82,6 +82,24 @@ def warp(image: Image, pixels: Transform, height: int, width: int) -> Image:
         image, pixels = resize(image, *scaled), rest
     warped = cv2.warpAffine(image, pixels.matrix, (width, height), flags=cv2.INTER_LINEAR, borderValue=(0, 0, 0))
     return warped if warped.ndim == 3 else warped[..., None]
+
+
+def coverage(
+    source: tuple[int, int], pixels: Transform, height: int, width: int
+) -> Bool[np.ndarray, "height width 1"] | None:
+    """Tell which output pixels of `warp` show the source; None when all of them do.
+
+    Args:
+        source: (height, width) of the source.
+        pixels: Source pixel centres to output pixel centres.
+        height: Output height in px.
+        width: Output width in px.
+    """
+    corners = np.array([[0, 0], [width - 1, 0], [0, height - 1], [width - 1, height - 1]], np.float64)
+    seen = pixels.inverse()(corners)
+    if (seen >= 0).all() and (seen <= (source[1] - 1, source[0] - 1)).all():
+        return None
+    return warp(np.full((*source, 1), 255, np.uint8), pixels, height, width) > 0
 
 
 def _is_identity(pixels: Transform, height: int, width: int) -> bool:

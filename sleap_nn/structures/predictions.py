@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from jaxtyping import Float, Int
 
+from sleap_nn.structures.region import Region
 from sleap_nn.structures.sample import FrameKey
 from sleap_nn.structures.transform import Transform
 
@@ -21,19 +22,22 @@ class Detection:
             that detects decides the leading axes: (N, 2) for one point a node, (K, 2) for a list of peaks.
         scores: (...) float32, map value at each point, 0 where nothing was found.
         extras: Arrays that do not move with the points (node of each peak, line scores, class probabilities).
+        anchor_score: How sure the stage before was of the region, 1 for a whole frame.
     """
 
     points: Float[np.ndarray, "*shape 2"]
     scores: Float[np.ndarray, "*shape"]
     extras: Mapping[str, np.ndarray] = field(default_factory=dict)
+    anchor_score: float = 1.0
 
-    def lift(self, transform: Transform) -> Detection:
+    def lift(self, transform: Transform, anchor_score: float = 1.0) -> Detection:
         """Return the detection in frame px; the one inverse mapping of coordinates in the package.
 
         Args:
             transform: Frame px to input px, as `InputSpec.read` returned it with the pixels.
+            anchor_score: Score of the region that was read.
         """
-        return replace(self, points=transform.inverse()(self.points))
+        return replace(self, points=transform.inverse()(self.points), anchor_score=anchor_score)
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,7 +49,8 @@ class Predictions:
         points: (I, N, 2) float32, frame px; NaN where a node was not found.
         point_scores: (I, N) float32, map values; 0 where a node was not found.
         scores: (I,) float32, one for each instance.
-        class_ids: (I,) int64 of learned identities, or None without them.
+        class_ids: (I,) int64 of learned identities, -1 for none of them, or None without them.
+        class_scores: (I,) float32, probability of the identity, or None without them.
         tracks: (I,) int64 of tracks over time, or None before tracking.
     """
 
@@ -54,6 +59,7 @@ class Predictions:
     point_scores: Float[np.ndarray, "instances nodes"]
     scores: Float[np.ndarray, " instances"]
     class_ids: Int[np.ndarray, " instances"] | None = None
+    class_scores: Float[np.ndarray, " instances"] | None = None
     tracks: Int[np.ndarray, " instances"] | None = None
 
     @classmethod
@@ -65,6 +71,11 @@ class Predictions:
             point_scores=np.zeros((0, num_nodes), np.float32),
             scores=np.zeros(0, np.float32),
         )
+
+    def anchors(self) -> list[Region]:
+        """Return the regions that the next stage reads: one about the mean point of every instance."""
+        centres = np.nanmean(self.points, axis=1)
+        return [Region((float(x), float(y)), float(s)) for (x, y), s in zip(centres, self.scores, strict=True)]
 
     def __len__(self) -> int:
         """Return the number of instances."""

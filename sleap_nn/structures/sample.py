@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -42,15 +42,33 @@ class Sample:
         key: The frame it was read from.
         image: (C, H, W) uint8, input px.
         points: (I, N, 2) float32, input px; NaN where a node is not visible or outside the input.
+        anchors: (I, 2) float32, input px; the centre of each instance, NaN outside the input.
         class_ids: (I,) int64, -1 without identity.
         transform: Frame px to input px.
+        weight: How much the sample counts in the loss.
+        mixed: What is mixed into it, None for nothing.
     """
 
     key: FrameKey
     image: UInt8[np.ndarray, "channels height width"]
     points: Float[np.ndarray, "instances nodes 2"]
+    anchors: Float[np.ndarray, "instances 2"]
     class_ids: Int[np.ndarray, " instances"]
     transform: Transform
+    weight: float = 1.0
+    mixed: Mixed | None = None
+
+
+class Mixed(NamedTuple):
+    """A second sample that shines through the first, in its image and in its targets.
+
+    Attributes:
+        sample: The second sample.
+        weight: Its share, 0 to 1.
+    """
+
+    sample: Sample
+    weight: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,16 +78,24 @@ class Batch:
     Attributes:
         image: (B, C, H, W) uint8.
         points: (B, I, N, 2) float32, input px.
+        anchors: (B, I, 2) float32, input px.
         class_ids: (B, I) int64.
+        weights: (B,) float32, how much each sample counts in the loss.
         transforms: (B, 2, 3) float64, frame px to input px.
         keys: The frames, in order.
+        mixed: The samples that are mixed into these, None if there are none.
+        mix_weights: (B,) float32, the share of each of those, 0 for none.
     """
 
     image: UInt8[Tensor, "batch channels height width"]
     points: Float[Tensor, "batch instances nodes 2"]
+    anchors: Float[Tensor, "batch instances 2"]
     class_ids: Int[Tensor, "batch instances"]
+    weights: Float[Tensor, " batch"]
     transforms: Float[Tensor, "batch 2 3"]
     keys: tuple[FrameKey, ...]
+    mixed: Batch | None = None
+    mix_weights: Float[Tensor, " batch"] | None = None
 
     @classmethod
     def stack(cls, samples: Sequence[Sample]) -> Batch:
@@ -80,37 +106,49 @@ class Batch:
         width = max(sample.image.shape[2] for sample in samples)
         images = np.zeros((len(samples), samples[0].image.shape[0], height, width), np.uint8)
         points = np.full((len(samples), num_instances, num_nodes, 2), np.nan, np.float32)
+        anchors = np.full((len(samples), num_instances, 2), np.nan, np.float32)
         class_ids = np.full((len(samples), num_instances), -1, np.int64)
         for row, sample in enumerate(samples):
             images[row, :, : sample.image.shape[1], : sample.image.shape[2]] = sample.image
             points[row, : len(sample.points)] = sample.points
+            anchors[row, : len(sample.anchors)] = sample.anchors
             class_ids[row, : len(sample.class_ids)] = sample.class_ids
+        any_mixed = any(sample.mixed is not None for sample in samples)
         return cls(
             image=torch.from_numpy(images),
             points=torch.from_numpy(points),
+            anchors=torch.from_numpy(anchors),
             class_ids=torch.from_numpy(class_ids),
+            weights=torch.tensor([sample.weight for sample in samples], dtype=torch.float32),
             transforms=torch.from_numpy(np.stack([sample.transform.matrix for sample in samples])),
             keys=tuple(sample.key for sample in samples),
+            mixed=Batch.stack([s if s.mixed is None else replace(s.mixed.sample, mixed=None) for s in samples])
+            if any_mixed
+            else None,
+            mix_weights=torch.tensor([0.0 if s.mixed is None else s.mixed.weight for s in samples])
+            if any_mixed
+            else None,
         )
 
     def to(self, device: torch.device | str) -> Batch:
         """Return the batch on another device."""
-        return Batch(
-            image=self.image.to(device, non_blocking=True),
-            points=self.points.to(device, non_blocking=True),
-            class_ids=self.class_ids.to(device, non_blocking=True),
-            transforms=self.transforms,
-            keys=self.keys,
-        )
+        return self._moved(lambda tensor: tensor.to(device, non_blocking=True))
 
     def pin_memory(self) -> Batch:
         """Return the batch in page-locked memory, for quick copies to a GPU."""
-        return Batch(
-            image=self.image.pin_memory(),
-            points=self.points.pin_memory(),
-            class_ids=self.class_ids.pin_memory(),
-            transforms=self.transforms,
-            keys=self.keys,
+        return self._moved(Tensor.pin_memory)
+
+    def _moved(self, move: Callable[[Tensor], Tensor]) -> Batch:
+        """Return the batch with everything that a training step reads moved; transforms and keys stay."""
+        return replace(
+            self,
+            image=move(self.image),
+            points=move(self.points),
+            anchors=move(self.anchors),
+            class_ids=move(self.class_ids),
+            weights=move(self.weights),
+            mixed=None if self.mixed is None else self.mixed._moved(move),
+            mix_weights=None if self.mix_weights is None else move(self.mix_weights),
         )
 
     def __len__(self) -> int:

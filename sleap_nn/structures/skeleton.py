@@ -21,6 +21,10 @@ class Skeleton:
     symmetries: tuple[tuple[int, int], ...] = ()
     name: str = "Skeleton-0"
 
+    def node_index(self, name: str | None) -> int | None:
+        """Return the index of a node, None for no name or one that the skeleton does not have."""
+        return self.node_names.index(name) if name in self.node_names else None
+
     def mirrored_order(self) -> list[int]:
         """Return, for every node, the index of the node that takes its place in a mirror image."""
         order = list(range(len(self.node_names)))

@@ -6,8 +6,16 @@ contract tests in ``tests/contracts`` then run over it; training, prediction and
 """
 
 from sleap_nn.tasks.base import DecodeSettings, Task
+from sleap_nn.tasks.bottomup import BottomUp
+from sleap_nn.tasks.centered_instance import CenteredInstance
+from sleap_nn.tasks.centroid import Centroid
+from sleap_nn.tasks.multi_class_bottomup import MultiClassBottomUp
+from sleap_nn.tasks.multi_class_topdown import MultiClassTopDown
 from sleap_nn.tasks.single_instance import SingleInstance
 
-TASKS: dict[str, type[SingleInstance]] = {task.name: task for task in (SingleInstance,)}
+TASKS: dict[str, type[Task]] = {
+    task.name: task
+    for task in (SingleInstance, Centroid, CenteredInstance, BottomUp, MultiClassBottomUp, MultiClassTopDown)
+}
 
-__all__ = ["TASKS", "DecodeSettings", "SingleInstance", "Task"]
+__all__ = ["TASKS", "DecodeSettings", "Task"]

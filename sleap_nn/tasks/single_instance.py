@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, Self
 
 import numpy as np
-from jaxtyping import Float
 from torch import Tensor
 
 from sleap_nn.config.model_config import SingleInstanceConfig
-from sleap_nn.errors import DataError
 from sleap_nn.heads.base import Head
 from sleap_nn.heads.confidence_maps import ConfidenceMapsHead
 from sleap_nn.heads.losses import LossSettings
@@ -21,7 +19,7 @@ from sleap_nn.structures.skeleton import Skeleton
 from sleap_nn.tasks.base import DecodeSettings, Task
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class SingleInstance(Task):
     """A frame holds at most one animal.
 
@@ -31,12 +29,13 @@ class SingleInstance(Task):
 
     name: ClassVar[str] = "single_instance"
     view: ClassVar[Literal["frame", "crop"]] = "frame"
+    max_labelled: ClassVar[int | None] = 1
     confmaps: ConfidenceMapsHead
 
     @classmethod
     def from_config(
         cls, config: SingleInstanceConfig, skeleton: Skeleton, loss_settings: LossSettings | None = None
-    ) -> SingleInstance:
+    ) -> Self:
         """Build the task from its section of ``head_configs``."""
         confmaps = ConfidenceMapsHead(
             layer_name="SingleInstanceConfmapsHead",
@@ -53,19 +52,6 @@ class SingleInstance(Task):
         """The confidence maps."""
         return (self.confmaps,)
 
-    def anchors(self, points: Float[np.ndarray, "instances nodes 2"]) -> list[tuple[float, float] | None]:
-        """Return the whole frame once.
-
-        Raises:
-            DataError: More than one animal is labelled.
-        """
-        if len(points) > 1:
-            raise DataError(
-                f"A single_instance model was given a frame with {len(points)} labelled animals; "
-                "keep one instance in every frame, or train a model type for several animals."
-            )
-        return [None]
-
     def detect(self, maps: Mapping[str, Tensor], settings: DecodeSettings) -> list[Detection]:
         """Read one point a node."""
         points, scores = self.confmaps.read_peaks(
@@ -73,7 +59,7 @@ class SingleInstance(Task):
         )
         return [Detection(points=p, scores=s) for p, s in zip(points, scores, strict=True)]
 
-    def assemble(self, key: FrameKey, detections: Sequence[Detection]) -> Predictions:
+    def assemble(self, key: FrameKey, detections: Sequence[Detection], settings: DecodeSettings) -> Predictions:
         """Make one instance of the points, or none if no node was found; its score is the sum of theirs."""
         (detection,) = detections
         if np.isnan(detection.points).any(axis=-1).all():

@@ -49,8 +49,7 @@ def make_callbacks(settings: TrainerConfig, task: Task, folder: Path | None) -> 
     if settings.ema_decay > 0:
         callbacks.append(EMAWeightAveraging(decay=settings.ema_decay, use_buffers=False))
     if folder is not None:
-        columns = [f"train/{head.name}/{name}" for head in task.heads for name in head.channel_names]
-        callbacks.append(CSVLog(folder / run_folder.LOG, columns))
+        callbacks.append(CSVLog(folder / run_folder.LOG, log_columns(task)))
         callbacks.append(_checkpoints(settings, folder))
     stopping = settings.early_stopping
     if stopping.stop_training_on_plateau:
@@ -60,6 +59,15 @@ def make_callbacks(settings: TrainerConfig, task: Task, folder: Path | None) -> 
     if settings.max_time is not None:
         callbacks.append(TimeLimit(settings.max_time))
     return callbacks
+
+
+def log_columns(task: Task) -> list[str]:
+    """Return what the log holds beside the common columns."""
+    columns = [f"train/{head.name}/{name}" for head in task.heads for name in head.channel_names]
+    if len(task.heads) == 1:
+        return columns
+    parts = [head.loss_name for head in task.heads] + [name for head in task.heads for name in head.metric_names]
+    return columns + [f"{stage}/{name}" for stage in ("train", "val") for name in parts]
 
 
 def fit(trainer: pl.Trainer, module: pl.LightningModule, train_loader: Any, val_loader: Any) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -36,21 +37,18 @@ class TrainingModule(LightningModule):
     def training_step(self, batch: Batch, batch_index: int) -> Tensor:
         """Return the total loss of a batch."""
         outputs, targets = self._run(batch)
-        losses = self.task.losses(outputs, targets)
+        losses = self.task.losses(outputs, targets, batch.weights)
         total = self.task.total_loss(losses)
         self._log_losses("train", total, losses, len(batch))
-        self.log_dict(
-            {f"train/{name}": value for name, value in self.task.node_losses(outputs, targets).items()},
-            on_step=False,
-            on_epoch=True,
-            batch_size=len(batch),
-        )
+        self._log("train", self.task.node_losses(outputs, targets), len(batch))
+        self._log("train", self.task.metrics(outputs, targets), len(batch))
         return total
 
     def validation_step(self, batch: Batch, batch_index: int) -> None:
         """Log the losses of a batch and follow the height of the maps."""
         outputs, targets = self._run(batch)
         losses = self.task.losses(outputs, targets)
+        self._log("val", self.task.metrics(outputs, targets), len(batch))
         self._log_losses("val", self.task.total_loss(losses), losses, len(batch))
         height = self.task.peak_height(outputs)
         self.peak_height = height if batch_index == 0 else max(self.peak_height, height)
@@ -79,7 +77,13 @@ class TrainingModule(LightningModule):
 
     def _log_losses(self, stage: str, total: Tensor, losses: dict[str, Tensor], batch_size: int) -> None:
         """Log the total, and each head's part where there are several."""
-        values = {f"{stage}/loss": total}
+        values = {"loss": total}
         if len(losses) > 1:
-            values |= {f"{stage}/{name}_loss": value for name, value in losses.items()}
-        self.log_dict(values, on_step=False, on_epoch=True, batch_size=batch_size)
+            values |= {head.loss_name: losses[head.name] for head in self.task.heads}
+        self._log(stage, values, batch_size)
+
+    def _log(self, stage: str, values: Mapping[str, Tensor], batch_size: int) -> None:
+        """Add values to the averages of the epoch; an undefined one (NaN) does not count, unless it is the loss."""
+        for name, value in values.items():
+            if name == "loss" or not bool(value.isnan()):
+                self.log(f"{stage}/{name}", value, on_step=False, on_epoch=True, batch_size=batch_size)

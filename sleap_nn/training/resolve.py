@@ -7,10 +7,15 @@ from dataclasses import dataclass
 from datetime import datetime
 from math import ceil
 
-from sleap_nn.config.model_config import BackboneConfig, HeadConfig
+from sleap_nn.config.backbone_config import bottleneck_stride, needs_rgb
+from sleap_nn.config.model_config import HeadConfig
 from sleap_nn.config.training_job_config import TrainingJobConfig, check_must_be_set
+from sleap_nn.data.crop_size import Extent, find_crop_size
 from sleap_nn.errors import ConfigError
 from sleap_nn.structures.skeleton import Skeleton
+from sleap_nn.tasks import TASKS
+
+BOTTLENECK_PARTS = frozenset({"class_vectors"})
 
 
 @dataclass(frozen=True)
@@ -19,10 +24,12 @@ class LabelFacts:
 
     Attributes:
         skeleton: The common skeleton.
+        track_names: Names of the tracks of the training labels, in order of first appearance.
         num_train: Training samples of an epoch.
         num_frames: Labelled frames, training and validation together.
         frame_sizes: (height, width) of every video of training and validation.
         channels: Channels of the first training image.
+        extents: Extent of every training instance about its anchor.
     """
 
     skeleton: Skeleton
@@ -30,6 +37,8 @@ class LabelFacts:
     num_frames: int
     frame_sizes: tuple[tuple[int, int], ...]
     channels: int
+    track_names: tuple[str, ...] = ()
+    extents: tuple[Extent, ...] = ()
 
 
 def resolve(config: TrainingJobConfig, facts: LabelFacts, now: datetime) -> TrainingJobConfig:
@@ -46,8 +55,9 @@ def resolve(config: TrainingJobConfig, facts: LabelFacts, now: datetime) -> Trai
     check_must_be_set(config)
     resolved = deepcopy(config)
     _resolve_preprocessing(resolved, facts)
-    _resolve_heads(resolved.model_config.head_configs, facts.skeleton)
+    _resolve_heads(resolved.model_config.head_configs, facts)
     _resolve_backbone(resolved, facts)
+    _resolve_crop(resolved, facts)
     _resolve_trainer(resolved, facts, now)
     resolved.data_config.skeletons = [facts.skeleton.to_config()]
     return resolved
@@ -69,6 +79,27 @@ def _resolve_preprocessing(config: TrainingJobConfig, facts: LabelFacts) -> None
         preprocessing.max_width = max(width for _, width in facts.frame_sizes)
 
 
+def _resolve_crop(config: TrainingJobConfig, facts: LabelFacts) -> None:
+    """Fill the side of the crop, for model types that read crops.
+
+    Raises:
+        ConfigError: The model type reads whole frames, and a crop was asked for.
+    """
+    preprocessing = config.data_config.preprocessing
+    model_type = config.model_config.head_configs.which_oneof_attrib_name()
+    if TASKS[str(model_type)].view == "frame":
+        if preprocessing.crop_size is not None:
+            raise ConfigError(
+                f"data_config.preprocessing.crop_size is {preprocessing.crop_size}, but a {model_type} model reads "
+                "whole frames; leave crop_size out."
+            )
+        return
+    if preprocessing.crop_size is None:
+        augmentation = config.data_config.augmentation_config if config.data_config.use_augmentations_train else None
+        stride = bottleneck_stride(config.model_config.backbone_config.which_oneof())
+        preprocessing.crop_size = find_crop_size(facts.extents, preprocessing, augmentation, stride)
+
+
 def input_channels(config: TrainingJobConfig, channels: int) -> int:
     """Return the channels of the network input for frames of so many channels."""
     preprocessing = config.data_config.preprocessing
@@ -77,36 +108,102 @@ def input_channels(config: TrainingJobConfig, channels: int) -> int:
     return 1 if preprocessing.ensure_grayscale else channels
 
 
-def _resolve_heads(heads: HeadConfig, skeleton: Skeleton) -> None:
-    """Fill the node names of every part of the head.
+def _resolve_heads(heads: HeadConfig, facts: LabelFacts) -> None:
+    """Fill the names of nodes, edges and classes in every part of the head.
 
     Raises:
-        ConfigError: Names in the configuration are not those of the skeleton, or a stride is no power of two.
+        ConfigError: Names in the configuration are not those of the labels, or a stride is no power of two.
     """
     name = heads.which_oneof_attrib_name()
+    names = facts.skeleton.node_names
     for part_name, part in vars(heads.which_oneof()).items():
         where = f"model_config.head_configs.{name}.{part_name}"
-        stride = part.output_stride
-        if stride < 1 or stride & (stride - 1):
-            raise ConfigError(f"{where}.output_stride is {stride}; it must be a power of two (1, 2, 4, ...).")
-        if "part_names" not in vars(part):
-            continue
-        if part.part_names is not None and tuple(part.part_names) != skeleton.node_names:
+        known = vars(part)
+        if part.output_stride < 1 or part.output_stride & (part.output_stride - 1):
             raise ConfigError(
-                f"{where}.part_names is [{', '.join(part.part_names)}], but the skeleton of the labels has the nodes "
-                f"[{', '.join(skeleton.node_names)}]; leave part_names out, or give these."
+                f"{where}.output_stride is {part.output_stride}; it must be a power of two (1, 2, 4, ...)."
             )
-        part.part_names = list(skeleton.node_names)
+        if "part_names" in known:
+            _check_part_names(where, part.part_names, names)
+            part.part_names = list(names)
+        if "edges" in known:
+            if part.edges is None:
+                part.edges = [[names[a], names[b]] for a, b in facts.skeleton.edges]
+            _check_edges(where, part.edges, names)
+        if "classes" in known:
+            part.classes = _classes(where, part.classes, facts.track_names)
+
+
+def _check_part_names(where: str, given: list[str] | None, names: tuple[str, ...]) -> None:
+    """Refuse node names that are not those of the labels.
+
+    Raises:
+        ConfigError: The message shows both.
+    """
+    if given is not None and tuple(given) != names:
+        raise ConfigError(
+            f"{where}.part_names is [{', '.join(given)}], but the skeleton of the labels has the nodes "
+            f"[{', '.join(names)}]; leave part_names out, or give these."
+        )
+
+
+def _check_edges(where: str, edges: list[list[str]], names: tuple[str, ...]) -> None:
+    """Refuse edges that join no two nodes of the skeleton.
+
+    Raises:
+        ConfigError: The message names the edge, or says that there is none.
+    """
+    if not edges:
+        raise ConfigError(
+            "The skeleton of the labels has no edges, along which a bottomup model joins points to animals; add "
+            "edges to the skeleton, or train a top-down pair (centroid and centered_instance)."
+        )
+    for edge in edges:
+        if len(edge) != 2 or edge[0] == edge[1] or any(node not in names for node in edge):
+            raise ConfigError(
+                f"{where}.edges holds [{', '.join(edge)}]; an edge names two nodes of the skeleton, which are "
+                f"{', '.join(names)}."
+            )
+
+
+def _classes(where: str, given: list[str] | None, tracks: tuple[str, ...]) -> list[str]:
+    """Return the class names.
+
+    Raises:
+        ConfigError: The labels have no tracks, or none of the given names is one of theirs.
+    """
+    if not tracks:
+        raise ConfigError(
+            "The training labels have no tracks, from which this model type learns identities; assign tracks to the "
+            "labelled instances, or train a model type without identities."
+        )
+    if given is None:
+        return list(tracks)
+    unknown = [name for name in given if name not in tracks]
+    if unknown or not given:
+        raise ConfigError(
+            f"{where}.classes holds [{', '.join(given)}], but the tracks of the training labels are "
+            f"[{', '.join(tracks)}]; leave classes out, or choose among these."
+        )
+    return list(given)
 
 
 def _resolve_backbone(config: TrainingJobConfig, facts: LabelFacts) -> None:
-    """Fill channels and strides of the backbone, so that every head finds its stride."""
-    backbones: BackboneConfig = config.model_config.backbone_config
-    backbone = backbones.which_oneof()
-    strides = [part.output_stride for part in vars(config.model_config.head_configs.which_oneof()).values()]
+    """Fill channels and strides of the backbone, so that every head finds its stride.
+
+    A head that reads the bottleneck has its stride, whatever the configuration says.
+    """
+    backbone = config.model_config.backbone_config.which_oneof()
+    preprocessing = config.data_config.preprocessing
+    if needs_rgb(backbone):
+        preprocessing.ensure_rgb, preprocessing.ensure_grayscale = True, False
+    parts = vars(config.model_config.head_configs.which_oneof())
+    strides = [part.output_stride for name, part in parts.items() if name not in BOTTLENECK_PARTS]
     backbone.in_channels = input_channels(config, facts.channels)
     backbone.output_stride = min(strides)
     backbone.max_stride = max(backbone.max_stride, *strides)
+    for name in BOTTLENECK_PARTS & parts.keys():
+        parts[name].output_stride = bottleneck_stride(backbone)
 
 
 def _resolve_trainer(config: TrainingJobConfig, facts: LabelFacts, now: datetime) -> None:

@@ -1,0 +1,117 @@
+"""Keywords of prediction that say how maps are read -> the settings of each stage."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TypedDict
+
+from sleap_nn.errors import ConfigError
+from sleap_nn.ops.peaks import REFINEMENTS
+from sleap_nn.tasks.base import DecodeSettings, Task
+
+
+class DecodeKeywords(TypedDict, total=False):
+    """How maps are read, in the words of `sleap_nn.predict`; a model takes what it has a use for.
+
+    Attributes:
+        peak_threshold: Smallest map value of a point in every stage; None means 0.2.
+        centroid_threshold: The same for a centroid model; None: `peak_threshold`.
+        keypoint_threshold: The same for every other model; None: `peak_threshold`.
+        integral_refinement: ``integral`` for sub-cell points; ``none`` or None for cell centres.
+        integral_patch_size: Window of the refinement in map cells, odd.
+        max_instances: Most instances of a frame, the best are kept; None keeps all.
+        max_edge_length_ratio: Edges longer than this share of the field's longest side are penalised.
+        dist_penalty_weight: Weight of that penalty.
+        n_points: Points at which a field is read along an edge.
+        min_instance_peaks: Fewest points of a grouped instance; below 1 a share of the nodes.
+        min_line_scores: Smallest score of an edge that joins two points.
+    """
+
+    peak_threshold: float | None
+    centroid_threshold: float | None
+    keypoint_threshold: float | None
+    integral_refinement: str | None
+    integral_patch_size: int
+    max_instances: int | None
+    max_edge_length_ratio: float
+    dist_penalty_weight: float
+    n_points: int
+    min_instance_peaks: float
+    min_line_scores: float
+
+
+@dataclass(frozen=True)
+class StageSettings:
+    """How maps are read in every stage.
+
+    Attributes:
+        common: What holds for all stages.
+        centroid_threshold: Threshold of a centroid model, None for the common one.
+        keypoint_threshold: Threshold of every other model, None for the common one.
+    """
+
+    common: DecodeSettings = field(default_factory=DecodeSettings)
+    centroid_threshold: float | None = None
+    keypoint_threshold: float | None = None
+
+    @classmethod
+    def from_keywords(cls, keywords: DecodeKeywords) -> StageSettings:
+        """Return the settings that keywords ask for.
+
+        Raises:
+            TypeError: A keyword does not exist.
+            ConfigError: A value is out of range.
+        """
+        unknown = sorted(keywords.keys() - DecodeKeywords.__annotations__.keys())
+        if unknown:
+            raise TypeError(f"{unknown[0]!r} is no keyword of prediction.")
+        default = DecodeSettings()
+        threshold = keywords.get("peak_threshold")
+        common = DecodeSettings(
+            peak_threshold=default.peak_threshold if threshold is None else threshold,
+            refinement=_refinement(keywords.get("integral_refinement", default.refinement)),
+            patch_size=keywords.get("integral_patch_size", default.patch_size),
+            max_instances=keywords.get("max_instances"),
+            num_line_points=keywords.get("n_points", default.num_line_points),
+            max_edge_length_ratio=keywords.get("max_edge_length_ratio", default.max_edge_length_ratio),
+            dist_penalty_weight=keywords.get("dist_penalty_weight", default.dist_penalty_weight),
+            min_line_score=keywords.get("min_line_scores", default.min_line_score),
+            min_instance_peaks=keywords.get("min_instance_peaks", default.min_instance_peaks),
+        )
+        _check(common)
+        return cls(common, keywords.get("centroid_threshold"), keywords.get("keypoint_threshold"))
+
+    def of(self, task: Task) -> DecodeSettings:
+        """Return the settings of a task."""
+        own = self.centroid_threshold if task.one_point else self.keypoint_threshold
+        return self.common if own is None else replace(self.common, peak_threshold=own)
+
+
+def _refinement(name: str | None) -> str:
+    """Return the name of a refinement.
+
+    Raises:
+        ConfigError: It is unknown.
+    """
+    known = "none" if name is None else name.lower()
+    if known not in REFINEMENTS:
+        raise ConfigError(f"integral_refinement is {name!r}; choose one of {', '.join(REFINEMENTS)}.")
+    return known
+
+
+def _check(settings: DecodeSettings) -> None:
+    """Refuse values out of range.
+
+    Raises:
+        ConfigError: The message names the value.
+    """
+    if settings.patch_size < 1 or settings.patch_size % 2 == 0:
+        raise ConfigError(f"integral_patch_size is {settings.patch_size}; give an odd number of map cells, such as 5.")
+    if settings.max_instances is not None and settings.max_instances < 1:
+        raise ConfigError(f"max_instances is {settings.max_instances}; give at least 1, or leave it out for all.")
+    if settings.num_line_points < 1:
+        raise ConfigError(f"n_points is {settings.num_line_points}; give at least 1 point, such as 10.")
+    if settings.max_edge_length_ratio <= 0:
+        raise ConfigError(f"max_edge_length_ratio is {settings.max_edge_length_ratio}; give a number above 0.")
+    if settings.min_instance_peaks < 0:
+        raise ConfigError(f"min_instance_peaks is {settings.min_instance_peaks}; give 0 or more.")

@@ -1,0 +1,133 @@
+"""What all pictures need: colours, enlarging, writing on them, arranging them in a sheet, and PNG files."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from sleap_nn.errors import DataError, OutputError
+
+Color = tuple[int, int, int]
+
+# Okabe and Ito, "Color Universal Design" (2008), brightest first and without black; then lighter neighbours.
+PALETTE: tuple[Color, ...] = (
+    (86, 180, 233),
+    (230, 159, 0),
+    (0, 158, 115),
+    (240, 228, 66),
+    (204, 121, 167),
+    (213, 94, 0),
+    (0, 114, 178),
+    (170, 221, 255),
+    (255, 214, 140),
+    (150, 230, 205),
+)
+
+DARK: Color = (20, 20, 20)
+FONT = cv2.FONT_HERSHEY_SIMPLEX
+
+
+def contact_sheet(
+    images: Sequence[np.ndarray], columns: int = 4, captions: Sequence[str] | None = None, gap: int = 6
+) -> np.ndarray:
+    """Arrange images in rows on a dark ground, each cell as large as the largest image.
+
+    Args:
+        images: Gray or RGB uint8 images of any sizes.
+        columns: Images in a row.
+        captions: One line of text under each image, shortened to fit.
+        gap: Pixels between cells.
+
+    Raises:
+        DataError: If there are no images, no columns, or fewer or more captions than images.
+    """
+    if not images or columns < 1:
+        raise DataError(f"A contact sheet needs images and columns; got {len(images)} and {columns}.")
+    if captions is not None and len(captions) != len(images):
+        raise DataError(f"A contact sheet needs one caption an image; got {len(captions)} for {len(images)}.")
+    cells = [to_rgb(image) for image in images]
+    height, width = max(cell.shape[0] for cell in cells), max(cell.shape[1] for cell in cells)
+    strip = 0 if captions is None else 20
+    columns = min(columns, len(cells))
+    rows = -(-len(cells) // columns)
+    step = (height + strip + gap, width + gap)
+    sheet = np.full((rows * step[0] + gap, columns * step[1] + gap, 3), 30, np.uint8)
+    for index, cell in enumerate(cells):
+        top, left = gap + (index // columns) * step[0], gap + (index % columns) * step[1]
+        sheet[top : top + cell.shape[0], left : left + cell.shape[1]] = cell
+        if captions is not None:
+            text = _shorten(captions[index], width)
+            place = (left + 2, top + height + 14)
+            cv2.putText(sheet, text, place, FONT, 0.42, (235, 235, 235), 1, cv2.LINE_AA)
+    return sheet
+
+
+def to_rgb(image: np.ndarray) -> np.ndarray:
+    """Return a new RGB uint8 image (height, width, 3) from a gray or RGB one.
+
+    Raises:
+        DataError: If the image is not uint8 with 1 or 3 channels.
+    """
+    if image.dtype != np.uint8 or image.ndim not in (2, 3) or (image.ndim == 3 and image.shape[2] not in (1, 3)):
+        raise DataError(f"An image to draw on is uint8 (height, width[, 1 or 3]); got {image.dtype} {image.shape}.")
+    if image.ndim == 3 and image.shape[2] == 3:
+        return np.array(image, order="C")
+    return cv2.cvtColor(np.ascontiguousarray(image), cv2.COLOR_GRAY2RGB)
+
+
+def upscale(image: np.ndarray, factor: int) -> np.ndarray:
+    """Return the image as RGB, enlarged by a whole factor; x moves to factor * x + (factor - 1) / 2."""
+    rgb = to_rgb(image)
+    if factor == 1:
+        return rgb
+    return cv2.resize(rgb, None, fx=factor, fy=factor, interpolation=cv2.INTER_CUBIC)
+
+
+def downscale(image: np.ndarray, divisor: int) -> np.ndarray:
+    """Return the image as RGB, its sides divided by a whole number and rounded up; pixels are averaged."""
+    rgb = to_rgb(image)
+    if divisor == 1:
+        return rgb
+    size = (-(-rgb.shape[1] // divisor), -(-rgb.shape[0] // divisor))
+    return cv2.resize(rgb, size, interpolation=cv2.INTER_AREA)
+
+
+def write_lines(image: np.ndarray, lines: Sequence[str], colors: Sequence[Color] = PALETTE) -> np.ndarray:
+    """Return the image as RGB with lines of text at its upper left, each in its own colour with a dark rim."""
+    canvas = to_rgb(image)
+    for number, line in enumerate(lines):
+        rimmed_text(canvas, line, (4, 15 + 17 * number), colors[number % len(colors)], 0.48)
+    return canvas
+
+
+def rimmed_text(canvas: np.ndarray, text: str, place: tuple[int, int], color: Color, scale: float) -> None:
+    """Write text with a dark rim, on the canvas given; `place` is its lower left corner."""
+    x, y = place
+    for right, down, ink in ((-1, 0, DARK), (1, 0, DARK), (0, -1, DARK), (0, 1, DARK), (0, 0, color)):
+        cv2.putText(canvas, text, (x + right, y + down), FONT, scale, ink, 1, cv2.LINE_AA)
+
+
+def save_png(path: str | Path, image: np.ndarray) -> None:
+    """Write an image as PNG; readers never see half a file.
+
+    Raises:
+        OutputError: If the file cannot be written.
+    """
+    path = Path(path)
+    _, encoded = cv2.imencode(".png", to_rgb(image)[..., ::-1])
+    partial = path.with_name(f".{path.name}.partial")
+    try:
+        partial.write_bytes(encoded.tobytes())
+        partial.replace(path)
+    except OSError as error:
+        partial.unlink(missing_ok=True)
+        raise OutputError(f"The image {path} cannot be written ({error.strerror}); check the folder.") from error
+
+
+def _shorten(text: str, width: int) -> str:
+    """Cut a caption to what fits a width in pixels, at 8 pixels a letter."""
+    limit = max(1, width // 8)
+    return text if len(text) <= limit else text[: limit - 2] + ".."

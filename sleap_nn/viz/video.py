@@ -1,0 +1,84 @@
+"""Drawn frames as an H.264 video."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from fractions import Fraction
+from itertools import chain
+from pathlib import Path
+
+import av
+import numpy as np
+from av.container import OutputContainer
+from av.error import FFmpegError
+from av.video.stream import VideoStream
+
+from sleap_nn.errors import DataError, OutputError
+from sleap_nn.viz.images import upscale
+
+
+def write_overlay_video(path: str | Path, frames: Iterable[np.ndarray], fps: float, upscaling: int = 1) -> int:
+    """Write drawn frames as H.264 video (yuv420p, MP4) while they are made; the file appears when complete.
+
+    Odd sizes grow by one repeated row or column, because the format needs even ones.
+
+    Args:
+        path: File to write.
+        frames: Gray or RGB uint8 images of one size.
+        fps: Frames per second.
+        upscaling: Whole factor by which frames are enlarged.
+
+    Returns:
+        The number of frames written.
+
+    Raises:
+        DataError: If there are no frames or their sizes differ.
+        OutputError: If the file cannot be written.
+    """
+    path = Path(path)
+    partial = path.with_name(f".{path.name}.partial")
+    try:
+        count = _encode(partial, (_even(upscale(frame, upscaling)) for frame in frames), fps)
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+    return count
+
+
+def _encode(path: Path, frames: Iterator[np.ndarray], fps: float) -> int:
+    """Write RGB frames of one even size to a new MP4 file and return their number."""
+    first = next(frames, None)
+    if first is None:
+        raise DataError("A video needs at least one frame, but there are none to draw.")
+    with _open_container(path) as container:
+        stream = container.add_stream("libx264", rate=Fraction(fps).limit_denominator(1001))
+        stream.height, stream.width, stream.pix_fmt = *first.shape[:2], "yuv420p"
+        stream.options = {"crf": "18", "preset": "veryfast"}
+        count = 0
+        for frame in chain([first], frames):
+            if frame.shape != first.shape:
+                raise DataError(f"Frames of a video have one size; frame {count} is {frame.shape}, not {first.shape}.")
+            _write(container, stream, av.VideoFrame.from_ndarray(frame, format="rgb24"))
+            count += 1
+        _write(container, stream, None)
+    return count
+
+
+def _open_container(path: Path) -> OutputContainer:
+    try:
+        return av.open(str(path), "w", format="mp4")
+    except OSError as error:
+        raise OutputError(f"The video {path.name} cannot be written in {path.parent}: {error.strerror}.") from error
+
+
+def _write(container: OutputContainer, stream: VideoStream, frame: av.VideoFrame | None) -> None:
+    """Encode one frame, or flush the encoder when there is none."""
+    try:
+        container.mux(stream.encode(frame))
+    except (OSError, FFmpegError) as error:
+        raise OutputError(f"A video frame cannot be written ({error}); check the free space.") from error
+
+
+def _even(image: np.ndarray) -> np.ndarray:
+    """Repeat the last row or column where the height or width is odd."""
+    return np.pad(image, ((0, image.shape[0] % 2), (0, image.shape[1] % 2), (0, 0)), mode="edge")
