@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from sleap_nn.config.training_job_config import TrainingJobConfig
-from sleap_nn.data.labels import Labels, load_labels
+from sleap_nn.data.labels import Labels, load_labels, skeleton_of
 from sleap_nn.errors import TrainingCollapsedError
 from sleap_nn.evaluation.evaluator import Evaluator
 from sleap_nn.evaluation.metrics_files import metrics_path, write_metrics
@@ -14,10 +16,13 @@ from sleap_nn.inference.predictor import MissingFramesError
 from sleap_nn.inference.run import predict
 from sleap_nn.log import logger
 from sleap_nn.networks import model_dir
+from sleap_nn.tasks import TASKS
 from sleap_nn.training.callbacks.guards import REMEDIES
 from sleap_nn.training.run_folder import ground_truth_path, predictions_path, test_paths
 
 PEAK_THRESHOLD = 0.2
+CENTROID_DISTANCE = 50.0
+"""Largest distance in px of a centroid from the one it stands for."""
 
 
 def evaluate_run(folder: Path, config: TrainingJobConfig) -> int | None:
@@ -81,21 +86,40 @@ def _evaluate_split(folder: Path, config: TrainingJobConfig, split: str, index: 
     if num_instances == 0:
         logger.warning("No instance was found on %s.%d, so it has no metrics.", split, index)
         return 0
-    only_user = config.data_config.user_instances_only
-    metrics = Evaluator(load_labels(truth_path), found, user_labels_only=only_user).evaluate()
+    metrics = _metrics(load_labels(truth_path), found, config)
     write_metrics(metrics, metrics_path(folder, split, index))
-    distances = metrics["distance_metrics"]
-    logger.info(
-        "%s.%d: %d instances on %d frames, mOKS %.3f, median error %.2f px, 95 %% below %.2f px.",
-        split,
-        index,
-        num_instances,
-        len(found),
-        metrics["mOKS"]["mOKS"],
-        distances["p50"],
-        distances["p95"],
-    )
+    logger.info("%s.%d: %d instances on %d frames, %s.", split, index, num_instances, len(found), _summary(metrics))
     return num_instances
+
+
+def _metrics(truth: Labels, found: Labels, config: TrainingJobConfig) -> dict[str, Any]:
+    """Compare poses, or centroids where a model predicts nothing else."""
+    only_user = config.data_config.user_instances_only
+    heads = config.model_config.head_configs
+    if not TASKS[str(heads.which_oneof_attrib_name())].one_point:
+        return Evaluator(truth, found, user_labels_only=only_user).evaluate()
+    anchor = skeleton_of(truth).node_index(heads.which_oneof().confmaps.anchor_part)
+    return Evaluator(
+        truth,
+        found,
+        match_threshold=CENTROID_DISTANCE,
+        user_labels_only=only_user,
+        match_method="centroid",
+        anchor_ind=anchor,
+    ).evaluate()
+
+
+def _summary(metrics: Mapping[str, Any]) -> str:
+    """Return the figures of a split for the log."""
+    if "detection_metrics" in metrics:
+        values = metrics["detection_metrics"]
+        found = f"precision {values['precision']:.3f}, recall {values['recall']:.3f}"
+    else:
+        values = metrics["distance_metrics"]
+        found = f"mOKS {metrics['mOKS']['mOKS']:.3f}"
+    identity = metrics.get("identity_metrics")
+    named = "" if identity is None else f", identity right in {100 * identity['accuracy']:.1f} %"
+    return f"{found}, median error {values['p50']:.2f} px, 95 % below {values['p95']:.2f} px{named}"
 
 
 def _predict(folder: Path, config: TrainingJobConfig, source: Path, target: Path) -> Labels:

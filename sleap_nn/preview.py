@@ -18,6 +18,7 @@ from sleap_nn.heads.base import Head
 from sleap_nn.structures.sample import Batch
 from sleap_nn.tasks.base import Task
 from sleap_nn.viz import (
+    HOLLOW,
     PALETTE,
     Color,
     DrawStyle,
@@ -36,11 +37,13 @@ if TYPE_CHECKING:
     from sleap_nn.config.training_job_config import DictConfig, TrainingJobConfig
     from sleap_nn.data.labels import Labels
 
-_SMALLEST_SIDE = 300
+_SMALLEST_SIDE = 320
 _LARGEST_SIDE = 640
-_SHEET_WIDTH = 2000
+_SHEET_WIDTH = 2200
 _WITHOUT_CLASS: Color = (190, 190, 190)
 _ANCHOR: Color = (255, 255, 255)
+_RING = DrawStyle(hollow=True, size=6.0)
+_MAP_COLORS = (*PALETTE[1:], PALETTE[0])  # the first stands out from grey, for models with a single map
 
 
 def preview(
@@ -95,12 +98,12 @@ def sample_sheet(task: Task, batch: Batch, targets: Mapping[str, Tensor]) -> np.
 
 def _sample_row(task: Task, batch: Batch, targets: Mapping[str, Tensor], index: int) -> np.ndarray:
     """Draw one sample: its input, and beside it the targets of every head."""
-    image = batch.image[index].permute(1, 2, 0).numpy()
-    enlarge = max(1, round(_SMALLEST_SIDE / max(image.shape[:2])))
+    image = _image(batch, index)
+    enlarge = -(-_SMALLEST_SIDE // max(image.shape[:2]))
     shrink = -(-max(image.shape[:2]) // _LARGEST_SIDE)
     labelled = draw_labels(task, batch, index, enlarge)
     panels = [draw_target(task, head, image, targets[head.name][index].numpy(), enlarge) for head in task.heads]
-    captions = [_caption(batch, index, enlarge, shrink), *(f"{head.name}{_stride(head)}" for head in task.heads)]
+    captions = [_caption(batch, index, enlarge, shrink), *(_title(head) for head in task.heads)]
     return contact_sheet([downscale(panel, shrink) for panel in (labelled, *panels)], 1 + len(panels), captions, gap=2)
 
 
@@ -119,17 +122,14 @@ def draw_labels(task: Task, batch: Batch, index: int, upscaling: int = 1) -> np.
     Returns:
         RGB uint8 image.
     """
-    image = batch.image[index].permute(1, 2, 0).numpy()
-    hollow = DrawStyle(hollow=True, upscale=upscaling)
-    drawn = image
-    layers = [(batch, DrawStyle(upscale=upscaling))]
+    drawn = upscale(_image(batch, index), upscaling)
     if batch.mixed is not None and batch.mix_weights is not None and batch.mix_weights[index] > 0:
-        layers.insert(0, (batch.mixed, hollow))
-    drawn = upscale(image, upscaling)
-    for layer, style in layers:
-        drawn = _on_enlarged(drawn, layer.points[index].numpy(), task.skeleton.edges, _colors(task, layer, index), style)
+        places = _enlarged(batch.mixed.points[index], upscaling)
+        drawn = draw_instances(drawn, places, task.skeleton.edges, _colors(task, batch.mixed, index), style=HOLLOW)
+    places = _enlarged(batch.points[index], upscaling)
+    drawn = draw_instances(drawn, places, task.skeleton.edges, _colors(task, batch, index))
     if task.one_point:
-        drawn = _on_enlarged(drawn, batch.anchors[index][:, None].numpy(), (), [_ANCHOR], hollow)
+        drawn = draw_instances(drawn, _enlarged(batch.anchors[index][:, None], upscaling), (), [_ANCHOR], style=_RING)
     return drawn
 
 
@@ -147,12 +147,51 @@ def draw_target(task: Task, head: Head, image: np.ndarray, target: np.ndarray, u
         RGB uint8 image.
     """
     if target.ndim == 1:
-        shares = [(name, share, color) for name, share, color in zip(task.classes, target, _cycle(task), strict=True)]
-        named = [(name if share == 1 else f"{name} {share:.2f}", color) for name, share, color in shares if share > 0]
-        named = named if named else [("no class", _WITHOUT_CLASS)]
-        return write_lines(upscale(image, upscaling), [name for name, _ in named], [color for _, color in named])
+        lines, colors = _class_lines(task.classes, target)
+        return write_lines(upscale(image, upscaling), lines, colors)
     if head.name == "pafs":
         return draw_fields(image, target, head.output_stride, upscaling=upscaling)
     if head.name == "class_maps":
         return draw_class_maps(image, target, head.output_stride, task.classes, upscaling=upscaling)
-    return draw_confidence_maps(image, target, head.output_stride, upscaling=upscaling)
+    return draw_confidence_maps(image, target, head.output_stride, _MAP_COLORS, upscaling=upscaling)
+
+
+def _image(batch: Batch, index: int) -> np.ndarray:
+    """Return the input of a sample as (height, width, channels)."""
+    return batch.image[index].permute(1, 2, 0).numpy()
+
+
+def _enlarged(points: Tensor, factor: int) -> np.ndarray:
+    """Return where points lie after `viz.upscale`."""
+    return points.numpy() * factor + (factor - 1) / 2
+
+
+def _colors(task: Task, batch: Batch, index: int) -> list[Color]:
+    """Return the colour of every instance of a sample."""
+    if not task.classes:
+        return list(PALETTE)
+    return [_WITHOUT_CLASS if i < 0 else PALETTE[i % len(PALETTE)] for i in batch.class_ids[index].tolist()]
+
+
+def _class_lines(classes: Sequence[str], shares: np.ndarray) -> tuple[list[str], list[Color]]:
+    """Return the names of the classes of an animal and their colours; shares other than 1 are written as well."""
+    found = np.flatnonzero(shares > 0).tolist()
+    if not found:
+        return ["no class"], [_WITHOUT_CLASS]
+    lines = [classes[i] if shares[i] == 1 else f"{classes[i]} {shares[i]:.2f}" for i in found]
+    return lines, [PALETTE[i % len(PALETTE)] for i in found]
+
+
+def _title(head: Head) -> str:
+    """Return what the picture of a target shows."""
+    return f"{head.name}, stride {head.output_stride}" if head.reads == "map" else head.name
+
+
+def _caption(batch: Batch, index: int, enlarge: int, shrink: int) -> str:
+    """Return the size of a sample, the scale of its picture, and which frame it is."""
+    height, width = batch.image.shape[2:]
+    scale = f"x{enlarge}" if shrink == 1 else f"x1/{shrink}"
+    key = batch.keys[index]
+    share = 0.0 if batch.mix_weights is None else float(batch.mix_weights[index])
+    mixed = f", mixup {share:.0%}" if share > 0 else ""
+    return f"{width}x{height} px {scale}, frame {key.video}:{key.frame}{mixed}"

@@ -197,3 +197,95 @@ def test_a_failed_video_leaves_the_old_one(tmp_path: Path, frames: list[np.ndarr
 def test_video_in_a_missing_folder(tmp_path: Path):
     with pytest.raises(OutputError, match="cannot be written"):
         viz.write_overlay_video(tmp_path / "missing" / "a.mp4", [gray()], fps=10)
+
+
+def edge_field(direction: tuple[float, float], height: int = 15, width: int = 20) -> np.ndarray:
+    """Return the field of one edge that fills the middle of the map."""
+    field = np.zeros((2, height, width), np.float32)
+    field[0, 5:10, 5:15], field[1, 5:10, 5:15] = direction
+    return field
+
+
+@pytest.mark.parametrize(
+    ("direction", "color"),
+    [((1, 0), (255, 0, 0)), ((0, 1), (128, 255, 0)), ((-1, 0), (0, 255, 255)), ((0, -1), (128, 0, 255))],
+)
+def test_the_hue_of_a_field_is_its_direction(direction: tuple[float, float], color: tuple[int, int, int]):
+    drawn = viz.draw_fields(gray(), edge_field(direction), 4, opacity=1.0).astype(int)
+    inside = drawn[22:35, 22:55].reshape(-1, 3)
+    assert (np.abs(inside - color).max(axis=1) <= 2).mean() > 0.25
+    others = [(255, 0, 0), (128, 255, 0), (0, 255, 255), (128, 0, 255)]
+    assert not any((np.abs(inside - other).max(axis=1) <= 40).any() for other in others if other != color)
+    assert (drawn[:10] == 100).all()
+
+
+def test_arrows_point_along_the_field():
+    """The tips are wider than the tails, so that the white lies ahead of the middle of each arrow."""
+    for x, y in [(1, 0), (-1, 0), (0, 1), (0, -1)]:
+        field = edge_field((x, y)) * 0
+        field[0], field[1] = x, y
+        drawn = viz.draw_fields(gray(13, 13), field[:, :4, :4], 4)
+        white = (drawn.min(axis=2) > 200).astype(float)
+        rows, columns = np.nonzero(white)
+        assert (columns.mean() - 6) * x + (rows.mean() - 6) * y > 0.3
+
+
+def test_the_longest_of_overlapping_fields_is_shown():
+    fields = np.concatenate([edge_field((0.4, 0)), edge_field((-0.9, 0)), np.full((2, 15, 20), np.nan)])
+    drawn = viz.draw_fields(gray(), fields, 4, opacity=1.0)
+    only = viz.draw_fields(gray(), edge_field((-0.9, 0)), 4, opacity=1.0)
+    np.testing.assert_array_equal(drawn, only)
+
+
+def test_the_opacity_of_a_field_is_its_length():
+    faint = viz.draw_fields(gray(value=0), edge_field((0.2, 0)), 4, opacity=1.0)
+    assert faint[30, 40].tolist() == [51, 0, 0]
+    long = viz.draw_fields(gray(value=0), edge_field((30, 0)), 4, opacity=0.5)
+    assert (long.reshape(-1, 3).max(axis=0) >= (128, 0, 0)).all()
+
+
+def test_no_fields_leave_the_image():
+    for fields in (np.zeros((0, 15, 20)), np.zeros((4, 15, 20))):
+        assert (viz.draw_fields(gray(), fields, 4) == 100).all()
+
+
+def test_class_maps_have_the_colours_of_their_names():
+    maps = np.zeros((2, 15, 20), np.float32)
+    maps[0, 12, 5] = maps[1, 12, 15] = 1
+    plain = viz.draw_class_maps(gray(), maps, 4, colors=[RED, (0, 0, 255)])
+    assert plain[48, 20, 0] > plain[48, 20, 2]
+    assert plain[48, 60, 2] > plain[48, 60, 0]
+    assert (plain[:40] == 100).all()
+    named = viz.draw_class_maps(gray(), maps, 4, ["HH", "HH"], [RED, (0, 0, 255)])
+    excess = named[..., 0].astype(int) - named[..., 2]
+    assert (excess[:18].max(), excess[:18].min()) > (200, -10)
+    assert excess[22:38].min() < -200
+    np.testing.assert_array_equal(named[42:], plain[42:])
+
+
+@pytest.mark.parametrize("factor", [2, 3])
+def test_maps_stay_on_their_pixels_when_enlarged(factor: int):
+    maps = np.zeros((1, 15, 20), np.float32)
+    maps[0, 7, 9] = 1
+    drawn = viz.draw_confidence_maps(gray(value=0), maps, 4, [(255, 255, 255)], 1.0, upscaling=factor)
+    assert drawn.shape == (60 * factor, 80 * factor, 3)
+    light = drawn[..., 0].astype(float)
+    rows, columns = np.mgrid[: light.shape[0], : light.shape[1]]
+    center = np.array([(columns * light).sum(), (rows * light).sum()]) / light.sum()
+    np.testing.assert_allclose(center, factor * np.array([36, 28]) + (factor - 1) / 2, atol=0.05)
+
+
+def test_images_are_shrunk_by_averaging():
+    image = gray(7, 9, 10)
+    image[:2, :2] = [[[0], [20]], [[20], [40]]]
+    small = viz.downscale(image, 2)
+    assert small.shape == (4, 5, 3)
+    assert viz.downscale(image, 1).shape == (7, 9, 3)
+    assert abs(int(viz.downscale(image[:6, :8], 2)[0, 0, 0]) - 20) <= 1
+
+
+def test_lines_are_written_below_each_other():
+    drawn = viz.write_lines(gray(), ["one", "two"], [RED, (0, 255, 0)])
+    reds, greens = ((drawn == color).all(axis=2).nonzero()[0] for color in (RED, (0, 255, 0)))
+    assert 0 < reds.mean() < greens.mean() < 40
+    assert (viz.write_lines(gray(), []) == 100).all()

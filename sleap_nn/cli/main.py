@@ -16,6 +16,7 @@ from sleap_nn.version import __version__
 
 COMMANDS = {
     "train": ("sleap_nn.cli.train:command", "Train a model from labelled frames."),
+    "preview": ("sleap_nn.cli.preview:command", "Draw what a network would be trained on, before training."),
     "predict": (
         "sleap_nn.cli.predict:command",
         "Find animals in a video or a labels file with trained models.",

@@ -16,6 +16,7 @@ from sleap_nn.evaluation import detection, keypoints, pairs
 from sleap_nn.evaluation.keypoints import MATCH_SCORE_THRESHOLDS, PCK_THRESHOLDS, RECALL_THRESHOLDS
 from sleap_nn.evaluation.pairs import FramePair, LabeledFrame, Labels, MatchInstance
 from sleap_nn.log import logger
+from sleap_nn.ops.identity import same_identity
 from sleap_nn.ops.similarity import point_distances, visible_nodes
 
 PositivePair = tuple[MatchInstance, MatchInstance, float]
@@ -143,7 +144,8 @@ class Evaluator:
 
         Returns:
             For poses `voc_metrics`, `mOKS`, `distance_metrics`, `pck_metrics`, `visibility_metrics`; for
-            centroids `detection_metrics`, `distance_metrics`; for both `counts`.
+            centroids `detection_metrics`, `distance_metrics`; for both `counts`, and `identity_metrics` where
+            predictions carry track names of the truth.
         """
         kernel = detection.detection_metrics if self.match_method == "centroid" else keypoints.keypoint_metrics
         metrics = kernel(self.matches)
@@ -151,7 +153,16 @@ class Evaluator:
             **metrics,
             "distance_metrics": self.distance_metrics(),
             "counts": {**metrics["counts"], "frames_skipped": self.num_skipped_frames},
+            **self._identity_metrics(),
         }
+
+    def _identity_metrics(self) -> dict[str, dict[str, float]]:
+        """Return `identity_metrics`, or nothing where no prediction carries a track name of the truth."""
+        truth = [_track_name(true) for true, _, _ in self.positive_pairs]
+        predicted = [_track_name(found) for _, found, _ in self.positive_pairs]
+        if not (set(truth) & set(predicted)) - {None}:
+            return {}
+        return {"identity_metrics": same_identity(truth, predicted)}
 
 
 def match_frame_pairs(
@@ -208,6 +219,10 @@ def _places(positive_pairs: Sequence[PositivePair]) -> dict[str, list]:
         "frame_idxs": [truth.frame_idx for truth, _, _ in positive_pairs],
         "video_paths": [truth.video_path for truth, _, _ in positive_pairs],
     }
+
+
+def _track_name(entry: MatchInstance) -> str | None:
+    return None if entry.instance.track is None else entry.instance.track.name
 
 
 def _check_settings(oks_stddev: float, oks_scale: float | None, match_method: str) -> None:

@@ -31,6 +31,12 @@ POSE_LINES = (
 )
 """Name, section, key and format of each line for poses."""
 
+IDENTITY_LINES = (
+    ("Identity right", "identity_metrics", "accuracy", "{:.4f}"),
+    ("Identities compared", "identity_metrics", "n_pairs", "{:.0f}"),
+)
+"""The same for learned identities, beside one of the others."""
+
 CENTROID_LINES = (
     ("Precision", "detection_metrics", "precision", "{:.4f}"),
     ("Recall", "detection_metrics", "recall", "{:.4f}"),
@@ -61,6 +67,8 @@ def report_lines(metrics: Mapping[str, Mapping[str, Any]]) -> list[tuple[str, st
         ("Counts TP/FP/FN", f"{counts['matched']}/{counts['false_positives']}/{counts['false_negatives']}"),
     ]
     chosen = CENTROID_LINES if "detection_metrics" in metrics else POSE_LINES
+    if "identity_metrics" in metrics:
+        chosen = (*chosen, *IDENTITY_LINES)
     return lines + [(name, form.format(metrics[section][key])) for name, section, key, form in chosen]
 
 
@@ -75,7 +83,7 @@ def print_report(metrics: Mapping[str, Mapping[str, Any]], console: Console | No
     table.add_column(no_wrap=True)
     table.add_column(justify="right", no_wrap=True)
     lines = report_lines(metrics)
-    num_counts = len(lines) - len(CENTROID_LINES if "detection_metrics" in metrics else POSE_LINES)
+    num_counts = next(i for i, (name, _) in enumerate(lines) if name.startswith("Counts")) + 1
     for index, (name, value) in enumerate(lines):
         table.add_row(name, value, end_section=index == num_counts - 1)
     (Console(highlight=False) if console is None else console).print(table)

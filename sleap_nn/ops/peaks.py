@@ -5,14 +5,15 @@ Results are in map cells, (x, y); the head that owns a map multiplies by its str
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
-from torch.nn import functional
 
 REFINEMENTS = ("integral", "none")
+_AROUND = tuple((x, y) for y in (-1, 0, 1) for x in (-1, 0, 1) if (x, y) != (0, 0))
 
 
 def global_peaks(
@@ -60,54 +61,73 @@ def local_peaks(maps: Float[Tensor, "batch channels height width"], threshold: f
     Up to four equal cells within 2x2 cells, as a point between cells makes them, are one peak at their mean.
 
     Args:
-        maps: Confidence maps.
+        maps: Confidence maps; cells outside count as minus infinity.
         threshold: A peak is larger than this.
     """
-    height, width = maps.shape[2:]
-    padded = functional.pad(maps, (1, 1, 1, 1), value=-torch.inf)
-    highest = functional.max_pool2d(padded, kernel_size=3, stride=1)
-    top = (maps == highest) & (maps > threshold)
-    samples, channels, rows, columns = top.nonzero(as_tuple=True)
-    values = maps[samples, channels, rows, columns].float()
-    return _join_flat_tops(LocalPeaks(torch.stack([columns, rows], dim=-1), values, samples, channels), height, width)
+    channels, height, width = maps.shape[1:]
+    flat = maps.reshape(-1)
+    cells = (flat > threshold).nonzero()[:, 0]
+    # Slopes, and the inside of large flats, go by two neighbours before all eight are read.
+    beside = _neighbours(flat, cells, (height, width), ((-1, 0), (1, 0)))
+    value = flat[cells, None]
+    cells = cells[(beside <= value).all(dim=1) & (beside < value).any(dim=1)]
+    around = _neighbours(flat, cells, (height, width), _AROUND)
+    value = flat[cells, None]
+    top = (around <= value).all(dim=1)
+    cells, middle = _single_tops(cells[top], (around == value)[top], width)
+    points = torch.stack([cells % width, cells // width % height], dim=-1) + middle
+    map_index = cells // (height * width)
+    return LocalPeaks(points, flat[cells].float(), map_index // channels, map_index % channels)
 
 
-def _join_flat_tops(cells: LocalPeaks, height: int, width: int) -> LocalPeaks:
-    """Join equal neighbouring cells; those that spread over more than 2x2 cells are no peak.
+def _neighbours(
+    flat: Float[Tensor, " all"],
+    cells: Int[Tensor, " cells"],
+    size: tuple[int, int],
+    offsets: Sequence[tuple[int, int]],
+) -> Float[Tensor, "cells offsets"]:
+    """Return the values beside cells, minus infinity outside their map.
 
     Args:
-        cells: Cells that no neighbour exceeds, points (K, 2) int64 in map cells.
-        height: Rows of the maps.
-        width: Columns of the maps.
+        flat: All maps as one row.
+        cells: Positions in `flat`.
+        size: (height, width) of a map.
+        offsets: (x, y) from a cell to its neighbours.
     """
-    points, count = cells.points, len(cells.points)
-    if count < 2:
-        return cells._replace(points=points.float())
-    # Cells in reading order: an equal neighbour comes after at most one row of others of the same map.
-    map_index = cells.samples * (int(cells.channels.max()) + 1) + cells.channels
-    flat = (map_index * (height + 2) + points[:, 1] + 1) * (width + 2) + points[:, 0] + 1
-    sides = torch.tensor([1, width + 1, width + 2, width + 3], device=flat.device)
-    place = torch.searchsorted(flat, flat[:, None] + sides)
-    follows = (place < count) & (flat[place.clamp(max=count - 1)] == flat[:, None] + sides)
-    if not bool(follows.any()):
-        return cells._replace(points=points.float())
-    label = torch.arange(count, device=flat.device)
-    source, side = follows.nonzero(as_tuple=True)
-    target = place[source, side]
-    while True:  # labels spread by one neighbour a round; a plateau of 2x2 cells needs two
-        spread = label.scatter_reduce(0, target, label[source], "amin").scatter_reduce(0, source, label[target], "amin")
-        if torch.equal(spread, label):
-            break
-        label = spread
-    first, member = label.unique(return_inverse=True)
-    size = torch.zeros_like(first).scatter_add_(0, member, torch.ones_like(member))
-    index = member[:, None].expand(-1, 2)
-    low = points[first].scatter_reduce(0, index, points, "amin")
-    high = points[first].scatter_reduce(0, index, points, "amax")
-    mean = torch.zeros(len(first), 2, device=flat.device).scatter_add_(0, index, points.float()) / size[:, None]
-    kept = ((high - low) <= 1).all(dim=1)
-    first = first[kept]
-    return LocalPeaks(mean[kept], cells.values[first], cells.samples[first], cells.channels[first])
+    height, width = size
+    x, y = cells % width, cells // width % height
+    values = []
+    for dx, dy in offsets:
+        inside = (x + dx >= 0) & (x + dx < width) & (y + dy >= 0) & (y + dy < height)
+        place = (cells + dy * width + dx).clamp(0, len(flat) - 1)
+        values.append(flat[place].masked_fill(~inside, -torch.inf))
+    return torch.stack(values, dim=-1)
+
+
+def _single_tops(
+    cells: Int[Tensor, " tops"], equal: Bool[Tensor, "tops 8"], width: int
+) -> tuple[Int[Tensor, " peaks"], Float[Tensor, "peaks 2"]]:
+    """Join equal cells within 2x2 cells to one peak, and drop wider flats and those that touch a slope.
+
+    Args:
+        cells: Positions, in reading order, of cells that no neighbour exceeds.
+        equal: Which neighbours have the same value, in the order of `_AROUND`.
+        width: Columns of the maps.
+
+    Returns:
+        The first cell of each peak, and from there the way to its middle.
+    """
+    offsets = torch.tensor(_AROUND, device=cells.device)
+    ways = equal[..., None] * offsets
+    low, high = ways.amin(dim=1).clamp(max=0), ways.amax(dim=1).clamp(min=0)
+    size = high - low + 1
+    # A top is complete when each of its cells sees the same box of equal cells, and none of them is missing.
+    corner = cells + low[:, 1] * width + low[:, 0]
+    _, box, seen_by = torch.unique(corner * 9 + size[:, 1] * 3 + size[:, 0], return_inverse=True, return_counts=True)
+    count = equal.sum(dim=1) + 1
+    first = ~equal[:, : len(_AROUND) // 2].any(dim=1)
+    kept = first & (size <= 2).all(dim=1) & (seen_by[box] == count)
+    return cells[kept], ways.sum(dim=1)[kept] / count[kept, None]
 
 
 def find_local_peaks(
@@ -125,11 +145,10 @@ def find_local_peaks(
         patch_size: Window of the refinement in cells, odd.
     """
     peaks = local_peaks(maps, threshold)
-    if refinement != "integral" or len(peaks.points) == 0:
+    if refinement != "integral":
         return peaks
-    cells = peaks.points.floor().long()
-    moved = cells + _centre_of_mass(maps, peaks.samples, peaks.channels, cells, patch_size)
-    return peaks._replace(points=torch.where(peaks.points == cells, moved, peaks.points))
+    shift = _centre_of_mass(maps, peaks.samples, peaks.channels, peaks.points, patch_size)
+    return peaks._replace(points=peaks.points + shift)
 
 
 def refine_integral(
@@ -148,7 +167,7 @@ def refine_integral(
     """
     batch, channels, _, _ = maps.shape
     found = ~points.isnan().any(dim=-1)
-    cells = points.nan_to_num(0.0).long().reshape(-1, 2)
+    cells = points.nan_to_num(0.0).reshape(-1, 2)
     samples = torch.arange(batch, device=maps.device).repeat_interleave(channels)
     channel = torch.arange(channels, device=maps.device).repeat(batch)
     shift = _centre_of_mass(maps, samples, channel, cells, patch_size).reshape(batch, channels, 2)
@@ -159,20 +178,25 @@ def _centre_of_mass(
     maps: Float[Tensor, "batch channels height width"],
     samples: Int[Tensor, " peaks"],
     channels: Int[Tensor, " peaks"],
-    cells: Int[Tensor, "peaks 2"],
+    points: Float[Tensor, "peaks 2"],
     patch_size: int,
 ) -> Float[Tensor, "peaks 2"]:
-    """Return the centre of mass of the window around each cell, relative to the cell; at most half a window away."""
-    height, width = maps.shape[2:]
+    """Return the centre of mass of the window around each peak, relative to the peak; at most half a window away.
+
+    The window holds the cells within ``patch_size // 2`` of the peak. About the middle of a flat top these are as many
+    on either side, so that a symmetric top stays where it is.
+    """
     half = patch_size // 2
-    offsets = torch.arange(-half, half + 1, device=maps.device)
-    x, y = cells[:, 0, None] + offsets, cells[:, 1, None] + offsets
-    inside = ((y >= 0) & (y < height))[:, :, None] & ((x >= 0) & (x < width))[:, None, :]
-    y, x = y.clamp(0, height - 1), x.clamp(0, width - 1)
-    patch = maps[samples[:, None, None], channels[:, None, None], y[:, :, None], x[:, None, :]].float() * inside
+    size = torch.tensor([maps.shape[3], maps.shape[2]], device=maps.device)[:, None]
+    cells = points.floor().long()[:, :, None] + torch.arange(-half, half + 1, device=maps.device)
+    ways = cells - points[:, :, None]
+    used = (cells >= 0) & (cells < size) & (ways.abs() <= half)
+    x, y = cells.clamp(min=0).minimum(size - 1).unbind(dim=1)
+    patch = maps[samples[:, None, None], channels[:, None, None], y[:, :, None], x[:, None, :]].float()
+    patch = patch * (used[:, 1, :, None] & used[:, 0, None, :])
     mass = patch.sum(dim=(1, 2))
-    shift = torch.stack([(patch.sum(dim=1) * offsets).sum(-1), (patch.sum(dim=2) * offsets).sum(-1)], dim=-1)
-    shift = torch.where(mass[:, None] > 0, shift / mass[:, None], torch.zeros_like(shift))
+    moment = torch.stack([(patch.sum(dim=1) * ways[:, 0]).sum(-1), (patch.sum(dim=2) * ways[:, 1]).sum(-1)], dim=-1)
+    shift = torch.where(mass[:, None] > 0, moment / mass[:, None], torch.zeros_like(moment))
     return shift.clamp(-half, half)
 
 

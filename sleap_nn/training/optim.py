@@ -22,13 +22,15 @@ OPTIMIZERS: dict[str, type[Adam] | type[AdamW]] = {"Adam": Adam, "AdamW": AdamW}
 def make_optimizer(parameters: Iterable[nn.Parameter], config: TrainerConfig) -> Optimizer:
     """Return the optimizer over the trainable parameters.
 
-    The fused kernels are used but for fp16, whose gradient scaling does not go together with clipping in them.
+    The fused kernels are not used where they stand in the way of gradient clipping: they take the gradients as they
+    are, and mixed precision clips them first.
     """
+    clipped_in_mixed = config.gradient_clip_val is not None and config.precision != "32"
     return OPTIMIZERS[config.optimizer_name](
         [parameter for parameter in parameters if parameter.requires_grad],
         lr=config.optimizer.lr,
         amsgrad=config.optimizer.amsgrad,
-        fused=config.precision != "16-mixed",
+        fused=config.precision != "16-mixed" and not clipped_in_mixed,
     )
 
 

@@ -23,13 +23,23 @@ def job(path, value):
         ("data_config.user_instances_only", False),
         ("data_config.preprocessing.scale", 0.5),
         ("data_config.preprocessing.max_height", 64),
-        ("data_config.augmentation_config", {"intensity": {"contrast_p": 1}, "geometric": {"flip_p": 1}}),
+        ("data_config.preprocessing.crop_size", 64),
+        ("data_config.use_negative_frames", True),
+        (
+            "data_config.augmentation_config",
+            {"intensity": {"contrast_p": 1}, "geometric": {"flip_p": 1, "mixup_p": 0.5}},
+        ),
         ("data_config.augmentation_config", None),
         ("data_config.skeletons", [{"nodes": []}]),
         ("model_config.init_weights", "xavier"),
         ("model_config.total_params", 3),
         ("model_config.backbone_config.unet", {"filters": 8, "stacks": 2}),
+        ("model_config.pretrained_backbone_weights", "a.ckpt"),
+        ("model_config.backbone_config.convnext", {}),
+        ("model_config.backbone_config.swint", {}),
         ("model_config.head_configs.single_instance", {"confmaps": {"sigma": 2}}),
+        ("model_config.head_configs.centroid", {}),
+        ("model_config.head_configs.bottomup", {}),
         ("trainer_config.trainer_devices", "auto"),
         ("trainer_config.trainer_devices", 1),
         ("trainer_config.trainer_device_indices", [3]),
@@ -55,21 +65,12 @@ def test_what_exists_may_be_set(path, value):
         ("data_config.data_pipeline_fw", "torch_dataset_cache_img_disk", ""),
         ("data_config.cache_img_path", "cache", ""),
         ("data_config.delete_cache_imgs_after_training", False, ""),
-        ("data_config.preprocessing.crop_size", 64, ""),
         ("data_config.preprocessing.crop_mode", "bbox", ""),
         ("data_config.preprocessing.tiling", {"enabled": True}, ".enabled"),
         ("data_config.preprocessing.tiling", {"overlap": 8}, ".overlap"),
-        ("data_config.augmentation_config", {"geometric": {"mixup_p": 0.5}}, ".geometric.mixup_p"),
-        ("data_config.use_negative_frames", True, ""),
         ("data_config.identity", {}, ""),
         ("data_config.split", {"n_folds": 3}, ""),
         ("data_config.bbox_source", "masks", ""),
-        ("model_config.pretrained_backbone_weights", "a.ckpt", ""),
-        ("model_config.backbone_config.convnext", {}, ""),
-        ("model_config.backbone_config.swint", {}, ""),
-        ("model_config.backbone_config.pretrained", {}, ""),
-        ("model_config.head_configs.centroid", {}, ""),
-        ("model_config.head_configs.bottomup", {}, ""),
         ("model_config.head_configs.semantic_segmentation", {}, ""),
         ("model_config.head_configs.embedding", {"dim": 3}, ""),
         ("trainer_config.trainer_devices", 2, ""),
@@ -92,10 +93,10 @@ def test_what_does_not_exist_yet_is_refused_by_its_path(path, value, place):
 
 
 def test_parts_are_checked_under_the_path_that_is_given():
-    with pytest.raises(ConfigError, match=r"^data_config\.preprocessing\.crop_size is not available yet"):
-        check_available(PreprocessingConfig(crop_size=3), "data_config.preprocessing")
-    with pytest.raises(ConfigError, match=r"^crop_size is not available yet; leave it at its default \(null\)\.$"):
-        check_available(PreprocessingConfig(crop_size=3))
+    with pytest.raises(ConfigError, match=r"^data_config\.preprocessing\.crop_mode is not available yet"):
+        check_available(PreprocessingConfig(crop_mode="bbox"), "data_config.preprocessing")
+    with pytest.raises(ConfigError, match=r"^crop_mode is not available yet; leave it at its default \(fixed\)\.$"):
+        check_available(PreprocessingConfig(crop_mode="bbox"))
 
 
 def test_messages_name_what_works():

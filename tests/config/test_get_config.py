@@ -186,10 +186,12 @@ def test_the_call_of_the_training_guide():
     ("keywords", "message"),
     [
         ({}, "head_configs is missing; choose one of single_instance"),
-        ({"head_configs": "bottomup"}, r"model_config\.head_configs\.bottomup is not available yet"),
+        (
+            {"head_configs": "semantic_segmentation"},
+            r"model_config\.head_configs\.semantic_segmentation is not available yet",
+        ),
         ({"geometry_aug": "scale", "geometric_aug": "flip"}, "two names of one option"),
         ({"head_configs": "single_instance", "use_wandb": True}, r"trainer_config\.use_wandb is not available yet"),
-        ({"head_configs": "single_instance", "geometric_aug": "mixup"}, "mixup_p is not available yet"),
         ({"head_configs": "single_instance", "validation_fraction": 3}, "validation_fraction must be below 1"),
         ({"head_configs": "single_instance", "backbone_config": {}}, "cannot be made from nothing"),
     ],

@@ -47,7 +47,22 @@ def test_heads():
 @pytest.mark.parametrize(
     ("effects", "names", "fields"),
     [
-        (INTENSITY, ["contrast"], {"contrast_p": 1, "uniform_noise_p": 0, "gaussian_noise_p": 0, "brightness_p": 0}),
+        (
+            INTENSITY,
+            ["contrast"],
+            {
+                "contrast_p": 1, "uniform_noise_p": 0, "gaussian_noise_p": 0, "brightness_p": 0,
+                "motion_blur_p": 0, "defocus_p": 0,
+            },
+        ),
+        (
+            INTENSITY,
+            ["motion_blur", "defocus"],
+            {
+                "contrast_p": 0, "uniform_noise_p": 0, "gaussian_noise_p": 0, "brightness_p": 0,
+                "motion_blur_p": 1, "defocus_p": 1,
+            },
+        ),
         (
             GEOMETRIC,
             ["rotation"],
@@ -61,7 +76,14 @@ def test_heads():
                 "translate_width": 0.2, "translate_height": 0.2, "erase_p": 0, "mixup_p": 0, "flip_p": 0,
             },
         ),
-        (INTENSITY, [], {"contrast_p": 0, "uniform_noise_p": 0, "gaussian_noise_p": 0, "brightness_p": 0}),
+        (
+            INTENSITY,
+            [],
+            {
+                "contrast_p": 0, "uniform_noise_p": 0, "gaussian_noise_p": 0, "brightness_p": 0,
+                "motion_blur_p": 0, "defocus_p": 0,
+            },
+        ),
     ],
 )  # fmt: skip
 def test_only_the_named_effects_take_place(effects, names, fields):
@@ -72,6 +94,15 @@ def test_only_the_named_effects_take_place(effects, names, fields):
 def test_effects_set_fields_that_exist(effects, cls):
     for name in effects:
         cls(**effect_fields(effects, [name]))
+
+
+@pytest.mark.parametrize(("effects", "cls"), [(INTENSITY, IntensityConfig), (GEOMETRIC, GeometricConfig)])
+def test_a_short_name_switches_every_other_effect_off(effects, cls):
+    for name in effects:
+        values = vars(cls(**effect_fields(effects, [name])))
+        on = {field for field, value in values.items() if field.endswith("_p") and value}
+        assert on == {field for field in effects[name] if field.endswith("_p")}
+        assert len(on) == 1
 
 
 def test_unknown_effects_are_not_guessed():

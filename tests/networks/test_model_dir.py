@@ -133,8 +133,8 @@ def test_the_configuration_is_read_without_options_that_do_not_matter_any_more(r
     ("sections", "key"),
     [
         (
-            {"model_config": {"backbone_config": {"unet": {}}, "head_configs": {"centroid": {"confmaps": {}}}}},
-            "centroid",
+            {"model_config": {"backbone_config": {"unet": {}}, "head_configs": {"semantic_segmentation": {}}}},
+            "semantic_segmentation",
         ),
         ({"data_config": {"preprocessing": {"tiling": {"enabled": True}}}}, "tiling"),
     ],

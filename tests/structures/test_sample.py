@@ -1,6 +1,8 @@
+from dataclasses import replace
+
 import numpy as np
 
-from sleap_nn.structures.sample import Batch, FrameKey, Sample
+from sleap_nn.structures.sample import Batch, FrameKey, Mixed, Sample
 from sleap_nn.structures.transform import Transform
 
 
@@ -9,6 +11,7 @@ def sample(height: int, num_instances: int) -> Sample:
         key=FrameKey(0, height),
         image=np.full((1, height, 6), 7, np.uint8),
         points=np.ones((num_instances, 2, 2), np.float32),
+        anchors=np.full((num_instances, 2), 2, np.float32),
         class_ids=np.zeros(num_instances, np.int64),
         transform=Transform.translation(height, 0),
     )
@@ -24,3 +27,20 @@ def test_stacking_pads_instances_and_images() -> None:
     assert [key.frame for key in batch.keys] == [4, 5, 4]
     assert not batch.image[0, 0, 4].any()
     assert len(batch) == 3
+    assert batch.anchors.shape == (3, 3, 2)
+    assert batch.anchors[0, 0].tolist() == [2, 2]
+    assert batch.anchors[2].isnan().all()
+    assert batch.weights.tolist() == [1, 1, 1]
+    assert batch.mixed is None
+
+
+def test_mixed_samples_are_stacked_beside_the_others() -> None:
+    second = replace(sample(4, 2), image=np.full((1, 4, 6), 99, np.uint8))
+    batch = Batch.stack([replace(sample(4, 1), mixed=Mixed(second, 0.25)), replace(sample(4, 1), weight=0.5)])
+    assert batch.mixed is not None
+    assert batch.mixed.mixed is None
+    assert batch.mixed.points.shape == (2, 2, 2, 2)
+    assert batch.mix_weights is not None
+    assert batch.mix_weights.tolist() == [0.25, 0]
+    assert batch.weights.tolist() == [1, 0.5]
+    assert batch.to("cpu").mixed is not None
