@@ -33,13 +33,7 @@ class PoseNetwork(nn.Module):
         super().__init__()
         self.backbone = backbone
         self.heads = tuple(heads)
-        for head in self.heads:
-            if head.output_stride not in backbone.channels:
-                raise ConfigError(
-                    f"The {head.name} head reads stride {head.output_stride}, but the backbone gives "
-                    f"{sorted(backbone.channels)}; set output_stride of the head to one of these."
-                )
-        self.head_layers = nn.ModuleList([head.layer(backbone.channels[head.output_stride]) for head in self.heads])
+        self.head_layers = nn.ModuleList([head.layer(_channels_for(head, backbone)) for head in self.heads])
 
     @classmethod
     def from_config(cls, config: BackboneConfig, heads: Sequence[Head]) -> PoseNetwork:
@@ -53,7 +47,9 @@ class PoseNetwork(nn.Module):
         """Map images (B, C, H, W), uint8 or floats 0..255, to raw outputs {head name: (B, C, h, w)}."""
         features = self.backbone(image.to(self.dtype) / 255)
         return {
-            head.name: layer(features.by_stride[head.output_stride])
+            head.name: layer(
+                features.bottleneck if head.reads == "bottleneck" else features.by_stride[head.output_stride]
+            )
             for head, layer in zip(self.heads, self.head_layers, strict=True)
         }
 
@@ -66,6 +62,22 @@ class PoseNetwork(nn.Module):
     def num_parameters(self) -> int:
         """The number of trainable and frozen weights."""
         return sum(parameter.numel() for parameter in self.parameters())
+
+
+def _channels_for(head: Head, backbone: Backbone) -> int:
+    """Return the channels of what a head reads.
+
+    Raises:
+        ConfigError: The backbone does not give its stride.
+    """
+    if head.reads == "bottleneck":
+        return backbone.bottleneck_channels
+    if head.output_stride not in backbone.channels:
+        raise ConfigError(
+            f"The {head.name} head reads stride {head.output_stride}, but the backbone gives "
+            f"{sorted(backbone.channels)}; set output_stride of the head to one of these."
+        )
+    return backbone.channels[head.output_stride]
 
 
 def initialise(network: PoseNetwork, scheme: str) -> None:

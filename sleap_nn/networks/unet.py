@@ -46,8 +46,7 @@ class UNet(Backbone):
         self.middle_blocks = nn.ModuleList(_middle_blocks(config, self.num_encoder, self.num_stem))
         depth = self.num_encoder + self.num_stem
         self.bottleneck_channels = filters_at(config, depth if config.middle_block else depth - 1)
-        if not decoder:
-            self.channels = {bottom_stride: self.bottleneck_channels}
+        self.channels = {bottom_stride: self.bottleneck_channels, **self.channels}
 
     def _decoder(self, config: UNetConfig, stride: int) -> tuple[list[nn.Module], dict[int, int]]:
         """Make the decoder blocks, and the channels at each stride that they reach."""
@@ -86,11 +85,11 @@ class UNet(Backbone):
         for block in self.middle_blocks:
             x = block(x)
         bottleneck = x
-        by_stride = {}
-        for stride, block in zip(self.channels, cast(Stack, self.decoders[0]), strict=False):
+        by_stride = {self.max_stride: bottleneck}
+        for stride, block in zip(list(self.channels)[1:], cast(Stack, self.decoders[0]), strict=True):
             x = block(x, skips.pop() if skips else None)
             by_stride[stride] = x
-        return Features(by_stride or {self.max_stride: bottleneck}, bottleneck)
+        return Features(by_stride, bottleneck)
 
 
 class Stack(nn.Module):
