@@ -250,12 +250,10 @@ class BackboneConfig(OneOf):
     """The network between the image and the heads: exactly one entry is not null."""
 
     unet: Annotated[UNetConfig | None, Option("UNet; null: not used.")] = None
-    convnext: Annotated[
-        ConvNextConfig | None, Option("ConvNeXt encoder with a decoder; null: not used.", available=False)
-    ] = None
+    convnext: Annotated[ConvNextConfig | None, Option("ConvNeXt encoder with a decoder; null: not used.")] = None
     swint: Annotated[
         SwinTConfig | None,
-        Option("Swin transformer encoder with a decoder; null: not used.", available=False),
+        Option("Swin transformer encoder with a decoder; null: not used."),
     ] = None
     pretrained: Annotated[
         PretrainedConfig | None,

@@ -16,7 +16,7 @@ class Features(NamedTuple):
     """What a backbone makes of an image.
 
     Attributes:
-        by_stride: (B, C, H / stride, W / stride) maps of the decoder, keyed by stride in input px.
+        by_stride: (B, C, H / stride, W / stride) maps of bottleneck and decoder, keyed by stride in input px.
         bottleneck: (B, C, h, w) map at the coarsest stride, before the decoder.
     """
 
@@ -32,12 +32,14 @@ class Backbone(nn.Module, ABC):
         max_stride: The sides of an image must be multiples of this.
         channels: Channels of each entry of `Features.by_stride`.
         bottleneck_channels: Channels of `Features.bottleneck`.
+        drawn: Parts whose weights the backbone has drawn itself, in a way of their own.
     """
 
     in_channels: int
     max_stride: int
     channels: dict[int, int]
     bottleneck_channels: int
+    drawn: tuple[nn.Module, ...] = ()
 
     @abstractmethod
     def forward(self, image: Tensor) -> Features:

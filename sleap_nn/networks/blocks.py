@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Iterator, Sequence
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -84,6 +86,26 @@ class UpBlock(nn.Module):
             x = torch.cat([skip, x], dim=1)
         for name in self.conv_names:
             x = functional.relu(self.blocks[name](x), inplace=True)
+        return x
+
+
+class Stack(nn.Module):
+    """A list of blocks whose place in saved weights has a name of its own."""
+
+    def __init__(self, name: str, blocks: Sequence[nn.Module]) -> None:
+        """Register the blocks under `name`."""
+        super().__init__()
+        self.add_module(name, nn.ModuleList(blocks))
+
+    def __iter__(self) -> Iterator[nn.Module]:
+        """Go through the blocks in order."""
+        (blocks,) = self.children()
+        return iter(cast(nn.ModuleList, blocks))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Apply the blocks one after another."""
+        for block in self:
+            x = block(x)
         return x
 
 

@@ -12,9 +12,11 @@ from sleap_nn.config.model_config import BackboneConfig
 from sleap_nn.errors import ConfigError
 from sleap_nn.heads.base import Head
 from sleap_nn.networks.backbone import Backbone
+from sleap_nn.networks.convnext import ConvNext
+from sleap_nn.networks.swint import SwinT
 from sleap_nn.networks.unet import UNet
 
-BACKBONES: dict[str, type[Backbone]] = {"unet": UNet}
+BACKBONES: dict[str, type[Backbone]] = {"unet": UNet, "convnext": ConvNext, "swint": SwinT}
 
 
 class PoseNetwork(nn.Module):
@@ -85,11 +87,13 @@ def initialise(network: PoseNetwork, scheme: str) -> None:
 
     ``default`` keeps the spread of the signal from layer to layer (He et al., "Delving Deep into Rectifiers", ICCV
     2015), without which a deep network that has no normalisation layers starts blind. ``xavier`` draws all weights
-    xavier-uniform (Glorot and Bengio, AISTATS 2010). Biases start at 0; with ``default`` the head layers keep
-    their own start.
+    xavier-uniform (Glorot and Bengio, AISTATS 2010). Biases start at 0; with ``default`` the head layers, and the parts
+    that the backbone has drawn itself, keep their own start.
     """
-    layers = network.modules() if scheme == "xavier" else network.backbone.modules()
-    for layer in layers:
+    layers = set(network.modules() if scheme == "xavier" else network.backbone.modules())
+    if scheme == "default":
+        layers -= {layer for part in network.backbone.drawn for layer in part.modules()}
+    for layer in [layer for layer in network.modules() if layer in layers]:
         if not isinstance(layer, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
             continue
         if scheme == "xavier":

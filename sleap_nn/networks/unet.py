@@ -6,7 +6,6 @@ shapes are those of the checkpoints of earlier releases.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
 from math import log2
 from typing import cast
 
@@ -15,7 +14,7 @@ from torch import Tensor, nn
 from sleap_nn.config.model_config import UNetConfig
 from sleap_nn.errors import ConfigError
 from sleap_nn.networks.backbone import Backbone, Features
-from sleap_nn.networks.blocks import ConvBlock, UpBlock, halve
+from sleap_nn.networks.blocks import ConvBlock, Stack, UpBlock, halve
 
 STEM_KERNEL_SIZE = 7
 
@@ -90,26 +89,6 @@ class UNet(Backbone):
             x = block(x, skips.pop() if skips else None)
             by_stride[stride] = x
         return Features(by_stride, bottleneck)
-
-
-class Stack(nn.Module):
-    """A list of blocks whose place in saved weights has a name of its own."""
-
-    def __init__(self, name: str, blocks: Sequence[nn.Module]) -> None:
-        """Register the blocks under `name`."""
-        super().__init__()
-        self.add_module(name, nn.ModuleList(blocks))
-
-    def __iter__(self) -> Iterator[nn.Module]:
-        """Go through the blocks in order."""
-        (blocks,) = self.children()
-        return iter(cast(nn.ModuleList, blocks))
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Apply the blocks one after another."""
-        for block in self:
-            x = block(x)
-        return x
 
 
 def filters_at(config: UNetConfig, level: int) -> int:

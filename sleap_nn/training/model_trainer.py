@@ -32,6 +32,7 @@ from sleap_nn.log import logger
 from sleap_nn.networks import model_dir
 from sleap_nn.networks.devices import resolve_accelerator, resolve_precision
 from sleap_nn.networks.network import PoseNetwork, initialise
+from sleap_nn.networks.weights import fill_matching, load_imagenet_weights
 from sleap_nn.ops.centroids import centroids
 from sleap_nn.structures.sample import Batch
 from sleap_nn.tasks import TASKS
@@ -39,20 +40,7 @@ from sleap_nn.tasks.base import Task
 from sleap_nn.training import engine, run_folder
 from sleap_nn.training.callbacks.guards import CollapseWatch
 from sleap_nn.training.module import TrainingModule
-
-# SHIM
-from sleap_nn.training.resolve import LabelFacts, bottleneck_stride, resolve
-
-
-def load_imagenet_weights(*a):
-    pass
-
-
-def fill_matching(*a):
-    pass
-
-
-# /SHIM
+from sleap_nn.training.resolve import LabelFacts, resolve
 
 
 class ModelTrainer:
@@ -261,7 +249,7 @@ class ModelTrainer:
         config = self.job.model_config
         network = PoseNetwork.from_config(config.backbone_config, self.task.heads)
         initialise(network, config.init_weights)
-        load_imagenet_weights(network.backbone, config.backbone_config)
+        load_imagenet_weights(network, config.backbone_config)
         for part, path in (
             ("backbone", config.pretrained_backbone_weights),
             ("head_layers", config.pretrained_head_weights),

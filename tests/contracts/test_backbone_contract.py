@@ -11,7 +11,11 @@ from sleap_nn.heads.confidence_maps import ConfidenceMapsHead
 from sleap_nn.networks.backbone import Backbone
 from sleap_nn.networks.network import BACKBONES, PoseNetwork, initialise
 
-SMALL = {"filters": 4, "max_stride": 16, "model_type": "tiny"}
+SMALL: dict[str, dict[str, Any]] = {
+    "unet": {"filters": 4, "max_stride": 16},
+    "convnext": {"model_type": "small one", "arch": {"depths": [1, 1, 2, 1], "channels": [4, 8, 12, 16]}},
+    "swint": {"arch": {"embed": 8, "depths": [2, 1, 1, 1], "num_heads": [1, 2, 2, 4]}, "window_size": 4},
+}
 
 pytestmark = pytest.mark.parametrize("name", BACKBONES)
 
@@ -20,7 +24,7 @@ def section(name: str, **options: object) -> BackboneConfig:
     """Return the configuration of a small backbone, with those `options` that it knows."""
     defaults: dict[str, Any] = {name: {}}
     known = vars(BackboneConfig(**defaults).which_oneof())
-    chosen: dict[str, Any] = {name: {key: value for key, value in (SMALL | options).items() if key in known}}
+    chosen: dict[str, Any] = {name: {key: value for key, value in (SMALL[name] | options).items() if key in known}}
     return BackboneConfig(**chosen)
 
 
@@ -76,7 +80,7 @@ def test_a_network_is_built_from_its_section_and_reads_bytes(name: str) -> None:
         outputs = network(image)
         torch.testing.assert_close(outputs["confmaps"], network(image.float())["confmaps"])
     assert outputs["confmaps"].shape == (2, 3, side // 2, side // 2)
-    assert network.num_parameters == sum(tensor.numel() for tensor in network.state_dict().values())
+    assert network.num_parameters == sum(parameter.numel() for parameter in network.parameters())
     two_strides = PoseNetwork(network.backbone, heads)
     assert len(two_strides.head_layers) == 2
 

@@ -159,5 +159,5 @@ def test_from_config_builds_the_backbone_that_is_set() -> None:
 
 
 def test_a_backbone_without_code_is_refused_by_name() -> None:
-    with pytest.raises(ConfigError, match=r"swint is not available yet; choose one of unet"):
-        PoseNetwork.from_config(BackboneConfig(swint={}), [head()])
+    with pytest.raises(ConfigError, match=r"pretrained is not available yet; choose one of unet, convnext, swint"):
+        PoseNetwork.from_config(BackboneConfig(pretrained={}), [head()])

@@ -1,0 +1,110 @@
+"""Weights that a new network starts from: ImageNet's, or those of an earlier model."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from urllib.error import URLError
+
+import torch
+from torch import Tensor, nn
+from torchvision import models
+
+from sleap_nn.config.backbone_config import ConvNextConfig, SwinTConfig
+from sleap_nn.config.model_config import BackboneConfig
+from sleap_nn.errors import ConfigError, ModelError
+from sleap_nn.log import logger
+from sleap_nn.networks.network import PoseNetwork
+
+PARTS = ("backbone", "head_layers")
+
+
+def load_imagenet_weights(network: PoseNetwork, config: BackboneConfig) -> None:
+    """Fill the encoder with torchvision's ImageNet weights, if the configuration names some.
+
+    Entries of other names or shapes are passed over: torchvision's classifier, and stems of another kernel.
+
+    Raises:
+        ConfigError: The network does not read three channels.
+        ModelError: The file can be neither found nor downloaded.
+    """
+    section = config.which_oneof()
+    if not isinstance(section, ConvNextConfig | SwinTConfig) or section.pre_trained_weights is None:
+        return
+    if network.backbone.in_channels != 3:
+        raise ConfigError(
+            f"{section.pre_trained_weights} were learned on colour images, but the network reads "
+            f"{network.backbone.in_channels} channel; set data_config.preprocessing.ensure_rgb=true."
+        )
+    encoder = network.backbone.get_submodule("enc")
+    state = _download(section.pre_trained_weights)
+    taken = _copy_matching(encoder, state)
+    logger.info(
+        "%d of %d tensors of the encoder start from %s.",
+        len(taken),
+        len(encoder.state_dict()),
+        section.pre_trained_weights,
+    )
+
+
+def fill_matching(network: PoseNetwork, state: Mapping[str, Tensor], part: str) -> list[str]:
+    """Fill a part of a new network with the weights of another one, as far as names and shapes fit.
+
+    Args:
+        network: Changed in place.
+        state: Weights as `model_dir.load_weights` returns them.
+        part: ``backbone`` or ``head_layers``.
+
+    Returns:
+        The names that were taken.
+
+    Raises:
+        ModelError: Not one tensor fits.
+    """
+    prefix = f"{part}."
+    given = {name.removeprefix(prefix): tensor for name, tensor in state.items() if name.startswith(prefix)}
+    taken = _copy_matching(network.get_submodule(part), given)
+    if not taken:
+        raise ModelError(
+            f"Not one of the {len(given)} tensors of the checkpoint fits the {part} of this network; give a "
+            "checkpoint of the same backbone, or leave the option out."
+        )
+    logger.info("%d tensors of the %s start from the checkpoint.", len(taken), part)
+    return [f"{prefix}{name}" for name in taken]
+
+
+def _copy_matching(module: nn.Module, state: Mapping[str, Tensor]) -> list[str]:
+    """Copy the tensors whose names and shapes fit, and name those of other shapes in the log."""
+    own = module.state_dict()
+    fitting = {}
+    for name, tensor in state.items():
+        if name not in own:
+            continue
+        if own[name].shape == tensor.shape:
+            fitting[name] = tensor
+        else:
+            logger.warning(
+                "%s has the shape %s in the checkpoint and %s in the network; it keeps its own start.",
+                name,
+                tuple(tensor.shape),
+                tuple(own[name].shape),
+            )
+    module.load_state_dict(fitting, strict=False)
+    return list(fitting)
+
+
+def _download(name: str) -> dict[str, Tensor]:
+    """Return ImageNet weights by torchvision's name, from the cache or from the network.
+
+    Raises:
+        ModelError: The message says where to put the file by hand.
+    """
+    url: str = models.get_weight(f"{name}.DEFAULT").url
+    try:
+        return torch.hub.load_state_dict_from_url(url, map_location="cpu", check_hash=True, weights_only=True)
+    except (URLError, OSError, RuntimeError) as error:
+        place = Path(torch.hub.get_dir()) / "checkpoints" / url.rpartition("/")[2]
+        raise ModelError(
+            f"The weights {name} cannot be downloaded from {url} ({error}); put the file at {place} by hand, or leave "
+            "pre_trained_weights out."
+        ) from error
