@@ -82,7 +82,7 @@ def test_every_option_gives_the_strides_it_promises(options: dict) -> None:
     [
         ({"max_stride": 8, "output_stride": 16}, "output_stride"),
         ({"stem_stride": 16, "max_stride": 16}, "stem_stride"),
-        ({"stacks": 2}, "not available"),
+        ({"stacks": 2, "max_stride": 8, "output_stride": 8}, "nothing to stack"),
     ],
 )
 def test_strides_that_do_not_fit_are_refused(options: dict, word: str) -> None:
@@ -93,3 +93,42 @@ def test_strides_that_do_not_fit_are_refused(options: dict, word: str) -> None:
 def test_a_head_at_a_stride_without_features_is_refused() -> None:
     with pytest.raises(ConfigError, match="output_stride"):
         PoseNetwork(UNet(UNetConfig(output_stride=4)), [head(2)])
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"stacks": 2, "output_stride": 2},
+        {"stacks": 3, "output_stride": 4},
+        {"stacks": 2, "output_stride": 1, "stem_stride": 2},
+        {"stacks": 2, "output_stride": 2, "middle_block": False},
+        {"stacks": 2, "output_stride": 2, "up_interpolate": False},
+        {"middle_block": False},
+        {"convs_per_block": 1},
+        {"stem_stride": 4, "output_stride": 1},
+        {"output_stride": 8},
+    ],
+)
+@pytest.mark.parametrize("channels", [1, 3])
+def test_unusual_shapes_compute_and_train(options: dict, channels: int) -> None:
+    torch.manual_seed(0)
+    backbone = UNet(UNetConfig(**{"filters": 4, "max_stride": 8, "in_channels": channels, **options}))
+    side = backbone.max_stride
+    features = backbone(torch.rand(1, channels, side, 3 * side))
+    assert {s: f.shape[1] for s, f in features.by_stride.items()} == backbone.channels
+    for stride, found in features.by_stride.items():
+        assert found.shape[2:] == (side // stride, 3 * side // stride)
+    finest = features.by_stride[min(features.by_stride)]
+    finest.square().mean().backward()
+    assert all(p.grad is not None and bool(p.grad.isfinite().all()) for p in backbone.parameters())
+
+
+def test_a_further_stack_leaves_the_names_of_the_first_alone() -> None:
+    one, two = (UNet(UNetConfig(filters=4, max_stride=8, output_stride=2, stacks=n)) for n in (1, 2))
+    shapes = {name: tensor.shape for name, tensor in two.state_dict().items()}
+    assert {name: tensor.shape for name, tensor in one.state_dict().items()}.items() <= shapes.items()
+    further = set(shapes) - set(one.state_dict())
+    assert all("stack1_" in name for name in further)
+    assert any(
+        name.startswith("decoders.1.decoder_stack.0.blocks.stack1_dec0_s8_to_s4_refine_conv0") for name in further
+    )
