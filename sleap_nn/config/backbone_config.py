@@ -1,4 +1,4 @@
-"""Options of the networks: UNet, ConvNeXt, Swin transformer and Hugging Face encoders, with their presets.
+"""Options of the networks: UNet, ConvNeXt, Swin transformer and encoders of timm, with their presets.
 
 What the numbers build is in `networks`; which preset has which name is in `presets`.
 """
@@ -184,14 +184,20 @@ class SwinTBaseConfig(SwinTConfig):
 
 @config_class
 class PretrainedConfig:
-    """An encoder from Hugging Face with a UNet-like decoder."""
+    """An encoder of the timm library with a UNet-like decoder."""
 
-    source: Annotated[str, Option("Where the encoder comes from.", choices=("hf",))] = "hf"
+    source: Annotated[
+        str, Option("Whose name model_name is: of the Hugging Face hub, or of timm.", choices=("hf", "timm"))
+    ] = "hf"
     model_name: Annotated[str, Option("Name of the encoder at its source.")] = "facebook/convnextv2-nano-22k-224"
     weights: Annotated[bool, Option("Start from the trained weights; false: from random ones.")] = True
-    mode: Annotated[str, Option("Which part the name describes.", choices=("auto", "decoder", "encoder"))] = "auto"
+    mode: Annotated[
+        str, Option("Which part the name describes.", choices=("auto", "decoder", "encoder"), available=False)
+    ] = "auto"
     freeze: Annotated[bool, Option("Keep the weights of the encoder as they are.")] = False
-    revision: Annotated[str | None, Option("Version of the encoder at its source; null: the newest.")] = None
+    revision: Annotated[
+        str | None, Option("Version of the encoder at its source; null: the newest.", available=False)
+    ] = None
     normalize: Annotated[bool, Option("Shift and scale images as the encoder was trained with.")] = True
     image_mean: Annotated[
         list[float] | None, Option("Mean of every channel (0 to 1) for normalize; null: the encoder's.")
@@ -209,24 +215,33 @@ class PretrainedConfig:
     out_indices: Annotated[list[int] | None, Option("Stages of the encoder that feed the decoder; null: all.")] = None
     layers: Annotated[
         list[int] | None,
-        Option("Layers of a transformer encoder that feed the decoder; null: automatic.", extension=True),
+        Option(
+            "Layers of a transformer encoder that feed the decoder; null: automatic.", available=False, extension=True
+        ),
     ] = None
     vit_neck: Annotated[
         str | None,
-        Option("Adapter behind a plain transformer; null: automatic.", choices=("dpt", "sfp"), extension=True),
+        Option(
+            "Adapter behind a plain transformer; null: automatic.",
+            choices=("dpt", "sfp"),
+            available=False,
+            extension=True,
+        ),
     ] = None
-    neck_channels: Annotated[int | None, Option("Channels of that adapter; null: automatic.", gt=0, extension=True)] = (
-        None
-    )
+    neck_channels: Annotated[
+        int | None, Option("Channels of that adapter; null: automatic.", gt=0, available=False, extension=True)
+    ] = None
     token_stride: Annotated[
         int | None,
-        Option("Pixels per token of a transformer encoder; null: the encoder's.", gt=0, extension=True),
+        Option(
+            "Pixels per token of a transformer encoder; null: the encoder's.", gt=0, available=False, extension=True
+        ),
     ] = None
     gradient_checkpointing: Annotated[
-        bool, Option("Save memory by computing parts of the encoder twice.", extension=True)
+        bool, Option("Save memory by computing parts of the encoder twice.", available=False, extension=True)
     ] = False
     encoder_lr_scale: Annotated[
-        float, Option("Factor on the learning rate of the encoder's weights.", ge=0, extension=True)
+        float, Option("Factor on the learning rate of the encoder's weights.", ge=0, available=False, extension=True)
     ] = 1.0
     layer_decay: Annotated[
         float | None,
@@ -234,14 +249,15 @@ class PretrainedConfig:
             "Factor on the learning rate from layer to layer towards the input; null: none.",
             gt=0,
             le=1,
+            available=False,
             extension=True,
         ),
     ] = None
-    detail_stem: Annotated[bool, Option("Add a small branch that reads the image at full detail.", extension=True)] = (
-        False
-    )
+    detail_stem: Annotated[
+        bool, Option("Add a small branch that reads the image at full detail.", available=False, extension=True)
+    ] = False
     detail_channels: Annotated[
-        int | None, Option("Channels of that branch; null: automatic.", gt=0, extension=True)
+        int | None, Option("Channels of that branch; null: automatic.", gt=0, available=False, extension=True)
     ] = None
 
 
@@ -257,7 +273,7 @@ class BackboneConfig(OneOf):
     ] = None
     pretrained: Annotated[
         PretrainedConfig | None,
-        Option("Encoder from Hugging Face with a decoder; null: not used.", available=False),
+        Option("Encoder of the timm library with a decoder; null: not used."),
     ] = None
 
 

@@ -13,10 +13,11 @@ from sleap_nn.errors import ConfigError
 from sleap_nn.heads.base import Head
 from sleap_nn.networks.backbone import Backbone
 from sleap_nn.networks.convnext import ConvNext
+from sleap_nn.networks.pretrained import Pretrained
 from sleap_nn.networks.swint import SwinT
 from sleap_nn.networks.unet import UNet
 
-BACKBONES: dict[str, type[Backbone]] = {"unet": UNet, "convnext": ConvNext, "swint": SwinT}
+BACKBONES: dict[str, type[Backbone]] = {"unet": UNet, "convnext": ConvNext, "swint": SwinT, "pretrained": Pretrained}
 
 
 class PoseNetwork(nn.Module):
@@ -41,9 +42,7 @@ class PoseNetwork(nn.Module):
     def from_config(cls, config: BackboneConfig, heads: Sequence[Head]) -> PoseNetwork:
         """Build the network of the one backbone that is set."""
         name = config.which_oneof_attrib_name()
-        if name not in BACKBONES:
-            raise ConfigError(f"The backbone {name} is not available yet; choose one of {', '.join(BACKBONES)}.")
-        return cls(BACKBONES[name](config.which_oneof()), heads)
+        return cls(BACKBONES[str(name)](config.which_oneof()), heads)
 
     def forward(self, image: Tensor) -> dict[str, Tensor]:
         """Map images (B, C, H, W), uint8 or floats 0..255, to raw outputs {head name: (B, C, h, w)}."""

@@ -22,8 +22,8 @@ STEM_KERNEL_SIZE = 7
 class UNet(Backbone):
     """A U-shaped network; with a stem the bottleneck lies at twice ``max_stride``, as in earlier releases.
 
-    Several stacks follow each other (Newell et al., "Stacked Hourglass Networks", ECCV 2016): each further one reads the
-    finest map of the one before, goes down to the bottleneck and up again. Heads read the last.
+    Several stacks follow each other (Newell et al., "Stacked Hourglass Networks", ECCV 2016): each further one reads
+    the finest map of the one before, goes down to the bottleneck and up again. Heads read the last.
     """
 
     def __init__(self, config: UNetConfig) -> None:

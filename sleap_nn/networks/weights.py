@@ -10,17 +10,18 @@ import torch
 from torch import Tensor, nn
 from torchvision import models
 
-from sleap_nn.config.backbone_config import ConvNextConfig, SwinTConfig
+from sleap_nn.config.backbone_config import ConvNextConfig, PretrainedConfig, SwinTConfig
 from sleap_nn.config.model_config import BackboneConfig
 from sleap_nn.errors import ConfigError, ModelError
 from sleap_nn.log import logger
 from sleap_nn.networks.network import PoseNetwork
+from sleap_nn.networks.pretrained import encoder_weights
 
 PARTS = ("backbone", "head_layers")
 
 
-def load_imagenet_weights(network: PoseNetwork, config: BackboneConfig) -> None:
-    """Fill the encoder with torchvision's ImageNet weights, if the configuration names some.
+def load_encoder_weights(network: PoseNetwork, config: BackboneConfig) -> None:
+    """Fill the encoder with weights of torchvision or timm, if the configuration asks for some.
 
     Entries of other names or shapes are passed over: torchvision's classifier, and stems of another kernel.
 
@@ -29,6 +30,9 @@ def load_imagenet_weights(network: PoseNetwork, config: BackboneConfig) -> None:
         ModelError: The file can be neither found nor downloaded.
     """
     section = config.which_oneof()
+    if isinstance(section, PretrainedConfig) and section.weights:
+        _copy_matching(network.backbone.get_submodule("enc"), encoder_weights(section))
+        logger.info("The encoder starts from the weights of %s.", section.model_name)
     if not isinstance(section, ConvNextConfig | SwinTConfig) or section.pre_trained_weights is None:
         return
     if network.backbone.in_channels != 3:

@@ -32,7 +32,7 @@ from sleap_nn.log import logger
 from sleap_nn.networks import model_dir
 from sleap_nn.networks.devices import resolve_accelerator, resolve_precision
 from sleap_nn.networks.network import PoseNetwork, initialise
-from sleap_nn.networks.weights import fill_matching, load_imagenet_weights
+from sleap_nn.networks.weights import fill_matching, load_encoder_weights
 from sleap_nn.ops.centroids import centroids
 from sleap_nn.structures.sample import Batch
 from sleap_nn.tasks import TASKS
@@ -249,7 +249,7 @@ class ModelTrainer:
         config = self.job.model_config
         network = PoseNetwork.from_config(config.backbone_config, self.task.heads)
         initialise(network, config.init_weights)
-        load_imagenet_weights(network, config.backbone_config)
+        load_encoder_weights(network, config.backbone_config)
         for part, path in (
             ("backbone", config.pretrained_backbone_weights),
             ("head_layers", config.pretrained_head_weights),

@@ -15,6 +15,7 @@ SMALL: dict[str, dict[str, Any]] = {
     "unet": {"filters": 4, "max_stride": 16},
     "convnext": {"model_type": "small one", "arch": {"depths": [1, 1, 2, 1], "channels": [4, 8, 12, 16]}},
     "swint": {"arch": {"embed": 8, "depths": [2, 1, 1, 1], "num_heads": [1, 2, 2, 4]}, "window_size": 4},
+    "pretrained": {"source": "timm", "model_name": "resnet10t", "weights": False},
 }
 
 pytestmark = pytest.mark.parametrize("name", BACKBONES)

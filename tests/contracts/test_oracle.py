@@ -130,7 +130,8 @@ def random_frames(rng: np.random.Generator, max_animals: int, hidden: float = 0.
         frames.append(Frame(key, image))
         quarters = rng.permutation(4)[: int(rng.integers(0 if index else 1, max_animals + 1))]
         animals = [
-            random_animal(rng, height / 2, width / 2) + (q % 2 * width / 2, q // 2 * height / 2) for q in quarters
+            random_animal(rng, height / 2, width / 2) + np.array((q % 2 * width / 2, q // 2 * height / 2))
+            for q in quarters
         ]
         points = np.array(animals, np.float32).reshape(-1, NUM_NODES, 2)
         points[:, 3:][rng.random((len(points), 2)) < hidden] = np.nan
@@ -219,7 +220,7 @@ def test_a_crop_at_the_corner_of_the_frame(name: str) -> None:
     points = np.array([[(2.0, 3.0), (30, 4), (5, 28), (40, 38), (0, 0)]], np.float32)
     corner = np.array((319.0, 239.0), np.float32)
     frame = Frame(FrameKey(0, 0), rng.integers(1, 255, (240, 320, 1), dtype=np.uint8))
-    truth = {frame.key: np.concatenate([points, corner - points])}
+    truth = {frame.key: np.concatenate((points, corner - points))}
     stage = make_stage(task, InputSpec(channels=1, scale=0.8, stride=32, crop_size=130), truth)
     anchors = [Region((float(x), float(y))) for x, y in task.anchors(truth[frame.key])]
     (found,) = run_stages([stage], [stage.prepare(frame, anchors)])

@@ -3,14 +3,16 @@
 import math
 import pickle
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
-from sleap_nn.errors import DataError
+from sleap_nn.data.dataset import visible_inside
 from sleap_nn.heads.confidence_maps import ConfidenceMapsHead
+from sleap_nn.ops.centroids import centroids
 from sleap_nn.structures.predictions import Detection, Predictions
 from sleap_nn.structures.sample import Batch, FrameKey, Sample
 from sleap_nn.structures.transform import Transform
@@ -39,17 +41,26 @@ pytestmark = pytest.mark.parametrize("name", TASKS)
 
 def make_batch(labels: list, channels: int = 1, height: int = 24, width: int = 32) -> Batch:
     transform = Transform.identity()
-    samples = [
-        Sample(
-            key=FrameKey(0, row),
-            image=np.zeros((channels, height, width), np.uint8),
-            points=np.array(instances, np.float32).reshape(-1, NUM_NODES, 2),
-            class_ids=np.arange(len(instances)),
-            transform=transform,
+    samples = []
+    for row, instances in enumerate(labels):
+        points = np.array(instances, np.float32).reshape(-1, NUM_NODES, 2)
+        samples.append(
+            Sample(
+                key=FrameKey(0, row),
+                image=np.zeros((channels, height, width), np.uint8),
+                points=points,
+                anchors=visible_inside(centroids(points), height, width),
+                class_ids=np.arange(len(instances)),
+                transform=transform,
+            )
         )
-        for row, instances in enumerate(labels)
-    ]
     return Batch.stack(samples)
+
+
+def shown(task: Task, instances: list) -> np.ndarray:
+    """Return what is predicted of labelled instances: their nodes, or their anchors."""
+    points = np.array(instances, np.float32).reshape(-1, NUM_NODES, 2)
+    return centroids(points)[:, None] if task.one_point else points
 
 
 def outputs_like(targets: Mapping[str, Tensor], value: float = 0.1) -> dict[str, Tensor]:
@@ -63,6 +74,8 @@ def test_a_task_describes_itself(name: str, build_task: BuildTask) -> None:
     assert len({head.name for head in task.heads}) == len(task.heads) > 0
     assert len({head.layer_name for head in task.heads}) == len(task.heads)
     assert {len(head.channel_names) for head in task.heads} <= {0, *(head.channels for head in task.heads)}
+    assert len({head.loss_name for head in task.heads}) == len(task.heads)
+    assert len(task.predicted_skeleton.node_names) == (1 if task.one_point else NUM_NODES)
 
 
 @pytest.mark.parametrize("labels", LABELS.values(), ids=LABELS)
@@ -85,7 +98,7 @@ def test_maps_cover_images_of_any_size(
     task = build_task(name, output_stride=4)
     targets = task.encode(make_batch(LABELS["one animal"], channels, height, width))
     for head in task.heads:
-        assert targets[head.name].shape[1] == head.channels
+        assert targets[head.name].shape[:2] == (2, head.channels)
         if isinstance(head, ConfidenceMapsHead):
             assert targets[head.name].shape == (2, head.channels, math.ceil(height / 4), math.ceil(width / 4))
 
@@ -134,15 +147,16 @@ def test_targets_are_read_back_as_the_labels(
     name: str, build_task: BuildTask, refinement: str, within_cells: float
 ) -> None:
     task = build_task(name)
-    labels = [[ANIMAL], [((5.0, 17.6), MISSING, (26.0, 5.0))]]
+    labels = [[ANIMAL], [((5.0, 17.6), (14.0, 10.0), MISSING)]]
     maps = task.encode(make_batch(labels))
-    detections = task.detect(maps, DecodeSettings(refinement=refinement))
+    settings = DecodeSettings(refinement=refinement)
+    detections = task.detect(maps, settings)
     assert len(detections) == 2
-    for detection, truth in zip(detections, labels, strict=True):
-        (points,) = task.assemble(KEY, [detection]).points
-        if points.shape == (NUM_NODES, 2):
-            assert np.array_equal(np.isnan(points), np.isnan(truth[0]))
-            assert np.nanmax(np.linalg.norm(points - np.array(truth[0]), axis=-1)) <= within_cells * 2
+    for detection, instances in zip(detections, labels, strict=True):
+        (points,) = task.assemble(KEY, [detection], settings).points
+        (truth,) = shown(task, instances)
+        assert np.array_equal(np.isnan(points), np.isnan(truth))
+        assert np.nanmax(np.linalg.norm(points - truth, axis=-1)) <= within_cells * 2
 
 
 @pytest.mark.parametrize("value", [0.0, -0.5, math.nan])
@@ -152,7 +166,7 @@ def test_empty_maps_give_a_frame_without_instances(name: str, build_task: BuildT
     maps = task.activate({head: torch.full_like(target, value) for head, target in targets.items()})
     detections = task.detect(maps, DecodeSettings())
     assert len(detections) == 2
-    predictions = task.assemble(KEY, [detections[0].lift(Transform.scaling(0.5))])
+    predictions = task.assemble(KEY, [detections[0].lift(Transform.scaling(0.5))], DecodeSettings())
     assert predictions.key == KEY
     assert len(predictions) == 0
     assert predictions.points.ndim == 3
@@ -163,7 +177,7 @@ def test_empty_maps_give_a_frame_without_instances(name: str, build_task: BuildT
 def test_predictions_have_no_padding_and_plain_types(name: str, build_task: BuildTask) -> None:
     task = build_task(name)
     maps = task.encode(make_batch(LABELS["one animal"]))
-    predictions = task.assemble(KEY, task.detect(maps, DecodeSettings())[:1])
+    predictions = task.assemble(KEY, task.detect(maps, DecodeSettings())[:1], DecodeSettings())
     assert len(predictions) == 1
     assert predictions.point_scores.shape == predictions.points.shape[:2]
     assert {predictions.points.dtype, predictions.point_scores.dtype, predictions.scores.dtype} == {
@@ -177,7 +191,7 @@ def test_a_threshold_above_the_maps_finds_nothing(name: str, build_task: BuildTa
     task = build_task(name)
     maps = task.encode(make_batch(LABELS["one animal"]))
     detections = task.detect(maps, DecodeSettings(peak_threshold=1.1))
-    assert len(task.assemble(KEY, detections[:1])) == 0
+    assert len(task.assemble(KEY, detections[:1], DecodeSettings())) == 0
 
 
 def test_peak_height_is_the_largest_value_of_the_first_head(name: str, build_task: BuildTask) -> None:
@@ -194,20 +208,41 @@ def test_work_can_go_to_another_process(name: str, build_task: BuildTask) -> Non
     copy: Task = pickle.loads(pickle.dumps(task))
     assert copy == task
     detection: Detection = pickle.loads(pickle.dumps(task.detect(maps, DecodeSettings())[0]))
-    here, there = task.assemble(KEY, [detection]), copy.assemble(KEY, [detection])
+    here = task.assemble(KEY, [detection], DecodeSettings())
+    there = copy.assemble(KEY, [detection], DecodeSettings())
     back: Predictions = pickle.loads(pickle.dumps(there))
     assert back.key == here.key
     assert np.array_equal(back.points, here.points, equal_nan=True)
     assert np.array_equal(back.scores, here.scores)
 
 
-def test_anchors_fit_the_view(name: str, build_task: BuildTask) -> None:
+def test_anchors_are_one_a_labelled_instance(name: str, build_task: BuildTask) -> None:
     task = build_task(name)
-    anchors = task.anchors(np.array([ANIMAL], np.float32))
-    assert len(anchors) == 1
-    assert (anchors[0] is None) == (task.view == "frame")
-    several = np.array([ANIMAL, ANIMAL[::-1]], np.float32)
-    try:
-        assert all((anchor is None) == (task.view == "frame") for anchor in task.anchors(several))
-    except DataError as error:
-        assert "2" in str(error)
+    points = np.array([ANIMAL, ANIMAL[::-1], (MISSING,) * 3], np.float32)
+    anchors = task.anchors(points)
+    assert anchors.shape == (3, 2)
+    assert np.isfinite(anchors[:2]).all()
+    assert np.isnan(anchors[2]).all()
+    assert task.anchors(points[:0]).shape == (0, 2)
+
+
+def test_weights_of_samples_act_in_every_loss(name: str, build_task: BuildTask) -> None:
+    task = build_task(name)
+    targets = task.encode(make_batch([[ANIMAL], [ANIMAL[::-1]]]))
+    outputs = {key: torch.rand(value.shape, generator=torch.manual_seed(1)) for key, value in targets.items()}
+    plain = task.losses(outputs, targets, torch.ones(2))
+    for key, loss in task.losses(outputs, targets).items():
+        torch.testing.assert_close(loss, plain[key])
+    first = task.losses({k: v[:1] for k, v in outputs.items()}, {k: v[:1] for k, v in targets.items()})
+    for key, loss in task.losses(outputs, targets, torch.tensor([1.0, 0.0])).items():
+        torch.testing.assert_close(loss, first[key])
+        assert not torch.isclose(loss, plain[key])
+
+
+def test_targets_of_mixed_samples_are_mixed(name: str, build_task: BuildTask) -> None:
+    task = build_task(name)
+    plain, second = make_batch([[ANIMAL]]), make_batch([[ANIMAL[::-1]]])
+    mixed = replace(plain, mixed=second, mix_weights=torch.tensor([0.25]))
+    a, b, found = task.encode(plain), task.encode(second), task.encode(mixed)
+    for key, target in found.items():
+        torch.testing.assert_close(target, 0.75 * a[key] + 0.25 * b[key])

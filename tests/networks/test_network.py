@@ -9,7 +9,6 @@ import torch
 from torch import Tensor, nn
 
 from sleap_nn.config.model_config import BackboneConfig, UNetConfig
-from sleap_nn.errors import ConfigError
 from sleap_nn.heads.confidence_maps import ConfidenceMapsHead
 from sleap_nn.networks.network import PoseNetwork, initialise
 from sleap_nn.networks.unet import UNet
@@ -156,8 +155,3 @@ def test_from_config_builds_the_backbone_that_is_set() -> None:
     network = PoseNetwork.from_config(config, [head()])
     assert isinstance(network.backbone, UNet)
     assert network(image(3))["confmaps"].shape == (2, 3, 16, 16)
-
-
-def test_a_backbone_without_code_is_refused_by_name() -> None:
-    with pytest.raises(ConfigError, match=r"pretrained is not available yet; choose one of unet, convnext, swint"):
-        PoseNetwork.from_config(BackboneConfig(pretrained={}), [head()])

@@ -9,7 +9,7 @@ from sleap_nn.config.model_config import BackboneConfig
 from sleap_nn.errors import ConfigError, ModelError
 from sleap_nn.heads.confidence_maps import ConfidenceMapsHead
 from sleap_nn.networks.network import PoseNetwork
-from sleap_nn.networks.weights import fill_matching, load_imagenet_weights
+from sleap_nn.networks.weights import fill_matching, load_encoder_weights
 
 SMALL: dict[str, Any] = {"model_type": "own", "arch": {"depths": [1, 1, 1, 1], "channels": [4, 8, 12, 16]}}
 
@@ -42,7 +42,7 @@ def test_imagenet_weights_fill_what_fits(downloads: Path) -> None:
     state["classifier.2.weight"] = torch.zeros(1000, 16)
     torch.save(state, downloads / models.ConvNeXt_Tiny_Weights.DEFAULT.url.rpartition("/")[2])
     stem = own["features.0.0.weight"].clone()
-    load_imagenet_weights(built, config)
+    load_encoder_weights(built, config)
     filled = built.backbone.get_submodule("enc").state_dict()
     assert torch.equal(filled["features.0.0.weight"], stem)
     assert all(bool((tensor == 0.25).all()) for name, tensor in filled.items() if name != "features.0.0.weight")
@@ -51,18 +51,18 @@ def test_imagenet_weights_fill_what_fits(downloads: Path) -> None:
 def test_a_failed_download_says_where_the_file_goes(downloads: Path) -> None:
     built, config = network(pre_trained_weights="ConvNeXt_Tiny_Weights")
     with pytest.raises(ModelError, match=r"put the file at .*convnext_tiny-983f1562\.pth by hand"):
-        load_imagenet_weights(built, config)
+        load_encoder_weights(built, config)
 
 
 def test_imagenet_weights_need_colour_images() -> None:
     built, config = network(channels=1, pre_trained_weights="ConvNeXt_Tiny_Weights")
     with pytest.raises(ConfigError, match="ensure_rgb=true"):
-        load_imagenet_weights(built, config)
+        load_encoder_weights(built, config)
 
 
 def test_nothing_is_loaded_unless_asked_for(downloads: Path) -> None:
     built, config = network()
-    load_imagenet_weights(built, config)
+    load_encoder_weights(built, config)
 
 
 def test_an_earlier_model_fills_what_fits() -> None:
