@@ -43,9 +43,10 @@ def group_by_class(
     classes = np.full(len(nodes), -1, np.int64)
     for node in range(num_nodes):
         own = np.flatnonzero(nodes == node)
-        assigned, scores = assign_classes(probabilities[own])
+        assigned, _ = assign_classes(probabilities[own])
+        given = np.take_along_axis(probabilities[own], np.maximum(assigned, 0)[:, None], axis=1)[:, 0]
         best = probabilities[own].max(axis=1, initial=0.0)
-        classes[own] = np.where((assigned >= 0) & (scores >= best), assigned, -1)
+        classes[own] = np.where((assigned >= 0) & (given >= best), assigned, -1)
     return classes
 
 

@@ -18,7 +18,8 @@ INTENSITY = {
     "uniform_noise_min": 0.0, "uniform_noise_max": 0.04, "uniform_noise_p": 0.0,
     "gaussian_noise_mean": 0.0, "gaussian_noise_std": 0.02, "gaussian_noise_p": 0.0, "contrast_min": 0.9,
     "contrast_max": 1.1, "contrast_p": 0.0, "brightness_min": 0.9, "brightness_max": 1.1,
-    "brightness_p": 0.0,
+    "brightness_p": 0.0, "motion_blur_min": 2.0, "motion_blur_max": 7.0, "motion_blur_p": 0.0, "defocus_min": 0.5,
+    "defocus_max": 2.0, "defocus_p": 0.0,
 }  # fmt: skip
 GEOMETRIC = {
     "rotation_min": -15.0, "rotation_max": 15.0, "rotation_p": 1.0, "scale_min": 0.9, "scale_max": 1.1,

@@ -1,8 +1,11 @@
 import dataclasses
 import pickle
+from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
 import pytest
+import torch
 from factories import make_labels
 
 from sleap_nn.config.data_config import AugmentationConfig, GeometricConfig, IntensityConfig
@@ -13,8 +16,11 @@ from sleap_nn.data.input_spec import InputSpec
 from sleap_nn.data.labels import LabeledFrame, LabelSet
 from sleap_nn.data.sources import ArrayFrames
 from sleap_nn.errors import DataError
-from sleap_nn.structures.sample import FrameKey, Sample
+from sleap_nn.heads.confidence_maps import ConfidenceMapsHead
+from sleap_nn.structures.sample import Batch, FrameKey, Sample
 from sleap_nn.structures.skeleton import Skeleton
+from sleap_nn.tasks.centered_instance import CenteredInstance
+from sleap_nn.tasks.centroid import Centroid
 from sleap_nn.tasks.single_instance import SingleInstance
 
 SKELETON = Skeleton(("nose", "left", "right", "tail"), symmetries=((1, 2),))
@@ -205,3 +211,105 @@ def test_the_tracks_of_labels_are_class_ids() -> None:
     dataset = PoseDataset(labels, source, task, InputSpec(1))
     assert [dataset[row].class_ids.tolist() for row in range(3)] == [[0]] * 3
     assert [dataset[row].key.frame for row in range(3)] == [0, 10, 20]
+
+
+class Crops(NamedTuple):
+    """A data set of crops, and the points that it was made of."""
+
+    dataset: PoseDataset
+    points: np.ndarray
+
+
+def crops(
+    spec: InputSpec,
+    augmentation: AugmentationConfig | None = None,
+    shift: tuple[float, float] = (0, 0),
+    anchor: int | None = None,
+) -> Crops:
+    """Return a data set of crops about one animal, and a frame without any."""
+    task = CenteredInstance(
+        skeleton=SKELETON,
+        anchor_node=anchor,
+        confmaps=ConfidenceMapsHead("CenteredInstanceConfmapsHead", 4, 2),
+    )
+    points = (NODE_POINTS + shift).astype(np.float32)
+    frames = (
+        LabeledFrame(FrameKey(0, 0), np.stack([points, points + 3]), np.array([4, 7])),
+        LabeledFrame(FrameKey(0, 1), np.zeros((0, 4, 2), np.float32), np.zeros(0, np.int64)),
+    )
+    labels = LabelSet(SKELETON, (), frames, ())
+    source = ArrayFrames([spots(points)] * 2)
+    augmenter = None if augmentation is None else Augmenter.from_config(augmentation)
+    return Crops(PoseDataset(labels, source, task, spec, augmenter, negative_weight=0.25), points)
+
+
+@pytest.mark.parametrize("anchor", [None, 0, 3])
+@pytest.mark.parametrize("scale", [1.0, 0.6, 1.5])
+@pytest.mark.parametrize("shift", [(0, 0), (0.4, -0.3), (-16, -11)])
+def test_nodes_sit_on_their_spots_in_crops(anchor: int | None, scale: float, shift: tuple[float, float]) -> None:
+    dataset, points = crops(InputSpec(1, scale=scale, stride=32, crop_size=110), shift=shift, anchor=anchor)
+    sample = dataset[0]
+    assert sample.image.shape[1] % 32 == 0
+    assert check_nodes(sample) >= 3
+    content = int(110 * scale)
+    assert not sample.image[:, content:].any()
+    assert not sample.image[:, :, content:].any()
+    centre = points.mean(axis=0) if anchor is None else points[anchor]
+    expected = (110 / 2 - 0.5) * scale
+    assert sample.transform(centre) == pytest.approx(np.array([expected, expected]), abs=1e-3)
+    assert sample.anchors[0] == pytest.approx(np.array([expected, expected]), abs=1e-3)
+
+
+def test_a_crop_row_has_one_instance_with_its_class() -> None:
+    dataset, _ = crops(InputSpec(1, stride=16, crop_size=96))
+    assert len(dataset) == 3
+    assert [dataset[i].points.shape[0] for i in range(3)] == [1, 1, 0]
+    assert [dataset[i].class_ids.tolist() for i in range(3)] == [[4], [7], []]
+
+
+def test_a_turned_crop_keeps_its_anchor_in_the_middle() -> None:
+    turned = GeometricConfig(rotation_min=180, rotation_max=180, scale_p=0.0)
+    dataset, _ = crops(InputSpec(1, stride=1, crop_size=101), AugmentationConfig(geometric=turned))
+    sample = dataset[0]
+    assert sample.anchors[0] == pytest.approx(np.array([50, 50]), abs=1e-3)
+    assert check_nodes(sample) == 4
+
+
+def test_frames_without_animals_are_negative_examples() -> None:
+    dataset, _ = crops(InputSpec(1, stride=16, crop_size=32))
+    assert [dataset[i].weight for i in range(3)] == [1, 1, 0.25]
+    first, second = dataset[Draw(2, 0)], dataset[Draw(2, 1)]
+    assert not np.array_equal(first.transform.matrix, second.transform.matrix)
+    assert same(first, dataset[Draw(2, 0)])
+    assert first.image.shape == (1, 32, 32)
+
+
+def test_too_many_animals_are_refused_with_the_frame() -> None:
+    with pytest.raises(DataError, match="Frame 0 of video 0 has 2 labelled animals"):
+        make_dataset(num_instances=2)
+
+
+def test_a_second_sample_shines_through() -> None:
+    always = GeometricConfig(rotation_p=0.0, scale_p=0.0, mixup_p=1.0, mixup_lambda_min=0.3, mixup_lambda_max=0.3)
+    dataset = make_dataset(AugmentationConfig(geometric=always))
+    sample, plain = dataset[0], make_dataset()[0]
+    assert sample.mixed is not None
+    assert sample.mixed.weight == pytest.approx(0.3)
+    blended = np.rint(0.7 * plain.image.astype(float) + 0.3 * sample.mixed.sample.image)
+    assert np.abs(sample.image - blended).max() <= 1
+    batch = Batch.stack([sample, plain])
+    task = SingleInstance.from_config(SingleInstanceConfig(), SKELETON)
+    target = task.encode(batch)["confmaps"]
+    alone = [task.encode(Batch.stack([replace(s, mixed=None)]))["confmaps"][0] for s in (sample, sample.mixed.sample)]
+    torch.testing.assert_close(target[0], 0.7 * alone[0] + 0.3 * alone[1])
+    torch.testing.assert_close(target[1], task.encode(Batch.stack([plain]))["confmaps"][0])
+    assert same(dataset[0], sample)
+
+
+def test_stored_centroids_take_the_place_of_computed_ones() -> None:
+    task = Centroid(skeleton=SKELETON, confmaps=ConfidenceMapsHead("CentroidConfmapsHead", 1, 2, of_anchors=True))
+    frame = LabeledFrame(
+        FrameKey(0, 0), np.full((1, 4, 2), np.nan, np.float32), np.array([-1]), np.array([[31.0, 17.0]], np.float32)
+    )
+    dataset = PoseDataset(LabelSet(SKELETON, (), (frame,), ()), ArrayFrames([spots()]), task, InputSpec(1, scale=0.5))
+    assert dataset[0].anchors.tolist() == [[15.5, 8.5]]

@@ -40,7 +40,6 @@ def read(spec: InputSpec, image: np.ndarray, augmentation: Augmentation | None =
 def test_golden_size_match(golden: dict) -> None:
     max_height, max_width = golden["max_hw"]
     spec = InputSpec(1, max_height, max_width)
-    assert spec.input_size(*golden["hw"]) == tuple(golden["out_hw"])
     image, transform = read(spec, np.full((*golden["hw"], 1), 200, np.uint8))
     assert image.shape == (*golden["out_hw"], 1)
     expected = Transform.scaling(golden["eff_scale"]).matrix
@@ -82,7 +81,7 @@ def test_a_small_frame_is_enlarged() -> None:
 def test_size_match_scale_and_padding_multiply() -> None:
     spec = InputSpec(1, 200, 300, scale=0.5, stride=32)
     image, transform = read(spec, np.full((100, 50, 1), 255, np.uint8))
-    assert image.shape == (128, 160, 1) == (*spec.input_size(100, 50), 1)
+    assert image.shape == (128, 160, 1)
     np.testing.assert_allclose(transform.matrix, Transform.scaling(2 * 0.5).matrix, atol=1e-12)
     assert (image[:100, :50] == 255).all()
     assert image.sum() == 255 * 100 * 50

@@ -4,6 +4,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from factories import make_labels
+from sleap_io.model.centroid import UserCentroid
 from sleap_io.model.instance import Instance, PredictedInstance, Track
 from sleap_io.model.labeled_frame import LabeledFrame
 from sleap_io.model.labels import Labels
@@ -172,3 +173,34 @@ def test_written_labels_refer_to_the_package_and_not_to_the_videos_it_was_made_f
     copy = load_labels(tmp_path / "copy.slp")
     assert np.array_equal(copy[1].image, expected)
     assert (tmp_path / "copy.slp").stat().st_size < (tmp_path / "labels.pkg.slp").stat().st_size
+
+
+def test_class_ids_count_the_names_that_are_given(tmp_path: Path) -> None:
+    labels = LabelSet.from_labels([make_labels(2, num_animals=3, path=tmp_path / "a.pkg.slp")])
+    first = labels.frames[0].class_ids
+    names = [labels.track_names[2], "nobody", labels.track_names[0]]
+    renamed = labels.with_classes(names)
+    assert renamed.track_names == tuple(names)
+    expected = [{0: 2, 2: 0}.get(int(i), -1) for i in first]
+    assert renamed.frames[0].class_ids.tolist() == expected
+
+
+def test_frames_marked_as_negative_are_taken_in_on_request(tmp_path: Path) -> None:
+    labels = make_labels(3, path=tmp_path / "a.pkg.slp")
+    labels.labeled_frames[1].instances = []
+    labels.labeled_frames[1].is_negative = True
+    assert len(LabelSet.from_labels([labels])) == 2
+    found = LabelSet.from_labels([labels], negative_frames=True)
+    assert [len(frame.points) for frame in found.frames] == [1, 0, 1]
+    assert found.num_instances == 2
+
+
+def test_stored_centroids_are_read_on_request(tmp_path: Path) -> None:
+    labels = make_labels(2, path=tmp_path / "a.pkg.slp")
+    labels.labeled_frames[0].centroids.append(UserCentroid(x=5.0, y=7.0))
+    plain, stored = (LabelSet.from_labels([labels], stored_centroids=wanted) for wanted in (False, True))
+    assert plain.frames[0].centroids is None
+    assert stored.frames[0].centroids is not None
+    assert stored.frames[0].centroids.tolist() == [[5, 7]]
+    assert np.isnan(stored.frames[0].points).all()
+    assert stored.frames[1].centroids is None

@@ -20,7 +20,9 @@ def make_batch(points: list, height: int, width: int) -> Batch:
     return Batch(
         image=torch.zeros(1, 1, height, width, dtype=torch.uint8),
         points=instances,
+        anchors=instances.mean(dim=2),
         class_ids=torch.zeros(instances.shape[:2], dtype=torch.int64),
+        weights=torch.ones(1),
         transforms=torch.eye(2, 3, dtype=torch.float64)[None],
         keys=(FrameKey(0, 0),),
     )
@@ -42,6 +44,13 @@ def test_the_sigma_counts_cells() -> None:
         centre = 16 // stride
         assert float(maps[centre, centre]) == 1
         assert float(maps[centre, centre + 3]) == pytest.approx(np.exp(-9 / (2 * HEAD.sigma**2)), rel=1e-5)
+
+
+def test_a_map_of_anchors() -> None:
+    batch = make_batch([[(4.0, 8.0), (12.0, 8.0)], [(20.0, 20.0), (24.0, 28.0)]], 32, 32)
+    target = dataclasses.replace(HEAD, channels=1, of_anchors=True).encode(batch)
+    assert target.shape == (1, 1, 16, 16)
+    assert (target[0, 0] == 1).nonzero().tolist() == [[4, 4], [12, 11]]
 
 
 def test_a_new_layer_says_almost_nothing() -> None:

@@ -3,7 +3,6 @@ import pytest
 import torch
 
 from sleap_nn.config.model_config import SingleInstanceConfig, SingleInstanceConfMapsConfig
-from sleap_nn.errors import DataError
 from sleap_nn.heads.losses import HardKeypointMining, LossSettings
 from sleap_nn.structures.predictions import Detection
 from sleap_nn.structures.sample import FrameKey
@@ -35,15 +34,6 @@ def test_the_section_sets_the_head() -> None:
     assert SingleInstance.from_config(CONFIG, SKELETON, settings).confmaps.loss_settings == settings
 
 
-def test_a_frame_is_one_example() -> None:
-    assert TASK.anchors(np.zeros((1, 3, 2), np.float32)) == [None]
-
-
-def test_two_animals_in_a_frame_are_refused() -> None:
-    with pytest.raises(DataError, match="2 labelled animals"):
-        TASK.anchors(np.zeros((2, 3, 2), np.float32))
-
-
 def test_detections_are_in_input_px_one_an_image() -> None:
     first, second = TASK.detect({"confmaps": maps_with_peaks()}, DecodeSettings(refinement="none"))
     assert first.points[:2].tolist() == [[12, 8], [24, 20]]
@@ -68,7 +58,7 @@ def test_settings_reach_the_peaks() -> None:
 def test_one_instance_whose_score_is_the_sum_of_its_points() -> None:
     first, _ = TASK.detect({"confmaps": maps_with_peaks()}, DecodeSettings(refinement="none"))
     lifted = first.lift(Transform.scaling(0.5))
-    predictions = TASK.assemble(KEY, [lifted])
+    predictions = TASK.assemble(KEY, [lifted], DecodeSettings())
     assert predictions.key == KEY
     assert predictions.points.shape == (1, 3, 2)
     assert predictions.points[0, 0].tolist() == [24, 16]
@@ -78,6 +68,6 @@ def test_one_instance_whose_score_is_the_sum_of_its_points() -> None:
 
 def test_no_point_no_instance() -> None:
     nothing = Detection(np.full((3, 2), np.nan, np.float32), np.zeros(3, np.float32))
-    predictions = TASK.assemble(KEY, [nothing])
+    predictions = TASK.assemble(KEY, [nothing], DecodeSettings())
     assert len(predictions) == 0
     assert predictions.points.shape == (0, 3, 2)
