@@ -57,6 +57,8 @@ class Pretrained(Backbone):
         self.strides = strides
         self.dec, self.channels = _make_decoder(config, dict(zip(strides, channels, strict=True)))
         self.frozen = config.freeze
+        self.mean: Tensor
+        self.deviation: Tensor
         if self.frozen:
             self.enc.requires_grad_(False)
         mean, deviation = _statistics(config)

@@ -18,7 +18,7 @@ def centroids(
     Returns:
         The anchor node, else the mean of the visible nodes, NaN for an instance without any.
     """
-    visible = np.isfinite(points).all(axis=-1, keepdims=True)
+    visible = np.asarray(np.isfinite(points).all(axis=-1, keepdims=True))
     count = visible.sum(axis=1)
     total = np.where(visible, points, 0).sum(axis=1)
     mean = np.where(count > 0, total / np.maximum(count, 1), np.nan)

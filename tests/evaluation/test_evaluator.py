@@ -2,6 +2,7 @@ import logging
 
 import numpy as np
 import pytest
+from sleap_io.model.instance import Track
 
 from sleap_nn.errors import ConfigError, DataError
 from sleap_nn.evaluation import Evaluator, compute_dists, match_frame_pairs, match_instances
@@ -162,3 +163,22 @@ def test_flat_instances_are_reported(make_labels, caplog, monkeypatch):
     caplog.clear()
     Evaluator(truth, found, oks_scale=100)
     assert not caplog.records
+
+
+def test_identities_are_counted_where_predictions_carry_names_of_the_truth(golden_labels):
+    truth, found = golden_labels
+    assert "identity_metrics" not in Evaluator(truth, found).evaluate()
+    names = [Track("ann"), Track("bob")]
+    for labels in (truth, found):
+        for frame in labels:
+            for index, instance in enumerate(frame.instances):
+                instance.track = names[index % 2]
+    evaluator = Evaluator(truth, found)
+    counted = evaluator.evaluate()["identity_metrics"]
+    same = [true.instance.track.name == other.instance.track.name for true, other, _ in evaluator.positive_pairs]
+    assert counted["n_pairs"] == len(same)
+    assert counted["accuracy"] == pytest.approx(np.mean(same))
+    for frame in found:
+        for instance in frame.instances:
+            instance.track = Track("track_0")
+    assert "identity_metrics" not in Evaluator(truth, found).evaluate()
