@@ -24,8 +24,10 @@ _TRACKING = "Tracking"
 
 
 def refinement_name(value: object) -> object:
-    """Return "none" for null and for every text but "integral"."""
-    return "integral" if value == "integral" else "none" if value is None or isinstance(value, str) else value
+    """Return "none" for null and for every text that names no refinement."""
+    if value in ("integral", "gaussian"):
+        return value
+    return "none" if value is None or isinstance(value, str) else value
 
 
 def embed_name(value: object) -> object:
@@ -253,9 +255,10 @@ class InferenceConfig:
     integral_refinement: Annotated[
         str,
         Option(
-            "Place peaks between cells by the mean of their surroundings (integral), or not (none).",
+            "Place peaks between cells by the mean of their surroundings (integral), by the top of a Gaussian "
+            "(gaussian, more exact), or not (none).",
             convert=refinement_name,
-            choices=("integral", "none"),
+            choices=("integral", "gaussian", "none"),
             cli=Cli(_PEAKS),
         ),
     ] = "integral"

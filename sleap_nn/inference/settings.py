@@ -17,7 +17,8 @@ class DecodeKeywords(TypedDict, total=False):
         peak_threshold: Smallest map value of a point in every stage; None means 0.2.
         centroid_threshold: The same for a centroid model; None: `peak_threshold`.
         keypoint_threshold: The same for every other model; None: `peak_threshold`.
-        integral_refinement: ``integral`` for sub-cell points; ``none`` or None for cell centres.
+        integral_refinement: ``integral`` or the more exact ``gaussian`` for sub-cell points; ``none`` or None for
+            cell centres.
         integral_patch_size: Window of the refinement in map cells, odd.
         max_instances: Most instances of a frame, the best are kept; None keeps all.
         max_edge_length_ratio: Edges longer than this share of the field's longest side are penalised.

@@ -12,7 +12,10 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-REFINEMENTS = ("integral", "none")
+_SMALLEST_VALUE = 1e-3
+_SMALLEST_BEND = 1e-4
+
+REFINEMENTS = ("integral", "gaussian", "none")
 _AROUND = tuple((x, y) for y in (-1, 0, 1) for x in (-1, 0, 1) if (x, y) != (0, 0))
 
 
@@ -145,33 +148,72 @@ def find_local_peaks(
         patch_size: Window of the refinement in cells, odd.
     """
     peaks = local_peaks(maps, threshold)
-    if refinement != "integral":
-        return peaks
-    shift = _centre_of_mass(maps, peaks.samples, peaks.channels, peaks.points, patch_size)
-    return peaks._replace(points=peaks.points + shift)
+    return peaks._replace(points=peaks.points + _shift(maps, peaks, refinement, patch_size))
 
 
-def refine_integral(
+def refine_peaks(
     maps: Float[Tensor, "batch channels height width"],
     points: Float[Tensor, "batch channels 2"],
-    patch_size: int,
+    refinement: str,
+    patch_size: int = 5,
 ) -> Float[Tensor, "batch channels 2"]:
-    """Move each channel's peak to the centre of mass of the cells around it (integral regression).
+    """Move each channel's peak to where it lies between the cells.
 
-    Sun et al., "Integral Human Pose Regression", ECCV 2018, on a window. Cells outside the map count as 0.
+    ``integral``: to the centre of mass of the cells around it (Sun et al., "Integral Human Pose Regression", ECCV 2018,
+    on a window; cells outside the map count as 0). It is drawn towards the middle of the cell, as the window cuts the
+    Gaussian off. ``gaussian``: to the top of the Gaussian through the peak and its neighbours, which is exact for
+    the maps of `ops.confidence_maps` (compare Zhang et al., "Distribution-Aware Coordinate Representation", CVPR 2020).
 
     Args:
         maps: Confidence maps.
         points: One integer cell a channel, NaN without a peak.
-        patch_size: Side of the window in cells, odd.
+        refinement: One of `REFINEMENTS`.
+        patch_size: Side of the window of ``integral`` in cells, odd.
     """
     batch, channels, _, _ = maps.shape
     found = ~points.isnan().any(dim=-1)
     cells = points.nan_to_num(0.0).reshape(-1, 2)
     samples = torch.arange(batch, device=maps.device).repeat_interleave(channels)
     channel = torch.arange(channels, device=maps.device).repeat(batch)
-    shift = _centre_of_mass(maps, samples, channel, cells, patch_size).reshape(batch, channels, 2)
+    peaks = LocalPeaks(cells, cells[:, 0], samples, channel)
+    shift = _shift(maps, peaks, refinement, patch_size).reshape(batch, channels, 2)
     return torch.where(found[..., None], points + shift, points)
+
+
+def _shift(maps: Tensor, peaks: LocalPeaks, refinement: str, patch_size: int) -> Float[Tensor, "peaks 2"]:
+    """Return how far each peak lies from where it was found, in cells."""
+    if refinement == "integral":
+        return _centre_of_mass(maps, peaks.samples, peaks.channels, peaks.points, patch_size)
+    if refinement == "gaussian":
+        return _top_of_gaussian(maps, peaks)
+    return torch.zeros_like(peaks.points)
+
+
+def _top_of_gaussian(maps: Float[Tensor, "batch channels height width"], peaks: LocalPeaks) -> Float[Tensor, "peaks 2"]:
+    """Return the top of the parabola through the logarithms of three cells in x and in y, half a cell away at most.
+
+    At the border of the map, and on a flat top, a peak stays where it is.
+    """
+    height, width = maps.shape[2:]
+    cells = peaks.points.floor().long()
+    whole = (cells == peaks.points).all(dim=-1)
+    shifts = []
+    for axis, size in ((0, width), (1, height)):
+        step = torch.zeros(2, dtype=torch.long, device=maps.device)
+        step[axis] = 1
+        inside = whole & (cells[:, axis] > 0) & (cells[:, axis] < size - 1)
+        before, middle, after = (
+            _log_values(maps, peaks, torch.where(inside[:, None], cells + way * step, cells)) for way in (-1, 0, 1)
+        )
+        bend = 2 * middle - before - after
+        shift = 0.5 * (after - before) / bend.clamp(min=_SMALLEST_BEND)
+        shifts.append(torch.where(inside & (bend > _SMALLEST_BEND), shift, torch.zeros_like(shift)).clamp(-0.5, 0.5))
+    return torch.stack(shifts, dim=-1)
+
+
+def _log_values(maps: Tensor, peaks: LocalPeaks, cells: Int[Tensor, "peaks 2"]) -> Float[Tensor, " peaks"]:
+    """Return the logarithm of the maps at cells (x, y); values of nothing or less count as very small ones."""
+    return maps[peaks.samples, peaks.channels, cells[:, 1], cells[:, 0]].float().clamp(min=_SMALLEST_VALUE).log()
 
 
 def _centre_of_mass(
@@ -218,9 +260,7 @@ def find_global_peaks(
         Points in map cells and values, as `global_peaks`.
     """
     points, values = global_peaks(maps, threshold)
-    if refinement == "integral":
-        points = refine_integral(maps, points, patch_size)
-    return points, values
+    return refine_peaks(maps, points, refinement, patch_size), values
 
 
 def strongest_peaks(peaks: LocalPeaks, most: int) -> LocalPeaks:

@@ -25,7 +25,7 @@ class DecodeSettings:
 
     Attributes:
         peak_threshold: Smallest map value of a point.
-        refinement: ``integral`` or ``none``.
+        refinement: ``integral``, ``gaussian`` or ``none``.
         patch_size: Window of the refinement in map cells, odd.
         max_instances: Most instances of a frame, the best are kept; None keeps all.
         num_line_points: Points at which a field is read along an edge.

@@ -12,7 +12,7 @@ from sleap_nn.ops.peaks import (
     find_local_peaks,
     global_peaks,
     local_peaks,
-    refine_integral,
+    refine_peaks,
     strongest_peaks,
 )
 
@@ -62,7 +62,7 @@ def test_negative_values_around_a_peak_cannot_throw_it_away() -> None:
     maps[0, 0, 4, 4] = 1.0
     maps[0, 0, 4, 6] = -0.05
     points, _ = global_peaks(maps, 0.2)
-    refined = refine_integral(maps, points, 5)
+    refined = refine_peaks(maps, points, "integral", 5)
     assert (refined - points).abs().max() <= 2
 
 
@@ -185,3 +185,26 @@ def test_the_strongest_peaks_of_each_channel_are_kept_in_order() -> None:
             rest = kept.values[(kept.samples == sample) & (kept.channels == channel)]
             lowest = mine.topk(4).values[-1]
             assert torch.equal(rest, mine[mine >= lowest])
+
+
+@pytest.mark.parametrize("sigma", [0.8, 1.5, 3.0])
+@pytest.mark.parametrize("seed", range(5))
+def test_the_top_of_the_gaussian_is_exact(sigma: float, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    points = torch.tensor(rng.uniform(3, (28, 20), (2, 1, 3, 2)), dtype=torch.float32)
+    maps = confidence_maps(points, 24, 32, sigma, 1)
+    found, _ = find_global_peaks(maps, 0.2, "gaussian")
+    torch.testing.assert_close(found, points[:, 0], rtol=0, atol=2e-3)
+    local = find_local_peaks(maps, 0.2, "gaussian")
+    torch.testing.assert_close(local.points, points[:, 0].reshape(-1, 2), rtol=0, atol=2e-3)
+
+
+def test_the_top_of_the_gaussian_stays_within_half_a_cell_and_inside() -> None:
+    maps = torch.full((1, 3, 5, 6), -1.0)
+    maps[0, 0, 0, 5] = 0.9  # a corner: no neighbours on two sides
+    maps[0, 1, 2, 2:4] = torch.tensor([0.9, 0.8999])
+    maps[0, 2, 2, 2] = 0.9
+    points, _ = find_global_peaks(maps, 0.2, "gaussian")
+    assert points[0, 0].tolist() == [5, 0]
+    assert 2 < float(points[0, 1, 0]) <= 2.5
+    assert points[0, 2].tolist() == pytest.approx([2, 2])
