@@ -1,32 +1,16 @@
 """What every feature extractor promises to the heads that read it."""
 
 import pickle
-from typing import Any
 
 import pytest
 import torch
+from small_backbones import section
 
-from sleap_nn.config.model_config import BackboneConfig
 from sleap_nn.heads.confidence_maps import ConfidenceMapsHead
 from sleap_nn.networks.backbone import Backbone
 from sleap_nn.networks.network import BACKBONES, PoseNetwork, initialise
 
-SMALL: dict[str, dict[str, Any]] = {
-    "unet": {"filters": 4, "max_stride": 16},
-    "convnext": {"model_type": "small one", "arch": {"depths": [1, 1, 2, 1], "channels": [4, 8, 12, 16]}},
-    "swint": {"arch": {"embed": 8, "depths": [2, 1, 1, 1], "num_heads": [1, 2, 2, 4]}, "window_size": 4},
-    "pretrained": {"source": "timm", "model_name": "resnet10t", "weights": False},
-}
-
 pytestmark = pytest.mark.parametrize("name", BACKBONES)
-
-
-def section(name: str, **options: object) -> BackboneConfig:
-    """Return the configuration of a small backbone, with those `options` that it knows."""
-    defaults: dict[str, Any] = {name: {}}
-    known = vars(BackboneConfig(**defaults).which_oneof())
-    chosen: dict[str, Any] = {name: {key: value for key, value in (SMALL[name] | options).items() if key in known}}
-    return BackboneConfig(**chosen)
 
 
 def build(name: str, **options: object) -> Backbone:
