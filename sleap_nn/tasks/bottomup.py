@@ -18,12 +18,12 @@ from sleap_nn.heads.losses import LossSettings
 from sleap_nn.heads.part_affinity_fields import PartAffinityFieldsHead
 from sleap_nn.ops.grouping import Candidates, edge_order, enough_peaks, group_peaks, match_edges
 from sleap_nn.ops.part_affinity_fields import LineReading, Lines
-from sleap_nn.ops.peaks import LocalPeaks, strongest_peaks
+from sleap_nn.ops.peaks import LocalPeaks
 from sleap_nn.structures.predictions import Detection, Predictions
 from sleap_nn.structures.sample import FrameKey
 from sleap_nn.structures.skeleton import Skeleton
 from sleap_nn.tasks.base import DecodeSettings, Task
-from sleap_nn.tasks.parts import MAX_PEAKS, group_maps, split_peaks
+from sleap_nn.tasks.parts import all_peaks, group_maps, split_peaks
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,10 +68,7 @@ class BottomUp(Task):
     def detect(self, maps: Mapping[str, Tensor], settings: DecodeSettings) -> list[Detection]:
         """Read all peaks, and score every pair of peaks that an edge may join."""
         confmaps, fields = maps[self.confmaps.name], maps[self.pafs.name]
-        peaks = strongest_peaks(
-            self.confmaps.read_local_peaks(confmaps, settings.peak_threshold, settings.refinement, settings.patch_size),
-            MAX_PEAKS,
-        )
+        peaks = all_peaks(self.confmaps, confmaps, settings)
         edges, sources, destinations = self._pairs(peaks)
         lines = Lines(peaks.points[sources], peaks.points[destinations], peaks.samples[sources], edges)
         reading = LineReading(settings.num_line_points, settings.max_edge_length_ratio, settings.dist_penalty_weight)

@@ -16,7 +16,7 @@ from sleap_nn.structures.predictions import Detection, Predictions
 from sleap_nn.structures.sample import FrameKey
 from sleap_nn.structures.skeleton import Skeleton
 from sleap_nn.tasks.base import DecodeSettings, Task
-from sleap_nn.tasks.parts import anchor_of, crop_maps, found_anything, instances_of_crops
+from sleap_nn.tasks.parts import anchor_of, crop_maps, found_anything, instances_of_crops, one_point_a_node
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,10 +53,7 @@ class CenteredInstance(Task):
 
     def detect(self, maps: Mapping[str, Tensor], settings: DecodeSettings) -> list[Detection]:
         """Read one point a node."""
-        points, scores = self.confmaps.read_peaks(
-            maps[self.confmaps.name], settings.peak_threshold, settings.refinement, settings.patch_size
-        )
-        return [Detection(points=p, scores=s) for p, s in zip(points, scores, strict=True)]
+        return one_point_a_node(self.confmaps, maps[self.confmaps.name], settings)
 
     def assemble(self, key: FrameKey, detections: Sequence[Detection], settings: DecodeSettings) -> Predictions:
         """Make an instance of every crop in which a node was found; its score is that of the anchor."""

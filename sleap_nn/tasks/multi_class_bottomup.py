@@ -15,12 +15,11 @@ from sleap_nn.heads.class_maps import ClassMapsHead
 from sleap_nn.heads.confidence_maps import ConfidenceMapsHead
 from sleap_nn.heads.losses import LossSettings
 from sleap_nn.ops.identity import group_by_class
-from sleap_nn.ops.peaks import strongest_peaks
 from sleap_nn.structures.predictions import Detection, Predictions
 from sleap_nn.structures.sample import FrameKey
 from sleap_nn.structures.skeleton import Skeleton
 from sleap_nn.tasks.base import DecodeSettings, Task
-from sleap_nn.tasks.parts import MAX_PEAKS, group_maps, required_classes, split_peaks
+from sleap_nn.tasks.parts import all_peaks, group_maps, required_classes, split_peaks
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,10 +66,7 @@ class MultiClassBottomUp(Task):
     def detect(self, maps: Mapping[str, Tensor], settings: DecodeSettings) -> list[Detection]:
         """Read all peaks, and the class maps where they lie."""
         confmaps = maps[self.confmaps.name]
-        peaks = strongest_peaks(
-            self.confmaps.read_local_peaks(confmaps, settings.peak_threshold, settings.refinement, settings.patch_size),
-            MAX_PEAKS,
-        )
+        peaks = all_peaks(self.confmaps, confmaps, settings)
         classes = self.class_maps.read_classes(maps[self.class_maps.name], peaks.points, peaks.samples)
         detections = split_peaks(peaks, len(confmaps))
         bounds = np.cumsum([len(detection.points) for detection in detections])[:-1]

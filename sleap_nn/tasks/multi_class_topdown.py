@@ -20,7 +20,14 @@ from sleap_nn.structures.predictions import Detection, Predictions
 from sleap_nn.structures.sample import FrameKey
 from sleap_nn.structures.skeleton import Skeleton
 from sleap_nn.tasks.base import DecodeSettings, Task
-from sleap_nn.tasks.parts import anchor_of, crop_maps, found_anything, instances_of_crops, required_classes
+from sleap_nn.tasks.parts import (
+    anchor_of,
+    crop_maps,
+    found_anything,
+    instances_of_crops,
+    one_point_a_node,
+    required_classes,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,14 +85,9 @@ class MultiClassTopDown(Task):
 
     def detect(self, maps: Mapping[str, Tensor], settings: DecodeSettings) -> list[Detection]:
         """Read one point a node, and the class."""
-        points, scores = self.confmaps.read_peaks(
-            maps[self.confmaps.name], settings.peak_threshold, settings.refinement, settings.patch_size
-        )
+        found = one_point_a_node(self.confmaps, maps[self.confmaps.name], settings)
         classes = maps[self.class_vectors.name].float().cpu().numpy()
-        return [
-            Detection(points=p, scores=s, extras={"classes": c})
-            for p, s, c in zip(points, scores, classes, strict=True)
-        ]
+        return [replace(detection, extras={"classes": own}) for detection, own in zip(found, classes, strict=True)]
 
     def assemble(self, key: FrameKey, detections: Sequence[Detection], settings: DecodeSettings) -> Predictions:
         """Make an instance of every crop in which a node was found, and share the classes out among them."""

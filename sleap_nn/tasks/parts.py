@@ -6,15 +6,17 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 import numpy as np
+from torch import Tensor
 
 from sleap_nn.config.model_config import BottomUpConfMapsConfig, CenteredInstanceConfMapsConfig
 from sleap_nn.errors import ConfigError
 from sleap_nn.heads.confidence_maps import ConfidenceMapsHead
 from sleap_nn.heads.losses import LossSettings
-from sleap_nn.ops.peaks import LocalPeaks
+from sleap_nn.ops.peaks import LocalPeaks, strongest_peaks
 from sleap_nn.structures.predictions import Detection, Predictions
 from sleap_nn.structures.sample import FrameKey
 from sleap_nn.structures.skeleton import Skeleton
+from sleap_nn.tasks.base import DecodeSettings
 
 MAX_PEAKS = 100
 """Most peaks of a node in a frame; an untrained network has thousands, and pairs grow with their square."""
@@ -48,6 +50,18 @@ def crop_maps(
         sigma=config.sigma,
         loss_settings=LossSettings() if loss_settings is None else loss_settings,
     )
+
+
+def one_point_a_node(head: ConfidenceMapsHead, maps: Tensor, settings: DecodeSettings) -> list[Detection]:
+    """Read the highest point of every map: one detection an image, points (N, 2) in input px."""
+    points, scores = head.read_peaks(maps, settings.peak_threshold, settings.refinement, settings.patch_size)
+    return [Detection(points=p, scores=s) for p, s in zip(points, scores, strict=True)]
+
+
+def all_peaks(head: ConfidenceMapsHead, maps: Tensor, settings: DecodeSettings) -> LocalPeaks:
+    """Read the peaks of all animals, at most `MAX_PEAKS` a node of an image, points in input px."""
+    peaks = head.read_local_peaks(maps, settings.peak_threshold, settings.refinement, settings.patch_size)
+    return strongest_peaks(peaks, MAX_PEAKS)
 
 
 def found_anything(detection: Detection) -> bool:

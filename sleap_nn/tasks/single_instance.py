@@ -17,6 +17,7 @@ from sleap_nn.structures.predictions import Detection, Predictions
 from sleap_nn.structures.sample import FrameKey
 from sleap_nn.structures.skeleton import Skeleton
 from sleap_nn.tasks.base import DecodeSettings, Task
+from sleap_nn.tasks.parts import one_point_a_node
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,10 +55,7 @@ class SingleInstance(Task):
 
     def detect(self, maps: Mapping[str, Tensor], settings: DecodeSettings) -> list[Detection]:
         """Read one point a node."""
-        points, scores = self.confmaps.read_peaks(
-            maps[self.confmaps.name], settings.peak_threshold, settings.refinement, settings.patch_size
-        )
-        return [Detection(points=p, scores=s) for p, s in zip(points, scores, strict=True)]
+        return one_point_a_node(self.confmaps, maps[self.confmaps.name], settings)
 
     def assemble(self, key: FrameKey, detections: Sequence[Detection], settings: DecodeSettings) -> Predictions:
         """Make one instance of the points, or none if no node was found; its score is the sum of theirs."""
