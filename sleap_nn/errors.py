@@ -30,3 +30,7 @@ class OutputError(UserError, OSError):
 
 class TrainingCollapsedError(UserError, RuntimeError):
     """Training ended, and the network finds nothing."""
+
+
+class TrainingInterruptedError(UserError, RuntimeError):
+    """Training was told to stop before its end; it can be resumed."""

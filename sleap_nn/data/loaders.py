@@ -27,10 +27,16 @@ class EpochSampler(Sampler[Draw]):
         self._shuffle = shuffle
         self._seed = seed
         self._epoch = 0
+        self._skipped = (0, 0)
 
     def set_epoch(self, epoch: int) -> None:
         """Choose the epoch that the next iteration draws."""
         self._epoch = epoch
+
+    def start_at(self, epoch: int, draws: int) -> None:
+        """Begin in the middle: leave out so many draws of this epoch, which were made before an interruption."""
+        self._epoch = epoch
+        self._skipped = (epoch, draws)
 
     def __len__(self) -> int:
         """Return the number of draws of an epoch."""
@@ -39,7 +45,9 @@ class EpochSampler(Sampler[Draw]):
     def __iter__(self) -> Iterator[Draw]:
         """Draw one epoch."""
         order: np.ndarray | None = None
-        for number in range(self._epoch * self.draws_per_epoch, (self._epoch + 1) * self.draws_per_epoch):
+        first = self._epoch * self.draws_per_epoch
+        skipped = self._skipped[1] if self._epoch == self._skipped[0] else 0
+        for number in range(first + skipped, first + self.draws_per_epoch):
             pass_number, position = divmod(number, self.num_rows)
             if order is None or position == 0:
                 order = self._order(pass_number)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import zipfile
 from pathlib import Path
 from pickle import UnpicklingError
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -19,6 +20,7 @@ from sleap_nn.errors import MissingFileError, ModelError
 
 WEIGHTS = "best.ckpt"
 LAST_WEIGHTS = "last.ckpt"
+RESUME = "resume.ckpt"
 CONFIG = "training_config.yaml"
 INITIAL_CONFIG = "initial_config.yaml"
 _PREFIX = "model."
@@ -56,7 +58,13 @@ def load_config(folder: Path) -> TrainingJobConfig:
 
 
 def load_weights(path: Path) -> dict[str, Tensor]:
-    """Read the network weights of a checkpoint, named as in `PoseNetwork`.
+    """Read the network weights of a checkpoint, named as in `PoseNetwork`; errors as of `read_checkpoint`."""
+    state: dict[str, Tensor] = read_checkpoint(path)["state_dict"]
+    return {name.removeprefix(_PREFIX): tensor for name, tensor in state.items()}
+
+
+def read_checkpoint(path: Path) -> dict[str, Any]:
+    """Read a checkpoint whole: tensors and plain values by name, the weights under ``state_dict``.
 
     Raises:
         MissingFileError: There is no such file.
@@ -73,5 +81,4 @@ def load_weights(path: Path) -> dict[str, Tensor]:
         ) from error
     if not isinstance(checkpoint, dict) or not isinstance(checkpoint.get("state_dict"), dict):
         raise ModelError(f"{path} holds no state_dict; give a checkpoint written by a training run.")
-    state: dict[str, Tensor] = checkpoint["state_dict"]
-    return {name.removeprefix(_PREFIX): tensor for name, tensor in state.items()}
+    return checkpoint

@@ -15,11 +15,14 @@ from lightning.pytorch.callbacks import Callback, EarlyStopping, EMAWeightAverag
 
 from sleap_nn.config.trainer_config import TrainerConfig
 from sleap_nn.errors import DataError
+from sleap_nn.networks import model_dir
 from sleap_nn.tasks.base import Task
 from sleap_nn.training import run_folder
 from sleap_nn.training.callbacks.csv_log import CSVLog
 from sleap_nn.training.callbacks.guards import TimeLimit
 from sleap_nn.training.callbacks.progress import ProgressBar
+from sleap_nn.training.callbacks.resume_point import ResumePoint
+from sleap_nn.training.checkpoints import AtomicCheckpointIO
 
 
 def make_trainer(settings: TrainerConfig, callbacks: list[Callback], folder: Path | None) -> pl.Trainer:
@@ -40,11 +43,12 @@ def make_trainer(settings: TrainerConfig, callbacks: list[Callback], folder: Pat
         accumulate_grad_batches=settings.accumulate_grad_batches,
         use_distributed_sampler=False,
         default_root_dir=folder,
+        plugins=[AtomicCheckpointIO()],
     )
 
 
-def make_callbacks(settings: TrainerConfig, task: Task, folder: Path | None) -> list[Callback]:
-    """Return the callbacks that the configuration asks for."""
+def make_callbacks(settings: TrainerConfig, task: Task, folder: Path | None, seed: int) -> list[Callback]:
+    """Return the callbacks that the configuration asks for; `seed` is that of all draws."""
     callbacks: list[Callback] = [ProgressBar(settings.enable_progress_bar)]
     if settings.ema_decay > 0:
         callbacks.append(EMAWeightAveraging(decay=settings.ema_decay, use_buffers=False))
@@ -58,6 +62,8 @@ def make_callbacks(settings: TrainerConfig, task: Task, folder: Path | None) -> 
         )
     if settings.max_time is not None:
         callbacks.append(TimeLimit(settings.max_time))
+    if folder is not None:
+        callbacks.append(ResumePoint(folder / model_dir.RESUME, seed))
     return callbacks
 
 
@@ -70,8 +76,10 @@ def log_columns(task: Task) -> list[str]:
     return columns + [f"{stage}/{name}" for stage in ("train", "val") for name in parts]
 
 
-def fit(trainer: pl.Trainer, module: pl.LightningModule, train_loader: Any, val_loader: Any) -> None:
-    """Run the engine.
+def fit(
+    trainer: pl.Trainer, module: pl.LightningModule, train_loader: Any, val_loader: Any, resume: Path | None = None
+) -> None:
+    """Run the engine, from the state in the checkpoint `resume` if there is one.
 
     Raises:
         KeyboardInterrupt: The user pressed Ctrl+C; the engine itself would end the process.
@@ -79,7 +87,7 @@ def fit(trainer: pl.Trainer, module: pl.LightningModule, train_loader: Any, val_
     """
     handler = signal.getsignal(signal.SIGINT)
     try:
-        trainer.fit(module, train_loader, val_loader)
+        trainer.fit(module, train_loader, val_loader, ckpt_path=resume, weights_only=True)
     except DataError as error:
         raise DataError(str(error).rpartition(f"{DataError.__name__}: ")[2]) from error
     except SystemExit:

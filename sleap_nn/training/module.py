@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 import torch
 from lightning.pytorch import LightningModule
 from torch import Tensor
-from torch.optim.lr_scheduler import ReduceLROnPlateau
+from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
 from sleap_nn.config.trainer_config import TrainerConfig
 from sleap_nn.networks.network import PoseNetwork
 from sleap_nn.structures.sample import Batch
 from sleap_nn.tasks.base import Task
+from sleap_nn.training.averages import EpochAverages
 from sleap_nn.training.optim import make_optimizer, make_schedule
+
+AVERAGES = "train_averages"
 
 
 class TrainingModule(LightningModule):
     """Steps, logs and optimises a network on a task.
+
+    Random numbers of a step (dropout, stochastic depth) depend on the seed, the step and the rank alone, so that a
+    resumed run draws what an uninterrupted one would have drawn.
 
     Attributes:
         task: The model type.
@@ -26,43 +32,73 @@ class TrainingModule(LightningModule):
         peak_height: Largest map value of the last validation, a sign of whether the maps rise at all.
     """
 
-    def __init__(self, task: Task, network: PoseNetwork, config: TrainerConfig) -> None:
+    def __init__(self, task: Task, network: PoseNetwork, config: TrainerConfig, seed: int = 0) -> None:
         """Join the parts."""
         super().__init__()
         self.task = task
         self.model = network
         self.peak_height = float("nan")
         self._config = config
+        self._seed = seed
+        self._train_averages = EpochAverages()
+        self._val_averages = EpochAverages()
+        self._schedule: LRScheduler | ReduceLROnPlateau | None = None
+        self._schedule_state: dict[str, Any] | None = None
 
     def training_step(self, batch: Batch, batch_index: int) -> Tensor:
         """Return the total loss of a batch."""
+        step = self.trainer.current_epoch * int(self.trainer.num_training_batches) + batch_index
+        torch.manual_seed(int(np.random.SeedSequence((self._seed, step, self.global_rank)).generate_state(1)[0]))
         outputs, targets = self._run(batch)
         losses = self.task.losses(outputs, targets, batch.weights)
         total = self.task.total_loss(losses)
-        self._log_losses("train", total, losses, len(batch))
-        self._log("train", self.task.node_losses(outputs, targets), len(batch))
-        self._log("train", self.task.metrics(outputs, targets), len(batch))
+        named = self.task.node_losses(outputs, targets) | self.task.metrics(outputs, targets)
+        self._train_averages.add({"loss": total} | self._head_losses(losses) | named, len(batch))
         return total
 
     def validation_step(self, batch: Batch, batch_index: int) -> None:
-        """Log the losses of a batch and follow the height of the maps."""
+        """Collect the losses of a batch and follow the height of the maps."""
         outputs, targets = self._run(batch)
         losses = self.task.losses(outputs, targets)
-        self._log("val", self.task.metrics(outputs, targets), len(batch))
-        self._log_losses("val", self.task.total_loss(losses), losses, len(batch))
+        values = {"loss": self.task.total_loss(losses)} | self._head_losses(losses)
+        self._val_averages.add(values | self.task.metrics(outputs, targets), len(batch))
         height = self.task.peak_height(outputs)
         self.peak_height = height if batch_index == 0 else max(self.peak_height, height)
 
-    def configure_optimizers(self) -> Any:
-        """Return the optimizer and, unless the rate is constant, its schedule."""
+    def on_validation_epoch_end(self) -> None:
+        """Log the averages of the epoch: every epoch ends with a validation."""
+        for stage, averages in (("train", self._train_averages), ("val", self._val_averages)):
+            for name, value in averages.means().items():
+                self.log(f"{stage}/{name}", value)
+        self._val_averages.reset()
+
+    def on_train_epoch_end(self) -> None:
+        """Step the schedule of the learning rate, before the checkpoint of the epoch is written."""
+        self._train_averages.reset()
+        if isinstance(self._schedule, ReduceLROnPlateau):
+            self._schedule.step(float(self.trainer.callback_metrics["val/loss"]))
+        elif self._schedule is not None:
+            self._schedule.step()
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        """Return the optimizer; its schedule is stepped by this module."""
         optimizer = make_optimizer(self.model.parameters(), self._config)
-        schedule = make_schedule(optimizer, self._config.lr_scheduler, self._config.max_epochs)
-        if schedule is None:
-            return optimizer
-        entry: dict[str, Any] = {"scheduler": schedule, "interval": "epoch"}
-        if isinstance(schedule, ReduceLROnPlateau):
-            entry["monitor"] = "val/loss"
-        return {"optimizer": optimizer, "lr_scheduler": entry}
+        self._schedule = make_schedule(optimizer, self._config.lr_scheduler, self._config.max_epochs)
+        if self._schedule is not None and self._schedule_state is not None:
+            self._schedule.load_state_dict(self._schedule_state)
+        return optimizer
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Add the schedule and the averages of an unfinished epoch."""
+        checkpoint["lr_schedulers"] = [] if self._schedule is None else [self._schedule.state_dict()]
+        checkpoint[AVERAGES] = self._train_averages.state_dict()
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Take back what `on_save_checkpoint` added."""
+        schedules = checkpoint.get("lr_schedulers", [])
+        self._schedule_state = schedules[0] if schedules else None
+        if AVERAGES in checkpoint:
+            self._train_averages.load_state_dict(checkpoint[AVERAGES])
 
     def transfer_batch_to_device(self, batch: Batch, device: torch.device, dataloader_idx: int) -> Batch:
         """Copy a batch to the device."""
@@ -75,15 +111,6 @@ class TrainingModule(LightningModule):
             image = image.contiguous(memory_format=torch.channels_last)
         return self.model(image), self.task.encode(batch)
 
-    def _log_losses(self, stage: str, total: Tensor, losses: dict[str, Tensor], batch_size: int) -> None:
-        """Log the total, and each head's part where there are several."""
-        values = {"loss": total}
-        if len(losses) > 1:
-            values |= {head.loss_name: losses[head.name] for head in self.task.heads}
-        self._log(stage, values, batch_size)
-
-    def _log(self, stage: str, values: Mapping[str, Tensor], batch_size: int) -> None:
-        """Add values to the averages of the epoch; an undefined one (NaN) does not count, unless it is the loss."""
-        for name, value in values.items():
-            if name == "loss" or not bool(value.isnan()):
-                self.log(f"{stage}/{name}", value, on_step=False, on_epoch=True, batch_size=batch_size)
+    def _head_losses(self, losses: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Return each head's part of the loss under its documented name, where there are several."""
+        return {head.loss_name: losses[head.name] for head in self.task.heads} if len(losses) > 1 else {}

@@ -29,6 +29,19 @@ class CSVLog(Callback):
         if trainer.is_global_zero and not self._path.exists():
             self._append(self._columns)
 
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Drop the rows of epochs that a resumed run makes again."""
+        if not trainer.is_global_zero:
+            return
+        with self._path.open(newline="", encoding="utf-8") as file:
+            header, *rows = list(csv.reader(file)) or [list(self._columns)]
+        kept = [row for row in rows if len(row) == len(header) and int(row[0]) < trainer.current_epoch]
+        if len(kept) < len(rows):
+            partial = self._path.with_name(f".{self._path.name}.partial")
+            with partial.open("w", newline="", encoding="utf-8") as file:
+                csv.writer(file).writerows([header, *kept])
+            partial.replace(self._path)
+
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Note the rate and the time at which the epoch starts."""
         self._rate = trainer.optimizers[0].param_groups[0]["lr"]

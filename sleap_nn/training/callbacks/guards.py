@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from typing import Any
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 
@@ -18,14 +19,22 @@ class TimeLimit(Callback):
     """Ends the run after so many minutes, with a last validation."""
 
     def __init__(self, minutes: float) -> None:
-        """Set the limit; it counts from the start of the first epoch."""
+        """Set the limit; it counts from the start of training, interruptions left out."""
         self._seconds = minutes * 60
         self._start: float | None = None
+        self._used = 0.0
 
-    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Start the clock once."""
-        if self._start is None:
-            self._start = time.monotonic()
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Start the clock."""
+        self._start = time.monotonic() - self._used
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the seconds used so far, so that a resumed run has the rest."""
+        return {"used": 0.0 if self._start is None else time.monotonic() - self._start}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on counting where an interrupted run stopped."""
+        self._used = state_dict["used"]
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: object, batch: object, batch_idx: int

@@ -1,0 +1,105 @@
+"""`ResumePoint`: the checkpoint from which an interrupted run goes on, and what happens on Ctrl+C and SIGTERM."""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch.callbacks import Checkpoint
+
+from sleap_nn.errors import TrainingInterruptedError
+from sleap_nn.log import logger
+from sleap_nn.training.checkpoints import POSITION, Position
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+PATIENCE = 4.0
+"""Seconds that a stop waits for the end of a validation, after which the epoch is complete and saved."""
+
+
+class ResumePoint(Checkpoint):
+    """Saves the whole state of a run after every epoch, and once more when the run is told to stop.
+
+    A signal is obeyed between two steps, where the state is consistent. A second Ctrl+C ends the process at once.
+    """
+
+    def __init__(self, path: Path, seed: int) -> None:
+        """Choose the file; `seed` is that of all draws."""
+        self._path = path
+        self._seed = seed
+        self._handlers: dict[int, Any] = {}
+        self._stop_since: float | None = None
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Note where in the epoch a checkpoint stands, whoever writes it."""
+        self._next = Position(0, 0, self._seed)
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Take over the signals, where this is the thread that gets them."""
+        self._next = Position(trainer.current_epoch, 0, self._seed)
+        if threading.current_thread() is threading.main_thread():
+            self._handlers = {number: signal.signal(number, self._on_signal) for number in SIGNALS}
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: object, batch: object, batch_idx: int
+    ) -> None:
+        """Save and stop if told so; an epoch whose steps are all done goes on to its validation.
+
+        Raises:
+            TrainingInterruptedError: The run was told to stop, and its state is saved.
+        """
+        done = batch_idx + 1
+        self._next = Position(trainer.current_epoch, done, self._seed)
+        stepped = done % trainer.accumulate_grad_batches == 0
+        if self._stop_since is not None and stepped and done < trainer.num_training_batches:
+            trainer.save_checkpoint(self._path)
+            self._interrupt()
+
+    def on_validation_batch_end(self, *args: Any, **keywords: Any) -> None:
+        """Do not wait for a long validation: the last complete epoch is saved.
+
+        Raises:
+            TrainingInterruptedError: The run was told to stop.
+        """
+        if self._stop_since is not None and time.monotonic() - self._stop_since > PATIENCE:
+            self._interrupt()
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Save the complete epoch.
+
+        Raises:
+            TrainingInterruptedError: The run was told to stop.
+        """
+        self._next = Position(trainer.current_epoch + 1, 0, self._seed)
+        trainer.save_checkpoint(self._path)
+        if self._stop_since is not None:
+            self._interrupt()
+
+    def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
+        """Add the position; best and last weights are saved at the end of an epoch, just before this callback's."""
+        at_end = trainer.fit_loop.epoch_progress.current.processed > trainer.fit_loop.epoch_progress.current.completed
+        position = Position(trainer.current_epoch + 1, 0, self._seed) if at_end else self._next
+        checkpoint[POSITION] = position.to_dict()
+
+    def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Give the signals back."""
+        while self._handlers:
+            signal.signal(*self._handlers.popitem())
+
+    def _on_signal(self, number: int, frame: object) -> None:
+        """Ask the run to stop; give a second Ctrl+C its usual meaning."""
+        logger.info("%s received; the state of the run is being saved.", signal.Signals(number).name)
+        self._stop_since = time.monotonic()
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    def _interrupt(self) -> None:
+        """End the run.
+
+        Raises:
+            TrainingInterruptedError: Always.
+        """
+        folder = self._path.parent
+        raise TrainingInterruptedError(f"Training was interrupted; continue with: sleap-nn train --resume {folder}")

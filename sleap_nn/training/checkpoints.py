@@ -1,0 +1,100 @@
+"""Checkpoints on disk: written whole or not at all, and where a training stopped."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.pytorch.plugins.io import TorchCheckpointIO
+
+from sleap_nn.errors import ModelError, OutputError
+from sleap_nn.networks import model_dir
+from sleap_nn.networks.network import PoseNetwork
+
+POSITION = "position"
+
+
+class AtomicCheckpointIO(TorchCheckpointIO):
+    """Writes to a file beside the target, and renames it when it is safely on the disk.
+
+    Whatever happens meanwhile, a full disk or a kill, the checkpoint that was there before stays intact.
+    """
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:
+        """Write a checkpoint.
+
+        Raises:
+            OutputError: The disk is full or the folder is gone.
+        """
+        target = Path(path)
+        partial = target.with_name(f".{target.name}.partial")
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            with partial.open("wb") as file:
+                torch.save(checkpoint, file)
+                file.flush()
+                os.fsync(file.fileno())
+            partial.replace(target)
+        except (OSError, RuntimeError) as error:
+            partial.unlink(missing_ok=True)
+            raise OutputError(
+                f"The checkpoint {target} could not be written ({error}); the one before it is intact. Make room, then "
+                f"continue with: sleap-nn train --resume {target.parent}"
+            ) from error
+
+
+@dataclass(frozen=True)
+class Position:
+    """Where training goes on.
+
+    Attributes:
+        epoch: The epoch, from 0.
+        batch: Batches of it that are done.
+        seed: Seed of all draws, None if the checkpoint does not say.
+    """
+
+    epoch: int
+    batch: int = 0
+    seed: int | None = None
+
+    @classmethod
+    def read(cls, path: Path) -> Position:
+        """Return the position of a checkpoint.
+
+        Raises:
+            MissingFileError: There is no such file.
+            ModelError: It is no checkpoint of a training.
+        """
+        checkpoint = model_dir.read_checkpoint(path)
+        if not {"loops", "optimizer_states", "epoch"} <= checkpoint.keys():
+            raise ModelError(
+                f"{path} holds weights, but not the state of a training, so it cannot be resumed; to start from its "
+                "weights set model_config.pretrained_backbone_weights and pretrained_head_weights to it."
+            )
+        stored = checkpoint.get(POSITION)
+        if stored is None:
+            return cls(int(checkpoint["epoch"]) + 1)
+        return cls(stored["epoch"], stored["batch"], stored["seed"])
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values for a checkpoint."""
+        return {"epoch": self.epoch, "batch": self.batch, "seed": self.seed}
+
+
+def check_fits(path: Path, network: PoseNetwork) -> None:
+    """Refuse a checkpoint of another network before training starts.
+
+    Raises:
+        ModelError: A tensor is missing or has another shape; the message names the first.
+    """
+    saved, wanted = model_dir.load_weights(path), network.state_dict()
+    for name, tensor in wanted.items():
+        if name not in saved or saved[name].shape != tensor.shape:
+            there = "is not in it" if name not in saved else f"has the shape {tuple(saved[name].shape)} there"
+            raise ModelError(
+                f"{path} does not continue this network: {name} of shape {tuple(tensor.shape)} {there}; resume with the "
+                "model_config of that run, or use pretrained_backbone_weights to start from its weights."
+            )
