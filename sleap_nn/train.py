@@ -36,9 +36,11 @@ def run_training(
         DataError: The labels cannot be used.
         MissingFileError: A labels file or video is not there.
         OutputError: The run folder cannot be written.
+        TrainingInterruptedError: Ctrl+C or SIGTERM; `resume_training` goes on.
         TrainingCollapsedError: The trained network finds nothing; everything else is written.
     """
     from sleap_nn.after_training import evaluate_run, refuse_collapsed
+    from sleap_nn.training import run_folder
     from sleap_nn.training.model_trainer import ModelTrainer
 
     trainer = ModelTrainer(config, train_labels, val_labels)
@@ -46,8 +48,30 @@ def run_training(
     num_found = None
     if trainer.run_dir is not None:
         num_found = evaluate_run(trainer.run_dir, trainer.job)
+        run_folder.remove_resume_point(trainer.run_dir)
     refuse_collapsed(trainer.peak_height, num_found)
     return trainer
+
+
+def resume_training(folder: str | Path, overrides: Sequence[str] = ()) -> ModelTrainer:
+    """Go on with an interrupted run, exactly where it stopped, in its own folder.
+
+    Args:
+        folder: The run folder.
+        overrides: Changes of its configuration as ``key=value``, for example a later ``trainer_config.max_epochs``.
+
+    Returns:
+        The trainer, as of `run_training`, whose errors also apply.
+
+    Raises:
+        MissingFileError: The folder is no run folder.
+        ModelError: Its checkpoint does not fit its configuration.
+    """
+    from pathlib import Path
+
+    from sleap_nn.training.run_folder import resume_config
+
+    return run_training(resume_config(Path(folder), overrides))
 
 
 def train(*args: Any, **keywords: Any) -> None:

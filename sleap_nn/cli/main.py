@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from sleap_nn.cli.options import write_examples
-from sleap_nn.errors import TrainingCollapsedError, UserError
+from sleap_nn.errors import TrainingCollapsedError, TrainingInterruptedError, UserError
 from sleap_nn.version import __version__
 
 COMMANDS = {
@@ -29,7 +29,9 @@ COMMANDS = {
 """Command name -> (module:attribute, one line for the command list)."""
 
 EXIT_USER_ERROR = 1
-EXIT_COLLAPSED = 3
+EXIT_INTERRUPTED = 75
+"""The system's code for "temporary failure, try again" (EX_TEMPFAIL in sysexits.h), which job schedulers know."""
+EXIT_CODES: dict[type[UserError], int] = {TrainingCollapsedError: 3, TrainingInterruptedError: EXIT_INTERRUPTED}
 
 EXAMPLES = """\
 sleap-nn demo                                    see the whole path work on this machine
@@ -37,7 +39,8 @@ sleap-nn train config.yaml                       train
 sleap-nn predict -i clip.mp4 -m models/run       predict
 sleap-nn COMMAND --help                          options and examples of a command
 
-Exit codes: 0 success, 1 failure, 2 wrong usage, 3 training ended with a network that finds nothing.
+Exit codes: 0 success, 1 failure, 2 wrong usage, 3 training ended with a network that finds nothing,
+75 training was interrupted and can be resumed.
 """
 
 
@@ -80,8 +83,9 @@ class LazyGroup(click.Group):
         try:
             return super().invoke(ctx)
         except UserError as error:
-            click.echo(f"Error: {error}", err=True)
-            ctx.exit(EXIT_COLLAPSED if isinstance(error, TrainingCollapsedError) else EXIT_USER_ERROR)
+            exit_code = EXIT_CODES.get(type(error), EXIT_USER_ERROR)
+            click.echo(f"{error}" if exit_code == EXIT_INTERRUPTED else f"Error: {error}", err=True)
+            ctx.exit(exit_code)
         except (KeyboardInterrupt, click.Abort):
             click.echo("Aborted.", err=True)
             ctx.exit(EXIT_USER_ERROR)

@@ -13,9 +13,12 @@ EXAMPLES = """\
 sleap-nn train config.yaml
 sleap-nn train -c config -d configs/ trainer_config.max_epochs=50
 sleap-nn train config.yaml "data_config.train_labels_path=[a.pkg.slp,b.pkg.slp]" trainer_config.optimizer.lr=5e-4
+sleap-nn train --resume models/run
 
 An override is key=value; a key that the file does not contain is added, ~key returns to its default.
-Exit codes: 0 success, 1 failure, 2 wrong usage, 3 training ended with a network that finds nothing.
+Ctrl+C and SIGTERM save the state of the run first; --resume goes on exactly where it stopped, also after a crash.
+Exit codes: 0 success, 1 failure, 2 wrong usage, 3 training ended with a network that finds nothing, 75 interrupted:
+continue with --resume.
 """
 
 
@@ -24,6 +27,7 @@ Exit codes: 0 success, 1 failure, 2 wrong usage, 3 training ended with a network
 @click.option("--config", "config_path", metavar="PATH", help="Configuration file, like the first argument.")
 @click.option("--config-name", "-c", metavar="NAME", help="Name of the configuration file, with or without .yaml.")
 @click.option("--config-dir", "-d", metavar="DIR", default=".", help="Folder of --config-name.")
+@click.option("--resume", metavar="RUN_FOLDER", help="Go on with an interrupted run; needs nothing else.")
 @click.pass_context
 def command(
     ctx: click.Context,
@@ -31,6 +35,7 @@ def command(
     config_path: str | None,
     config_name: str | None,
     config_dir: str,
+    resume: str | None,
 ) -> None:
     """Train a model, then predict and evaluate the labelled frames with it.
 
@@ -38,7 +43,9 @@ def command(
     training_log.csv, the labels used, predictions and metrics.
     """
     source, overrides = find_source(arguments, config_path, config_name, config_dir)
-    if source is None:
+    if resume is not None and source is not None:
+        raise click.UsageError("--resume takes the configuration from the run folder; leave the other one out.", ctx)
+    if resume is None and source is None:
         click.echo(ctx.get_help())
         return
     wrong = [text for text in overrides if "=" not in text and not text.startswith("~")]
@@ -46,10 +53,13 @@ def command(
         raise click.UsageError(f"{wrong[0]!r} is no override; write key=value, or ~key for the default.", ctx)
     # Imported here so that --help does not load torch.
     from sleap_nn.config.training_job_config import TrainingJobConfig
-    from sleap_nn.train import run_training
+    from sleap_nn.train import resume_training, run_training
 
     log.configure()
-    trainer = run_training(TrainingJobConfig.load(source, overrides))
+    if source is None:
+        trainer = resume_training(str(resume), overrides)
+    else:
+        trainer = run_training(TrainingJobConfig.load(source, overrides))
     if trainer.run_dir is not None:
         click.echo(f"Run folder: {trainer.run_dir}")
 

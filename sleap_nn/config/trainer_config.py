@@ -215,7 +215,7 @@ class TrainerConfig:
     )
     resume_ckpt_path: Annotated[
         str | None,
-        Option("Checkpoint whose training is continued; null: a new training.", available=False),
+        Option("Checkpoint, or run folder, whose training is continued; null: a new training."),
     ] = None
     wandb: Annotated[WandBConfig, Option("Logging to Weights & Biases.")] = field(default_factory=WandBConfig)
     optimizer_name: Annotated[str, Option("Rule by which the weights are updated.", choices=("Adam", "AdamW"))] = "Adam"

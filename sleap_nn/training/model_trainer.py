@@ -5,6 +5,7 @@ Prediction and metrics after training are in `sleap_nn.after_training`.
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Sequence
 from datetime import datetime
 from functools import partial
@@ -39,8 +40,10 @@ from sleap_nn.tasks import TASKS
 from sleap_nn.tasks.base import Task
 from sleap_nn.training import engine, run_folder
 from sleap_nn.training.callbacks.guards import CollapseWatch
+from sleap_nn.training.checkpoints import Position, check_fits
 from sleap_nn.training.module import TrainingModule
 from sleap_nn.training.resolve import LabelFacts, resolve
+from sleap_nn.training.run_folder import resume_point
 
 
 class ModelTrainer:
@@ -76,7 +79,10 @@ class ModelTrainer:
         """
         self._initial = TrainingJobConfig.from_cfg(config)
         check_must_be_set(self._initial)
-        _seed_everything(self._initial.trainer_config.seed)
+        self._resume = resume_point(self._initial.trainer_config.resume_ckpt_path)
+        self._position = Position(0) if self._resume is None else Position.read(self._resume)
+        self._seed = self._choose_seed()
+        pl.seed_everything(self._seed, workers=True, verbose=False)
         self.train_labels, self.val_labels = self._split(train_labels, val_labels)
         self._train_set = self._label_set(self.train_labels)
         self._val_set = self._label_set(self.val_labels).with_classes(self._train_set.track_names)
@@ -132,7 +138,9 @@ class ModelTrainer:
         Raises:
             TrainingCollapsedError: The loss became NaN or infinite.
             OutputError: The run folder cannot be written.
-            KeyboardInterrupt: The user pressed Ctrl+C; a run folder that holds no checkpoint yet is removed.
+            ModelError: The checkpoint to resume from does not fit.
+            TrainingInterruptedError: Ctrl+C or SIGTERM; the run folder holds all that is needed to go on.
+            KeyboardInterrupt: Ctrl+C in a run that is not saved, or before its first step.
         """
         settings = self.job.trainer_config
         task = self.task
@@ -144,16 +152,18 @@ class ModelTrainer:
         settings.trainer_accelerator = accelerator
         settings.precision = resolve_precision(str(settings.precision), accelerator)
         self._prepare_run_folder()
-        self.lightning_model = TrainingModule(task, network, settings)
+        if self._resume is not None:
+            check_fits(self._resume, network)
+        self.lightning_model = TrainingModule(task, network, settings, self._seed)
         loaders = self._loaders()
         watch = CollapseWatch()
-        callbacks = [watch, *engine.make_callbacks(settings, task, self.run_dir)]
+        callbacks = [watch, *engine.make_callbacks(settings, task, self.run_dir, self._seed)]
         with engine.quiet():
             self.trainer = engine.make_trainer(settings, callbacks, self.run_dir)
         self._announce(network)
         try:
             with engine.quiet():
-                engine.fit(self.trainer, self.lightning_model, *loaders)
+                engine.fit(self.trainer, self.lightning_model, *loaders, resume=self._resume)
         except KeyboardInterrupt:
             if self.run_dir is not None:
                 run_folder.remove_unfinished(self.run_dir)
@@ -281,11 +291,12 @@ class ModelTrainer:
         batch = Batch.stack([dataset[draw] for draw in rows])
         return batch, self.task.encode(batch)
 
-    @property
-    def _seed(self) -> int:
-        """The seed of the draws."""
-        seed = self.job.trainer_config.seed
-        return torch.initial_seed() % 2**31 if seed is None else seed
+    def _choose_seed(self) -> int:
+        """Return the seed of all draws: that of the run being resumed, the configured one, or a new one."""
+        seed = self._initial.trainer_config.seed
+        if self._position.seed is not None:
+            return self._position.seed
+        return secrets.randbits(31) if seed is None else seed
 
     def _loaders(self) -> tuple[Any, Any]:
         """Return the training and validation loaders."""
@@ -294,6 +305,7 @@ class ModelTrainer:
         loading, val_loading = settings.train_data_loader, settings.val_data_loader
         draws = int(settings.train_steps_per_epoch or 1) * loading.batch_size
         sampler = EpochSampler(len(train), draws, loading.shuffle, self._seed)
+        sampler.start_at(self._position.epoch, self._position.batch * loading.batch_size)
         val_sampler = EpochSampler(len(val), len(val), val_loading.shuffle, self._seed)
         return (
             make_loader(train, loading.batch_size, sampler, int(loading.num_workers)),
@@ -307,6 +319,10 @@ class ModelTrainer:
             return
         self.run_dir = run_folder.create(self.job)
         settings.run_name = self.run_dir.name
+        settings.resume_ckpt_path = None if self._resume is None else str(self._resume)
+        if self._resume is not None:
+            where = (self._resume, self._position.epoch, self._position.batch)
+            logger.info("Going on from %s at epoch %d, batch %d.", *where)
         run_folder.write_configs(self.run_dir, self._initial, self.job)
         only_user = self.job.data_config.user_instances_only
         for split, files in (("train", self.train_labels), ("val", self.val_labels)):
@@ -329,9 +345,3 @@ class ModelTrainer:
             f"precision {settings.precision}",
             settings.trainer_accelerator,
         )
-
-
-def _seed_everything(seed: int | None) -> None:
-    """Seed Python, numpy and torch; None leaves them alone."""
-    if seed is not None:
-        pl.seed_everything(seed, workers=True, verbose=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from sleap_nn.config.training_job_config import TrainingJobConfig
@@ -11,10 +12,14 @@ from sleap_nn.errors import MissingFileError, OutputError
 from sleap_nn.networks import model_dir
 
 LOG = "training_log.csv"
+CHECKPOINTS = (model_dir.RESUME, model_dir.LAST_WEIGHTS, model_dir.WEIGHTS)
+"""Checkpoints that training can go on from, the newest first."""
 
 
 def create(config: TrainingJobConfig) -> Path:
     """Make the folder ``<ckpt_dir>/<run_name>``; one that already holds a run gets a suffix -1, -2, ...
+
+    A run that is resumed from a checkpoint in its own folder goes on there.
 
     Raises:
         OutputError: The folder cannot be made or written to.
@@ -22,7 +27,10 @@ def create(config: TrainingJobConfig) -> Path:
     parent = Path(str(config.trainer_config.ckpt_dir))
     name = str(config.trainer_config.run_name)
     folder, suffix = parent / name, 0
-    while any((folder / file).exists() for file in (model_dir.WEIGHTS, model_dir.LAST_WEIGHTS, LOG)):
+    resumed = config.trainer_config.resume_ckpt_path
+    if resumed is not None and folder.resolve() in (Path(resumed).resolve(), Path(resumed).resolve().parent):
+        return folder
+    while any((folder / file).exists() for file in (*CHECKPOINTS, LOG)):
         suffix += 1
         folder = parent / f"{name}-{suffix}"
     try:
@@ -37,9 +45,57 @@ def create(config: TrainingJobConfig) -> Path:
     return folder
 
 
+def resume_point(given: str | None) -> Path | None:
+    """Return the checkpoint from which training goes on.
+
+    Args:
+        given: A checkpoint, or a run folder, whose newest one is taken; None starts a new training.
+
+    Returns:
+        The file; None also for a run folder that was interrupted before its first checkpoint.
+
+    Raises:
+        MissingFileError: There is no such file, or the folder is no run folder.
+    """
+    if given is None:
+        return None
+    path = Path(given)
+    if not path.is_dir():
+        if not path.exists():
+            raise MissingFileError(f"The checkpoint {path} does not exist; check trainer_config.resume_ckpt_path.")
+        return path
+    if not (path / model_dir.CONFIG).is_file():
+        raise MissingFileError(f"The folder {path} has no {model_dir.CONFIG}; give the folder of a training run.")
+    return next((path / name for name in CHECKPOINTS if (path / name).exists()), None)
+
+
+def resume_config(folder: Path, overrides: Sequence[str] = ()) -> TrainingJobConfig:
+    """Return the configuration that goes on with the run of a folder.
+
+    Labels that were never in a file are read from the copies in the folder.
+
+    Raises:
+        MissingFileError: The folder is no run folder.
+        ConfigError: The configuration or an override is wrong.
+    """
+    resume_point(str(folder))
+    if not folder.is_dir():
+        raise MissingFileError(f"{folder} is a file; give the run folder.")
+    config = TrainingJobConfig.load(folder / model_dir.CONFIG, overrides)
+    config.trainer_config.resume_ckpt_path = str(folder)
+    config.trainer_config.ckpt_dir, config.trainer_config.run_name = str(folder.parent), folder.name
+    config.trainer_config.save_ckpt = True
+    if not config.data_config.train_labels_path:
+        for split in ("train", "val"):
+            paths = sorted(map(str, folder.glob(f"labels_gt.{split}.*.slp")))
+            setattr(config.data_config, f"{split}_labels_path", paths)
+    return config
+
+
 def write_configs(folder: Path, initial: TrainingJobConfig, resolved: TrainingJobConfig) -> None:
-    """Write the user's configuration and the resolved one."""
-    initial.save(folder / model_dir.INITIAL_CONFIG)
+    """Write the user's configuration, once, and the resolved one."""
+    if initial.trainer_config.resume_ckpt_path is None or not (folder / model_dir.INITIAL_CONFIG).exists():
+        initial.save(folder / model_dir.INITIAL_CONFIG)
     resolved.save(folder / model_dir.CONFIG)
 
 
@@ -65,13 +121,18 @@ def test_paths(config: TrainingJobConfig) -> list[Path]:
 
 def remove_unfinished(folder: Path) -> None:
     """Remove what a run wrote before its first checkpoint; a folder with a checkpoint or other files stays."""
-    if (folder / model_dir.WEIGHTS).exists() or (folder / model_dir.LAST_WEIGHTS).exists():
+    if any((folder / name).exists() for name in CHECKPOINTS):
         return
     written = [folder / name for name in (model_dir.INITIAL_CONFIG, model_dir.CONFIG, LOG)]
     for path in [*written, *folder.glob("labels_gt.*.slp")]:
         path.unlink(missing_ok=True)
     if not any(folder.iterdir()):
         folder.rmdir()
+
+
+def remove_resume_point(folder: Path) -> None:
+    """Remove the state that an interrupted run would need, when the run is finished."""
+    (folder / model_dir.RESUME).unlink(missing_ok=True)
 
 
 def ground_truth_path(folder: Path, split: str, index: int) -> Path:

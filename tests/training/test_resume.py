@@ -1,0 +1,183 @@
+"""A run that is interrupted anywhere and resumed ends with the very weights and log of one that never stopped."""
+
+import csv
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from factories import make_labels
+
+from sleap_nn.data.dataset import PoseDataset
+from sleap_nn.errors import MissingFileError, ModelError, TrainingInterruptedError
+from sleap_nn.networks import model_dir
+from sleap_nn.train import resume_training, run_training
+from sleap_nn.training.checkpoints import Position
+from sleap_nn.training.model_trainer import ModelTrainer
+from sleap_nn.training.run_folder import resume_config
+
+EPOCHS = 4
+STEPS = 6
+BATCH = 2
+
+
+def settings(folder: Path, name: str, **trainer: Any) -> dict[str, Any]:
+    return {
+        "data_config": {
+            "train_labels_path": [str(folder / "labels.pkg.slp")],
+            "use_augmentations_train": True,
+            "augmentation_config": {"geometric": {"rotation_p": 1.0}, "intensity": {"gaussian_noise_p": 0.5}},
+        },
+        "model_config": {
+            "backbone_config": {"unet": {"filters": 4, "max_stride": 8}},
+            "head_configs": {"single_instance": {"confmaps": {"sigma": 2.0, "output_stride": 4}}},
+        },
+        "trainer_config": {
+            "max_epochs": EPOCHS,
+            "train_steps_per_epoch": STEPS,
+            "min_train_steps_per_epoch": 1,
+            "train_data_loader": {"batch_size": BATCH},
+            "save_ckpt": True,
+            "ckpt_dir": str(folder / "models"),
+            "run_name": name,
+            "trainer_accelerator": "cpu",
+            "ema_decay": 0.9,
+            "lr_scheduler": {"reduce_lr_on_plateau": {"patience": 0, "threshold": 10.0, "factor": 0.5}},
+            **trainer,
+        },
+    }
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    make_labels(8, path=tmp_path / "labels.pkg.slp")
+    return tmp_path
+
+
+def at_draw(monkeypatch: pytest.MonkeyPatch, number: int, action: Any) -> None:
+    """Do something when the training set makes its n-th draw."""
+    read = PoseDataset.__getitem__
+    count = iter(range(10**6))
+
+    def counted(self: PoseDataset, draw: Any) -> Any:
+        if self._augmenter is not None and next(count) == number:
+            action()
+        return read(self, draw)
+
+    monkeypatch.setattr(PoseDataset, "__getitem__", counted)
+
+
+def log_of(run: Path) -> list[dict[str, str]]:
+    with (run / "training_log.csv").open(newline="") as file:
+        return [{k: v for k, v in row.items() if not k.endswith("/time")} for row in csv.DictReader(file)]
+
+
+def same(a: Any, b: Any) -> bool:
+    """Compare nested states bit by bit."""
+    if isinstance(a, torch.Tensor):
+        return torch.equal(a, b)
+    if isinstance(a, dict):
+        return a.keys() == b.keys() and all(same(a[key], b[key]) for key in a)
+    if isinstance(a, list | tuple):
+        return len(a) == len(b) and all(map(same, a, b))
+    return a == b
+
+
+def assert_same_run(first: Path, second: Path) -> None:
+    assert log_of(first) == log_of(second)
+    a, b = (model_dir.read_checkpoint(run / model_dir.RESUME) for run in (first, second))
+    for key in ("state_dict", "current_model_state", "optimizer_states", "lr_schedulers", "position"):
+        assert same(a[key], b[key]), key
+    best = [model_dir.load_weights(run / model_dir.WEIGHTS) for run in (first, second)]
+    assert same(*best)
+
+
+@pytest.mark.parametrize("draw", [1, 2 * STEPS * BATCH + 5, EPOCHS * STEPS * BATCH - 1])
+@pytest.mark.parametrize("accumulate", [1, 2])
+def test_a_run_stopped_in_the_middle_of_an_epoch_ends_like_one_that_was_not(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, draw: int, accumulate: int
+) -> None:
+    ModelTrainer(settings(folder, "whole", accumulate_grad_batches=accumulate)).train()
+    with monkeypatch.context() as patch:
+        at_draw(patch, draw, lambda: os.kill(os.getpid(), signal.SIGTERM))
+        with pytest.raises(TrainingInterruptedError, match="--resume"):
+            ModelTrainer(settings(folder, "parts", accumulate_grad_batches=accumulate)).train()
+    ModelTrainer(resume_config(folder / "models" / "parts")).train()
+    assert_same_run(folder / "models" / "whole", folder / "models" / "parts")
+
+
+def test_a_run_that_died_goes_on_from_its_last_epoch(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def die() -> None:
+        raise MemoryError
+
+    ModelTrainer(settings(folder, "whole")).train()
+    with monkeypatch.context() as patch:
+        at_draw(patch, 2 * STEPS * BATCH + 5, die)
+        with pytest.raises(MemoryError):
+            ModelTrainer(settings(folder, "parts")).train()
+    run = folder / "models" / "parts"
+    assert Position.read(run / model_dir.RESUME) == Position(2, 0, 42)
+    with (run / "training_log.csv").open("a") as log:
+        log.write("2,0.1")
+    ModelTrainer(resume_config(run)).train()
+    assert_same_run(folder / "models" / "whole", run)
+
+
+def test_a_run_that_died_before_its_first_checkpoint_starts_again(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def die() -> None:
+        raise MemoryError
+
+    ModelTrainer(settings(folder, "whole", seed=None)).train()
+    with monkeypatch.context() as patch:
+        at_draw(patch, 3, die)
+        with pytest.raises(MemoryError):
+            ModelTrainer(settings(folder, "parts")).train()
+    trainer = ModelTrainer(resume_config(folder / "models" / "parts"))
+    trainer.train()
+    assert trainer.run_dir == folder / "models" / "parts"
+    assert [row["epoch"] for row in log_of(trainer.run_dir)] == [str(epoch) for epoch in range(EPOCHS)]
+
+
+def test_an_unseeded_run_goes_on_with_its_own_draws(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patch:
+        at_draw(patch, STEPS * BATCH + 3, lambda: os.kill(os.getpid(), signal.SIGINT))
+        with pytest.raises(TrainingInterruptedError):
+            ModelTrainer(settings(folder, "parts", seed=None)).train()
+    position = Position.read(folder / "models" / "parts" / model_dir.RESUME)
+    assert (position.epoch, position.batch) == (1, 2)
+    trainer = ModelTrainer(resume_config(folder / "models" / "parts"))
+    assert trainer._seed == position.seed
+
+
+def test_finished_epochs_can_be_continued_with_more_in_a_new_folder(folder: Path) -> None:
+    first = run_training(settings(folder, "first", model_ckpt={"save_last": True}))
+    assert first.run_dir is not None
+    assert not (first.run_dir / model_dir.RESUME).exists()
+    again = settings(folder, "second", resume_ckpt_path=str(first.run_dir / "last.ckpt"), max_epochs=EPOCHS + 1)
+    second = ModelTrainer(again)
+    second.train()
+    assert second.run_dir == folder / "models" / "second"
+    assert [row["epoch"] for row in log_of(second.run_dir)] == [str(EPOCHS)]
+    third = resume_training(first.run_dir, [f"trainer_config.max_epochs={EPOCHS + 1}"])
+    assert third.run_dir == first.run_dir
+    assert log_of(first.run_dir)[-1] == log_of(second.run_dir)[-1]
+
+
+def test_what_cannot_be_resumed_is_refused_in_a_sentence(folder: Path) -> None:
+    with pytest.raises(MissingFileError, match="does not exist"):
+        ModelTrainer(settings(folder, "run", resume_ckpt_path=str(folder / "none.ckpt")))
+    with pytest.raises(MissingFileError, match="run folder"):
+        resume_config(folder)
+    weights = folder / "weights.ckpt"
+    torch.save({"state_dict": {}}, weights)
+    with pytest.raises(ModelError, match="pretrained_backbone_weights"):
+        ModelTrainer(settings(folder, "run", resume_ckpt_path=str(weights)))
+    ModelTrainer(settings(folder, "small", max_epochs=1)).train()
+    other = settings(folder, "other", resume_ckpt_path=str(folder / "models" / "small"))
+    other["model_config"]["backbone_config"]["unet"]["filters"] = 6
+    with pytest.raises(ModelError, match="does not continue this network"):
+        ModelTrainer(other).train()
