@@ -95,6 +95,6 @@ def check_fits(path: Path, network: PoseNetwork) -> None:
         if name not in saved or saved[name].shape != tensor.shape:
             there = "is not in it" if name not in saved else f"has the shape {tuple(saved[name].shape)} there"
             raise ModelError(
-                f"{path} does not continue this network: {name} of shape {tuple(tensor.shape)} {there}; resume with the "
-                "model_config of that run, or use pretrained_backbone_weights to start from its weights."
+                f"{path} does not continue this network: {name} of shape {tuple(tensor.shape)} {there}; resume with "
+                "the model_config of that run, or use pretrained_backbone_weights to start from its weights."
             )

@@ -108,6 +108,7 @@ def quiet() -> Iterator[None]:
             ".*does not have many workers.*",
             ".*The number of training batches.*",
             ".*Checkpoint directory .* exists and is not empty.*",
+            ".*your dataloader is not resumable.*",  # the position is the sampler's, see `EpochSampler.start_at`
             ".*`isinstance\\(treespec, LeafSpec\\)` is deprecated.*",
         ):
             warnings.filterwarnings("ignore", message=message)

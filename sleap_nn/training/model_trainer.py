@@ -8,7 +8,6 @@ from __future__ import annotations
 import secrets
 from collections.abc import Sequence
 from datetime import datetime
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,34 +15,27 @@ import lightning.pytorch as pl
 import torch
 from torch import Tensor
 
-from sleap_nn.config.backbone_config import bottleneck_stride
 from sleap_nn.config.training_job_config import DictConfig, TrainingJobConfig, check_must_be_set
-from sleap_nn.data.augment import Augmenter
-from sleap_nn.data.cache import MemoryCache
-from sleap_nn.data.crop_size import extents
 from sleap_nn.data.dataset import PoseDataset
-from sleap_nn.data.input_spec import InputSpec
-from sleap_nn.data.labels import Labels, LabelSet, SioSkeleton, load_labels, user_centroids
+from sleap_nn.data.labels import Labels, SioSkeleton
 from sleap_nn.data.loaders import EpochSampler, make_loader
-from sleap_nn.data.sources import FrameSource, VideoFrames, frame_size
-from sleap_nn.data.splits import split_labels
-from sleap_nn.errors import DataError
 from sleap_nn.heads.losses import HardKeypointMining, LossSettings
 from sleap_nn.log import logger
 from sleap_nn.networks import model_dir
 from sleap_nn.networks.devices import resolve_accelerator, resolve_precision
 from sleap_nn.networks.network import PoseNetwork, initialise
 from sleap_nn.networks.weights import fill_matching, load_encoder_weights
-from sleap_nn.ops.centroids import centroids
 from sleap_nn.structures.sample import Batch
+from sleap_nn.structures.skeleton import Skeleton
 from sleap_nn.tasks import TASKS
 from sleap_nn.tasks.base import Task
 from sleap_nn.training import engine, run_folder
 from sleap_nn.training.callbacks.guards import CollapseWatch
 from sleap_nn.training.checkpoints import Position, check_fits
 from sleap_nn.training.module import TrainingModule
-from sleap_nn.training.resolve import LabelFacts, resolve
+from sleap_nn.training.resolve import resolve
 from sleap_nn.training.run_folder import resume_point
+from sleap_nn.training.training_data import TrainingData
 
 
 class ModelTrainer:
@@ -51,8 +43,8 @@ class ModelTrainer:
 
     Attributes:
         job: The resolved configuration.
-        train_labels: Labels used for training, one entry for each file.
-        val_labels: Labels used for validation.
+        task: The model type.
+        data: Labels and frames, divided into training and validation.
         run_dir: The run folder, None unless ``save_ckpt`` is set and training has started.
         lightning_model: The training module, None before `train`; its ``model`` is the network.
         trainer: The engine's trainer, None before `train`.
@@ -83,20 +75,10 @@ class ModelTrainer:
         self._position = Position(0) if self._resume is None else Position.read(self._resume)
         self._seed = self._choose_seed()
         pl.seed_everything(self._seed, workers=True, verbose=False)
-        self.train_labels, self.val_labels = self._split(train_labels, val_labels)
-        self._train_set = self._label_set(self.train_labels)
-        self._val_set = self._label_set(self.val_labels).with_classes(self._train_set.track_names)
-        self._train_source = self._frames(self._train_set)
-        self._val_source = self._frames(self._val_set)
-        self._test_labels = {
-            index: load_labels(path)
-            for index, path in enumerate(run_folder.test_paths(self._initial))
-            if path.suffix == ".slp"
-        }
-        self.job = resolve(self._initial, self._facts(), datetime.now())
-        self.task = self._task()
-        self._train_set = self._train_set.with_classes(self.task.classes)
-        self._val_set = self._val_set.with_classes(self.task.classes)
+        data = TrainingData.from_config(self._initial, train_labels, val_labels)
+        self.job = resolve(self._initial, data.facts(self._initial), datetime.now())
+        self.task = self._task(data.train.set.skeleton)
+        self.data = data.with_classes(self.task.classes)
         self.run_dir: Path | None = None
         self.lightning_model: TrainingModule | None = None
         self.trainer: pl.Trainer | None = None
@@ -118,9 +100,19 @@ class ModelTrainer:
         return self.job.to_sleap_nn_cfg()
 
     @property
+    def train_labels(self) -> list[Labels]:
+        """Labels used for training, one entry for each file."""
+        return list(self.data.train.labels)
+
+    @property
+    def val_labels(self) -> list[Labels]:
+        """Labels used for validation."""
+        return list(self.data.val.labels)
+
+    @property
     def skeletons(self) -> list[SioSkeleton]:
         """The skeletons of the first training labels."""
-        return list(self.train_labels[0].skeletons)
+        return list(self.data.train.labels[0].skeletons)
 
     @property
     def model_type(self) -> str:
@@ -172,72 +164,7 @@ class ModelTrainer:
         if self.run_dir is not None:
             run_folder.write_configs(self.run_dir, self._initial, self.job)
 
-    def _split(self, train: Sequence[Labels] | None, val: Sequence[Labels] | None) -> tuple[list[Labels], list[Labels]]:
-        """Return training and validation labels.
-
-        Raises:
-            DataError: No labels are named.
-        """
-        data = self._initial.data_config
-        if train is None:
-            if not data.train_labels_path:
-                raise DataError("No training labels are named; set data_config.train_labels_path to .slp files.")
-            train = [load_labels(path) for path in data.train_labels_path]
-        if val is None and data.val_labels_path:
-            val = [load_labels(path) for path in data.val_labels_path]
-        if data.use_same_data_for_val:
-            return list(train), list(train)
-        if val is not None:
-            return list(train), list(val)
-        seed = self._initial.trainer_config.seed
-        only_user = data.user_instances_only
-        split = partial(
-            split_labels, validation_fraction=data.validation_fraction, seed=seed, user_instances_only=only_user
-        )
-        parts = [split(labels) for labels in train]
-        return [part[0] for part in parts], [part[1] for part in parts]
-
-    def _label_set(self, labels: list[Labels]) -> LabelSet:
-        """Return the array view of labels."""
-        data = self._initial.data_config
-        centroid = self._initial.model_config.head_configs.centroid
-        stored = centroid is not None and centroid.confmaps.centroid_source != "computed"
-        only_stored = centroid is not None and centroid.confmaps.centroid_source == "user"
-        if only_stored and not any(user_centroids(frame) for part in labels for frame in part.labeled_frames):
-            raise DataError(
-                "centroid_source is user, but the labels hold no centroids stored by a user; set "
-                "model_config.head_configs.centroid.confmaps.centroid_source=computed."
-            )
-        return LabelSet.from_labels(labels, data.user_instances_only, data.use_negative_frames, stored)
-
-    def _frames(self, labels: LabelSet) -> FrameSource:
-        """Return where the labelled frames are read, from memory if asked for."""
-        source = VideoFrames(labels.videos, [frame.key for frame in labels.frames])
-        if self._initial.data_config.data_pipeline_fw == "torch_dataset_cache_img_memory":
-            return MemoryCache(source)
-        return source
-
-    def _facts(self) -> LabelFacts:
-        """Collect what `resolve` needs."""
-        videos = {frame.key.video for frame in self._train_set.frames}
-        sizes = [frame_size(self._train_set.videos[i]) for i in sorted(videos)]
-        sizes += [frame_size(self._val_set.videos[i]) for i in sorted({f.key.video for f in self._val_set.frames})]
-        first = self._train_source.read(self._train_source.keys[0])
-        same = self._initial.data_config.use_same_data_for_val
-        heads = self._initial.model_config.head_configs
-        crops = TASKS[str(heads.which_oneof_attrib_name())].view == "crop"
-        anchor = self._train_set.skeleton.node_index(heads.which_oneof().confmaps.anchor_part) if crops else None
-        return LabelFacts(
-            skeleton=self._train_set.skeleton,
-            track_names=self._train_set.track_names,
-            num_train=self._train_set.num_instances if crops else len(self._train_set),
-            num_frames=len(self._train_set) + (0 if same else len(self._val_set)),
-            frame_sizes=tuple(sizes),
-            channels=first.image.shape[2],
-            extents=tuple(extents(self._train_set, partial(centroids, anchor_node=anchor))) if crops else (),
-        )
-
-    def _task(self) -> Task:
+    def _task(self, skeleton: Skeleton) -> Task:
         """Build the task."""
         mining = self.job.trainer_config.online_hard_keypoint_mining
         loss_settings = LossSettings(
@@ -252,7 +179,7 @@ class ModelTrainer:
             else None,
         )
         head_config = self.job.model_config.head_configs.which_oneof()
-        return TASKS[self.model_type].from_config(head_config, self._train_set.skeleton, loss_settings)
+        return TASKS[self.model_type].from_config(head_config, skeleton, loss_settings)
 
     def _network(self) -> PoseNetwork:
         """Build the network with the weights that it starts from."""
@@ -270,14 +197,7 @@ class ModelTrainer:
 
     def datasets(self) -> tuple[PoseDataset, PoseDataset]:
         """Return the training set, augmented, and the validation set."""
-        data = self.job.data_config
-        backbone = self.job.model_config.backbone_config.which_oneof()
-        spec = InputSpec.from_config(data.preprocessing, backbone.in_channels, bottleneck_stride(backbone))
-        augmenter = Augmenter.from_config(data.augmentation_config) if data.use_augmentations_train else None
-        train = PoseDataset(
-            self._train_set, self._train_source, self.task, spec, augmenter, self._seed, data.negative_loss_weight
-        )
-        return train, PoseDataset(self._val_set, self._val_source, self.task, spec)
+        return self.data.datasets(self.job, self.task, self._seed)
 
     def draw_samples(self, count: int, train: bool = True) -> tuple[Batch, dict[str, Tensor]]:
         """Return samples as the network sees them, and their targets by head name.
@@ -328,7 +248,7 @@ class ModelTrainer:
         for split, files in (("train", self.train_labels), ("val", self.val_labels)):
             for index, labels in enumerate(files):
                 run_folder.write_ground_truth(self.run_dir, split, index, labels, only_user)
-        for index, labels in self._test_labels.items():
+        for index, labels in self.data.test_labels.items():
             run_folder.write_ground_truth(self.run_dir, "test", index, labels, user_instances_only=True)
 
     def _announce(self, network: PoseNetwork) -> None:
@@ -339,8 +259,8 @@ class ModelTrainer:
             self.model_type,
             self.backbone_type,
             f"{network.num_parameters:,}",
-            len(self._train_set),
-            len(self._val_set),
+            len(self.data.train.set),
+            len(self.data.val.set),
             settings.train_steps_per_epoch,
             f"precision {settings.precision}",
             settings.trainer_accelerator,

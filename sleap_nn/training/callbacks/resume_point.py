@@ -80,7 +80,8 @@ class ResumePoint(Checkpoint):
 
     def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
         """Add the position; best and last weights are saved at the end of an epoch, just before this callback's."""
-        at_end = trainer.fit_loop.epoch_progress.current.processed > trainer.fit_loop.epoch_progress.current.completed
+        progress: Any = trainer.fit_loop.epoch_progress.current
+        at_end = progress.processed > progress.completed
         position = Position(trainer.current_epoch + 1, 0, self._seed) if at_end else self._next
         checkpoint[POSITION] = position.to_dict()
 

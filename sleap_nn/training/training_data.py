@@ -1,0 +1,194 @@
+"""`TrainingData`: the labels of a run, divided into splits, and the frames that they need.
+
+What a sample looks like is decided in `data.dataset`; which values follow from the labels in `resolve`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+
+from sleap_nn.config.backbone_config import bottleneck_stride
+from sleap_nn.config.training_job_config import TrainingJobConfig
+from sleap_nn.data.augment import Augmenter
+from sleap_nn.data.cache import MemoryCache
+from sleap_nn.data.crop_size import extents
+from sleap_nn.data.dataset import PoseDataset
+from sleap_nn.data.input_spec import InputSpec
+from sleap_nn.data.labels import Labels, LabelSet, load_labels, user_centroids
+from sleap_nn.data.sources import FrameSource, VideoFrames, frame_size
+from sleap_nn.data.splits import split_labels
+from sleap_nn.errors import DataError
+from sleap_nn.ops.centroids import centroids
+from sleap_nn.tasks import TASKS
+from sleap_nn.tasks.base import Task
+from sleap_nn.training import run_folder
+from sleap_nn.training.resolve import LabelFacts
+
+
+@dataclass(frozen=True)
+class Split:
+    """One side of the division.
+
+    Attributes:
+        labels: The labels, one entry for each file.
+        set: Their array view.
+        source: Where their frames are read.
+    """
+
+    labels: tuple[Labels, ...]
+    set: LabelSet
+    source: FrameSource
+
+    @classmethod
+    def from_labels(cls, labels: Sequence[Labels], config: TrainingJobConfig) -> Split:
+        """Read labels as the configuration says.
+
+        Raises:
+            DataError: The labels cannot be used.
+            MissingFileError: A video is not there.
+        """
+        view = _label_set(list(labels), config)
+        return cls(tuple(labels), view, _frames(view, config))
+
+    def with_classes(self, names: Sequence[str]) -> Split:
+        """Return the split with class ids that count `names`."""
+        return replace(self, set=self.set.with_classes(names))
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """The labels of a run.
+
+    Attributes:
+        train: What is trained on.
+        val: What validates; classes are counted as in `train`.
+        test_labels: Labels of the test files that are no videos, by their position among the test files.
+    """
+
+    train: Split
+    val: Split
+    test_labels: dict[int, Labels]
+
+    @classmethod
+    def from_config(
+        cls,
+        config: TrainingJobConfig,
+        train_labels: Sequence[Labels] | None = None,
+        val_labels: Sequence[Labels] | None = None,
+    ) -> TrainingData:
+        """Read and divide the labels.
+
+        Args:
+            config: What the user set.
+            train_labels: Labels to train on, in place of the files of the configuration.
+            val_labels: Labels to validate on; without them a part of the training labels is set aside.
+
+        Raises:
+            DataError: The labels cannot be used.
+            MissingFileError: A labels file or video is not there.
+        """
+        train_files, val_files = _divide(config, train_labels, val_labels)
+        train = Split.from_labels(train_files, config)
+        val = Split.from_labels(val_files, config).with_classes(train.set.track_names)
+        test = {
+            index: load_labels(path)
+            for index, path in enumerate(run_folder.test_paths(config))
+            if path.suffix == ".slp"
+        }
+        return cls(train, val, test)
+
+    def facts(self, config: TrainingJobConfig) -> LabelFacts:
+        """Return what `resolve` needs."""
+        train = self.train.set
+        sizes = [size for split in (self.train, self.val) for size in _frame_sizes(split.set)]
+        first = self.train.source.read(self.train.source.keys[0])
+        heads = config.model_config.head_configs
+        crops = TASKS[str(heads.which_oneof_attrib_name())].view == "crop"
+        anchor = train.skeleton.node_index(heads.which_oneof().confmaps.anchor_part) if crops else None
+        same = config.data_config.use_same_data_for_val
+        return LabelFacts(
+            skeleton=train.skeleton,
+            track_names=train.track_names,
+            num_train=train.num_instances if crops else len(train),
+            num_frames=len(train) + (0 if same else len(self.val.set)),
+            frame_sizes=tuple(sizes),
+            channels=first.image.shape[2],
+            extents=tuple(extents(train, partial(centroids, anchor_node=anchor))) if crops else (),
+        )
+
+    def with_classes(self, names: Sequence[str]) -> TrainingData:
+        """Return the data with class ids that count `names`."""
+        return replace(self, train=self.train.with_classes(names), val=self.val.with_classes(names))
+
+    def datasets(self, resolved: TrainingJobConfig, task: Task, seed: int) -> tuple[PoseDataset, PoseDataset]:
+        """Return the training set, augmented, and the validation set."""
+        data = resolved.data_config
+        backbone = resolved.model_config.backbone_config.which_oneof()
+        spec = InputSpec.from_config(data.preprocessing, backbone.in_channels, bottleneck_stride(backbone))
+        augmenter = Augmenter.from_config(data.augmentation_config) if data.use_augmentations_train else None
+        train = PoseDataset(self.train.set, self.train.source, task, spec, augmenter, seed, data.negative_loss_weight)
+        return train, PoseDataset(self.val.set, self.val.source, task, spec)
+
+
+def _divide(
+    config: TrainingJobConfig, train: Sequence[Labels] | None, val: Sequence[Labels] | None
+) -> tuple[list[Labels], list[Labels]]:
+    """Return training and validation labels.
+
+    Raises:
+        DataError: No labels are named.
+    """
+    data = config.data_config
+    if train is None:
+        if not data.train_labels_path:
+            raise DataError("No training labels are named; set data_config.train_labels_path to .slp files.")
+        train = [load_labels(path) for path in data.train_labels_path]
+    if val is None and data.val_labels_path:
+        val = [load_labels(path) for path in data.val_labels_path]
+    if data.use_same_data_for_val:
+        return list(train), list(train)
+    if val is not None:
+        return list(train), list(val)
+    parts = [
+        split_labels(
+            labels,
+            validation_fraction=data.validation_fraction,
+            seed=config.trainer_config.seed,
+            user_instances_only=data.user_instances_only,
+        )
+        for labels in train
+    ]
+    return [part[0] for part in parts], [part[1] for part in parts]
+
+
+def _label_set(labels: list[Labels], config: TrainingJobConfig) -> LabelSet:
+    """Return the array view of labels.
+
+    Raises:
+        DataError: Stored centroids are asked for, and there are none.
+    """
+    data = config.data_config
+    centroid = config.model_config.head_configs.centroid
+    stored = centroid is not None and centroid.confmaps.centroid_source != "computed"
+    only_stored = centroid is not None and centroid.confmaps.centroid_source == "user"
+    if only_stored and not any(user_centroids(frame) for part in labels for frame in part.labeled_frames):
+        raise DataError(
+            "centroid_source is user, but the labels hold no centroids stored by a user; set "
+            "model_config.head_configs.centroid.confmaps.centroid_source=computed."
+        )
+    return LabelSet.from_labels(labels, data.user_instances_only, data.use_negative_frames, stored)
+
+
+def _frames(labels: LabelSet, config: TrainingJobConfig) -> FrameSource:
+    """Return where the labelled frames are read, from memory if asked for."""
+    source = VideoFrames(labels.videos, [frame.key for frame in labels.frames])
+    if config.data_config.data_pipeline_fw == "torch_dataset_cache_img_memory":
+        return MemoryCache(source)
+    return source
+
+
+def _frame_sizes(labels: LabelSet) -> list[tuple[int, int]]:
+    """Return (height, width) of every video that has labelled frames."""
+    return [frame_size(labels.videos[i]) for i in sorted({frame.key.video for frame in labels.frames})]
