@@ -78,7 +78,6 @@ def test_what_exists_may_be_set(path, value):
         ("trainer_config.trainer_strategy", "ddp", ""),
         ("trainer_config.profiler", "simple", ""),
         ("trainer_config.use_wandb", True, ""),
-        ("trainer_config.resume_ckpt_path", "a.ckpt", ""),
         ("trainer_config.zmq", {"publish_port": 9001}, ".publish_port"),
         ("trainer_config.eval", {"enabled": True}, ".enabled"),
         ("trainer_config.visualize_preds_during_training", True, ""),

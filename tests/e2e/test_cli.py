@@ -121,7 +121,9 @@ def test_train_without_a_configuration_shows_its_help() -> None:
 
 
 @pytest.mark.parametrize("after_a_checkpoint", [False, True])
-def test_interrupting_training_ends_with_exit_code_1(project: Path, tmp_path: Path, after_a_checkpoint: bool) -> None:
+def test_interrupting_training_leaves_a_run_that_can_be_resumed(
+    project: Path, tmp_path: Path, after_a_checkpoint: bool
+) -> None:
     models = tmp_path / "models"
     options = [f"trainer_config.ckpt_dir={models}", "trainer_config.max_epochs=100000"]
     if not after_a_checkpoint:
@@ -141,7 +143,7 @@ def test_interrupting_training_ends_with_exit_code_1(project: Path, tmp_path: Pa
         output, _ = process.communicate(timeout=60)
     finally:
         process.kill()
-    assert process.returncode == 1, output
-    assert output.rstrip().endswith("Aborted.")
+    assert process.returncode == 75, output
+    assert output.rstrip().endswith(f"continue with: sleap-nn train --resume {models / 'run'}")
     assert "Traceback" not in output
-    assert (models / "run").exists() == after_a_checkpoint
+    assert (models / "run" / "resume.ckpt").exists()

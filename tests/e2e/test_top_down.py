@@ -53,7 +53,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("top_down")
     make_labels(6, height=120, width=144, num_animals=2, path=folder / "labels.pkg.slp")
     run_training(config(folder, "centroid", 0.75, 150))
-    run_training(config(folder, "multi_class_topdown", 1.25, 150))
+    run_training(config(folder, "multi_class_topdown", 1.25, 220))
     return folder
 
 

@@ -17,6 +17,7 @@ from sleap_nn.training import engine
 from sleap_nn.training.callbacks.csv_log import CSVLog
 from sleap_nn.training.callbacks.guards import TimeLimit
 from sleap_nn.training.callbacks.progress import ProgressBar
+from sleap_nn.training.callbacks.resume_point import ResumePoint
 
 TASK = SingleInstance.from_config(SingleInstanceConfig(), Skeleton(("nose", "tail")))
 
@@ -24,7 +25,7 @@ Kind = TypeVar("Kind", bound=Callback)
 
 
 def callbacks(folder: Path | None = None, **settings: Any) -> list[Callback]:
-    return engine.make_callbacks(TrainerConfig(**settings), TASK, folder)
+    return engine.make_callbacks(TrainerConfig(**settings), TASK, folder, seed=0)
 
 
 def only(kind: type[Kind], among: list[Callback]) -> Kind:
@@ -41,7 +42,7 @@ def test_without_a_run_folder_nothing_is_written() -> None:
 
 
 def test_a_run_folder_gets_a_log_and_checkpoints(tmp_path: Path) -> None:
-    assert kinds(callbacks(tmp_path)) == {ProgressBar, EarlyStopping, CSVLog, ModelCheckpoint}
+    assert kinds(callbacks(tmp_path)) == {ProgressBar, EarlyStopping, CSVLog, ModelCheckpoint, ResumePoint}
 
 
 def test_the_log_has_a_column_for_every_node(tmp_path: Path) -> None:
@@ -74,7 +75,7 @@ def test_a_time_limit_is_optional(monkeypatch: pytest.MonkeyPatch) -> None:
     now = [0.0]
     monkeypatch.setattr("sleap_nn.training.callbacks.guards.time", SimpleNamespace(monotonic=lambda: now[0]))
     trainer = cast(Any, SimpleNamespace(should_stop=False))
-    limit.on_train_epoch_start(trainer, cast(Any, None))
+    limit.on_train_start(trainer, cast(Any, None))
     now[0] = 31.0
     limit.on_train_batch_end(trainer, cast(Any, None), 0, 0, 0)
     assert trainer.should_stop
@@ -120,7 +121,7 @@ def test_ctrl_c_comes_out_as_keyboard_interrupt_and_works_again_afterwards() -> 
     class Interrupted:
         interrupted = True
 
-        def fit(self, *_: object) -> None:
+        def fit(self, *_: object, **__: object) -> None:
             signal.signal(signal.SIGINT, signal.SIG_IGN)
             raise SystemExit(1)
 
@@ -133,7 +134,7 @@ def test_an_exit_that_nobody_asked_for_stays_one() -> None:
     class Exiting:
         interrupted = False
 
-        def fit(self, *_: object) -> None:
+        def fit(self, *_: object, **__: object) -> None:
             raise SystemExit(4)
 
     with pytest.raises(SystemExit, match="4"):
@@ -142,9 +143,12 @@ def test_an_exit_that_nobody_asked_for_stays_one() -> None:
 
 def test_the_loaders_reach_the_engine_in_order() -> None:
     seen: list[object] = []
-    trainer = SimpleNamespace(fit=lambda *arguments: seen.extend(arguments))
-    engine.fit(cast(Any, trainer), cast(Any, "module"), "train", "val")
-    assert seen == ["module", "train", "val"]
+
+    def fit(*arguments: object, **keywords: object) -> None:
+        seen.extend([*arguments, keywords])
+
+    engine.fit(cast(Any, SimpleNamespace(fit=fit)), cast(Any, "module"), "train", "val", Path("a.ckpt"))
+    assert seen == ["module", "train", "val", {"ckpt_path": Path("a.ckpt"), "weights_only": True}]
 
 
 def test_advice_of_the_engine_is_kept_away_and_other_warnings_are_not() -> None:

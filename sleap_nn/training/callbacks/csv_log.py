@@ -31,6 +31,7 @@ class CSVLog(Callback):
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Drop the rows of epochs that a resumed run makes again."""
+        self._start_epoch(trainer)  # the engine announces no start of an epoch that is resumed in its middle
         if not trainer.is_global_zero:
             return
         with self._path.open(newline="", encoding="utf-8") as file:
@@ -44,9 +45,7 @@ class CSVLog(Callback):
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Note the rate and the time at which the epoch starts."""
-        self._rate = trainer.optimizers[0].param_groups[0]["lr"]
-        self._epoch_start = time.perf_counter()
-        self._validation_time = 0.0
+        self._start_epoch(trainer)
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Note the time at which validation starts."""
@@ -69,6 +68,12 @@ class CSVLog(Callback):
             "val/time": self._validation_time,
         }
         self._append([values.get(column, "") for column in self._columns])
+
+    def _start_epoch(self, trainer: Trainer) -> None:
+        """Note the rate and the time."""
+        self._rate = trainer.optimizers[0].param_groups[0]["lr"]
+        self._epoch_start = time.perf_counter()
+        self._validation_time = 0.0
 
     def _append(self, row: Sequence[object]) -> None:
         """Add one line; a run that is killed keeps all lines before."""

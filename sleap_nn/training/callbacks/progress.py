@@ -27,8 +27,17 @@ class ProgressBar(Callback):
         self._num_samples = 0
         self._loss: float | None = None
 
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Start the bar: the engine announces no start of an epoch that is resumed in its middle."""
+        self._start_epoch(trainer)
+
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Start the bar of an epoch."""
+        self._start_epoch(trainer)
+
+    def _start_epoch(self, trainer: Trainer) -> None:
+        """Reset the figures and show a new bar."""
+        self._stop()
         self._start = time.perf_counter()
         self._num_samples = 0
         if not (self._show_bar and trainer.is_global_zero):

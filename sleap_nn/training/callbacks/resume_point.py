@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import threading
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -85,6 +86,19 @@ class ResumePoint(Checkpoint):
         position = Position(trainer.current_epoch + 1, 0, self._seed) if at_end else self._next
         checkpoint[POSITION] = position.to_dict()
 
+    def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
+        """Let the records of kept weights point into this folder, or forget them where it holds no such weights.
+
+        A run folder may have been moved since; and a run can go on in a new folder, which has its own best weights.
+        """
+        for name, state in list(checkpoint["callbacks"].items()):
+            if "best_k_models" not in state:
+                continue
+            if (self._path.parent / Path(state["best_model_path"]).name).is_file():
+                checkpoint["callbacks"][name] = moved(state, self._path.parent)
+            else:
+                del checkpoint["callbacks"][name]
+
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Give the signals back."""
         while self._handlers:
@@ -104,3 +118,14 @@ class ResumePoint(Checkpoint):
         """
         folder = self._path.parent
         raise TrainingInterruptedError(f"Training was interrupted; continue with: sleap-nn train --resume {folder}")
+
+
+def moved(state: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+    """Return the state of a `ModelCheckpoint` whose files are now in `folder`."""
+
+    def here(path: str) -> str:
+        return str(folder / Path(path).name) if path else path
+
+    paths = {key: here(state[key]) for key in ("best_model_path", "kth_best_model_path", "last_model_path")}
+    best = {here(path): score for path, score in state["best_k_models"].items()}
+    return {**state, **paths, "dirpath": str(folder.resolve()), "best_k_models": best}

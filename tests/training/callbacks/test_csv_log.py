@@ -123,3 +123,26 @@ def test_other_ranks_write_nothing(path: Path) -> None:
     log.on_fit_start(trainer, cast(Any, None))
     run_epoch(log, trainer)
     assert not path.exists()
+
+
+def test_an_epoch_that_is_resumed_in_its_middle_has_its_rate(path: Path, clock: Clock) -> None:
+    """The engine announces no start of such an epoch."""
+    log, trainer = CSVLog(path), engine(3, 2e-4)
+    log.on_fit_start(trainer, cast(Any, None))
+    log.on_train_start(trainer, cast(Any, None))
+    clock.now += 7
+    log.on_train_epoch_end(trainer, cast(Any, None))
+    assert rows(path)[1][3:] == ["0.0002", "7.0", "0.0"]
+
+
+def test_rows_of_epochs_that_are_made_again_and_torn_rows_go(path: Path) -> None:
+    log = CSVLog(path)
+    log.on_fit_start(engine(), cast(Any, None))
+    for epoch in range(3):
+        run_epoch(log, engine(epoch))
+    with path.open("a") as file:
+        file.write("3,0.1")
+    resumed = CSVLog(path)
+    resumed.on_fit_start(engine(2), cast(Any, None))
+    resumed.on_train_start(engine(2), cast(Any, None))
+    assert [row[0] for row in rows(path)] == ["epoch", "0", "1"]

@@ -50,7 +50,7 @@ def end_batch(callback: TimeLimit | CollapseWatch, trainer: Any, outputs: object
 
 def test_a_run_ends_when_its_time_is_over(clock: SimpleNamespace, logged: pytest.LogCaptureFixture) -> None:
     limit, trainer = TimeLimit(minutes=0.5), engine()
-    limit.on_train_epoch_start(trainer, cast(Any, None))
+    limit.on_train_start(trainer, cast(Any, None))
     for seconds, is_over in ((0, False), (29.9, False), (0.1, True)):
         clock.now += seconds
         end_batch(limit, trainer)
@@ -66,10 +66,28 @@ def test_the_clock_starts_with_the_first_epoch_and_runs_on(clock: SimpleNamespac
     clock.now += 500
     end_batch(limit, trainer)
     assert not trainer.should_stop
-    for _ in range(2):
-        limit.on_train_epoch_start(trainer, cast(Any, None))
-        clock.now += 35
+    limit.on_train_start(trainer, cast(Any, None))
+    clock.now += 35
     end_batch(limit, trainer)
+    assert not trainer.should_stop
+    clock.now += 35
+    end_batch(limit, trainer)
+    assert trainer.should_stop
+
+
+def test_a_resumed_run_has_the_rest_of_its_time(clock: SimpleNamespace) -> None:
+    first, second, trainer = TimeLimit(minutes=1), TimeLimit(minutes=1), engine()
+    assert first.state_dict() == {"used": 0.0}
+    first.on_train_start(trainer, cast(Any, None))
+    clock.now += 40
+    second.load_state_dict(first.state_dict())
+    clock.now += 1000
+    second.on_train_start(trainer, cast(Any, None))
+    clock.now += 19
+    end_batch(second, trainer)
+    assert not trainer.should_stop
+    clock.now += 1
+    end_batch(second, trainer)
     assert trainer.should_stop
 
 

@@ -11,7 +11,7 @@ import torch
 from factories import make_labels
 
 from sleap_nn.data.dataset import PoseDataset
-from sleap_nn.errors import MissingFileError, ModelError, TrainingInterruptedError
+from sleap_nn.errors import MissingFileError, ModelError, TrainingCollapsedError, TrainingInterruptedError
 from sleap_nn.networks import model_dir
 from sleap_nn.train import resume_training, run_training
 from sleap_nn.training.checkpoints import Position
@@ -125,6 +125,21 @@ def test_a_run_that_died_goes_on_from_its_last_epoch(folder: Path, monkeypatch: 
     assert_same_run(folder / "models" / "whole", run)
 
 
+def test_a_run_folder_can_be_moved_before_it_is_resumed(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ModelTrainer(settings(folder, "whole", model_ckpt={"save_top_k": 2})).train()
+    with monkeypatch.context() as patch:
+        at_draw(patch, 3 * STEPS * BATCH + 5, lambda: os.kill(os.getpid(), signal.SIGTERM))
+        with pytest.raises(TrainingInterruptedError):
+            ModelTrainer(settings(folder, "parts", model_ckpt={"save_top_k": 2})).train()
+    run = folder / "elsewhere" / "renamed"
+    run.parent.mkdir()
+    (folder / "models" / "parts").rename(run)
+    ModelTrainer(resume_config(run)).train()
+    assert_same_run(folder / "models" / "whole", run)
+    kept = {path.name for path in run.glob("*.ckpt")}
+    assert kept == {path.name for path in (folder / "models" / "whole").glob("*.ckpt")} > {"best.ckpt", "best-v1.ckpt"}
+
+
 def test_a_run_that_died_before_its_first_checkpoint_starts_again(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -154,23 +169,24 @@ def test_an_unseeded_run_goes_on_with_its_own_draws(folder: Path, monkeypatch: p
 
 
 def test_finished_epochs_can_be_continued_with_more_in_a_new_folder(folder: Path) -> None:
-    first = run_training(settings(folder, "first", model_ckpt={"save_last": True}))
-    assert first.run_dir is not None
-    assert not (first.run_dir / model_dir.RESUME).exists()
-    again = settings(folder, "second", resume_ckpt_path=str(first.run_dir / "last.ckpt"), max_epochs=EPOCHS + 1)
+    first = folder / "models" / "first"
+    with pytest.raises(TrainingCollapsedError):  # a few steps teach it nothing, and it is told so when all is done
+        run_training(settings(folder, "first", model_ckpt={"save_last": True}))
+    assert not (first / model_dir.RESUME).exists()
+    again = settings(folder, "second", resume_ckpt_path=str(first / "last.ckpt"), max_epochs=EPOCHS + 1)
     second = ModelTrainer(again)
     second.train()
     assert second.run_dir == folder / "models" / "second"
     assert [row["epoch"] for row in log_of(second.run_dir)] == [str(EPOCHS)]
-    third = resume_training(first.run_dir, [f"trainer_config.max_epochs={EPOCHS + 1}"])
-    assert third.run_dir == first.run_dir
-    assert log_of(first.run_dir)[-1] == log_of(second.run_dir)[-1]
+    with pytest.raises(TrainingCollapsedError):
+        resume_training(first, [f"trainer_config.max_epochs={EPOCHS + 1}"])
+    assert log_of(first)[-1] == log_of(second.run_dir)[-1]
 
 
 def test_what_cannot_be_resumed_is_refused_in_a_sentence(folder: Path) -> None:
     with pytest.raises(MissingFileError, match="does not exist"):
         ModelTrainer(settings(folder, "run", resume_ckpt_path=str(folder / "none.ckpt")))
-    with pytest.raises(MissingFileError, match="run folder"):
+    with pytest.raises(MissingFileError, match="folder of a training run"):
         resume_config(folder)
     weights = folder / "weights.ckpt"
     torch.save({"state_dict": {}}, weights)

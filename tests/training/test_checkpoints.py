@@ -1,0 +1,74 @@
+import errno
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from sleap_nn.errors import MissingFileError, ModelError, OutputError
+from sleap_nn.training import checkpoints
+from sleap_nn.training.checkpoints import AtomicCheckpointIO, Position, check_fits
+
+STATE = {"state_dict": {}, "loops": {}, "optimizer_states": [], "epoch": 4}
+
+
+def test_a_checkpoint_replaces_the_one_before(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "a.ckpt"
+    for value in (1, 2):
+        AtomicCheckpointIO().save_checkpoint({"value": value}, path)
+    assert torch.load(path, weights_only=True) == {"value": 2}
+    assert [entry.name for entry in path.parent.iterdir()] == ["a.ckpt"]
+
+
+def test_a_full_disk_leaves_the_checkpoint_before_intact(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "a.ckpt"
+    AtomicCheckpointIO().save_checkpoint({"value": 1}, path)
+
+    def full(checkpoint: Any, file: Any) -> None:
+        file.write(b"PK half of it")
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(checkpoints.torch, "save", full)
+    with pytest.raises(OutputError, match=r"No space left.*one before it is intact.*--resume"):
+        AtomicCheckpointIO().save_checkpoint({"value": 2}, path)
+    assert torch.load(path, weights_only=True) == {"value": 1}
+    assert [entry.name for entry in tmp_path.iterdir()] == ["a.ckpt"]
+
+
+def test_a_position_survives_a_checkpoint(tmp_path: Path) -> None:
+    position = Position(epoch=3, batch=17, seed=5)
+    torch.save(STATE | {"position": position.to_dict()}, tmp_path / "a.ckpt")
+    assert Position.read(tmp_path / "a.ckpt") == position
+
+
+def test_a_checkpoint_without_position_is_the_end_of_its_epoch(tmp_path: Path) -> None:
+    torch.save(STATE, tmp_path / "a.ckpt")
+    assert Position.read(tmp_path / "a.ckpt") == Position(epoch=5, batch=0, seed=None)
+
+
+def test_weights_alone_are_no_position(tmp_path: Path) -> None:
+    torch.save({"state_dict": {}}, tmp_path / "a.ckpt")
+    with pytest.raises(ModelError, match="pretrained_backbone_weights"):
+        Position.read(tmp_path / "a.ckpt")
+    with pytest.raises(MissingFileError):
+        Position.read(tmp_path / "none.ckpt")
+
+
+@pytest.mark.parametrize(
+    ("weights", "words"),
+    [
+        ({"model.weight": torch.zeros(2, 3)}, "bias of shape .* is not in it"),
+        ({"model.weight": torch.zeros(4, 3), "model.bias": torch.zeros(2)}, "has the shape .4, 3. there"),
+    ],
+)
+def test_weights_of_another_network_are_refused(tmp_path: Path, weights: dict[str, Any], words: str) -> None:
+    torch.save({"state_dict": weights}, tmp_path / "a.ckpt")
+    network: Any = torch.nn.Linear(3, 2)
+    with pytest.raises(ModelError, match=words):
+        check_fits(tmp_path / "a.ckpt", network)
+
+
+def test_weights_of_the_same_network_fit(tmp_path: Path) -> None:
+    network: Any = torch.nn.Linear(3, 2)
+    torch.save({"state_dict": {f"model.{k}": v for k, v in network.state_dict().items()}}, tmp_path / "a.ckpt")
+    check_fits(tmp_path / "a.ckpt", network)
