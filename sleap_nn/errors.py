@@ -3,9 +3,17 @@
 Anything else that escapes is a defect of the package and keeps its traceback.
 """
 
+from typing import ClassVar
+
 
 class UserError(Exception):
-    """Something the user gave cannot be used; the message says what, what is allowed and what to do."""
+    """Something the user gave cannot be used; the message says what, what is allowed and what to do.
+
+    Attributes:
+        exit_code: What the command line ends with.
+    """
+
+    exit_code: ClassVar[int] = 1
 
 
 class ConfigError(UserError, ValueError):
@@ -28,9 +36,21 @@ class OutputError(UserError, OSError):
     """An output cannot be written."""
 
 
+class DistributedError(UserError, RuntimeError):
+    """A process of a training on several devices ended, and with it the training."""
+
+
 class TrainingCollapsedError(UserError, RuntimeError):
     """Training ended, and the network finds nothing."""
 
+    exit_code = 3
+
 
 class TrainingInterruptedError(UserError, RuntimeError):
-    """Training was told to stop before its end; it can be resumed."""
+    """Training was told to stop before its end; it can be resumed.
+
+    Its exit code is the system's for "temporary failure, try again" (EX_TEMPFAIL in sysexits.h), which job schedulers
+    know.
+    """
+
+    exit_code = 75

@@ -17,14 +17,17 @@ if TYPE_CHECKING:
 
 
 def run_training(
-    config: TrainingJobConfig | DictConfig | dict[str, Any] | str | Path,
+    config: TrainingJobConfig | DictConfig | dict[str, Any] | str | Path | None,
     train_labels: Sequence[Labels] | None = None,
     val_labels: Sequence[Labels] | None = None,
 ) -> ModelTrainer:
     """Train; with ``save_ckpt`` also predict every split with the best weights and write its metrics.
 
+    Of several processes that train together, the first one predicts.
+
     Args:
-        config: The configuration, or the path of its YAML file.
+        config: The configuration, or the path of its YAML file; of several processes that train together only the
+            first needs it.
         train_labels: Labels to train on, in place of the files of the configuration.
         val_labels: Labels to validate on; without them a part of the training labels is set aside.
 
@@ -36,15 +39,22 @@ def run_training(
         DataError: The labels cannot be used.
         MissingFileError: A labels file or video is not there.
         OutputError: The run folder cannot be written.
+        DistributedError: One of several processes was killed.
         TrainingInterruptedError: Ctrl+C or SIGTERM; `resume_training` goes on.
         TrainingCollapsedError: The trained network finds nothing; everything else is written.
     """
     from sleap_nn.after_training import evaluate_run, refuse_collapsed
     from sleap_nn.training import run_folder
+    from sleap_nn.training.devices import with_devices
     from sleap_nn.training.model_trainer import ModelTrainer
+    from sleap_nn.training.team import current_team
 
-    trainer = ModelTrainer(config, train_labels, val_labels)
-    trainer.train()
+    with current_team().guard() as team:
+        checked = with_devices(config, team.num_started) if team.is_first else None
+        trainer = ModelTrainer(checked, train_labels, val_labels)
+        trainer.train()
+    if not team.is_first:
+        return trainer
     num_found = None
     if trainer.run_dir is not None:
         num_found = evaluate_run(trainer.run_dir, trainer.job)
@@ -70,8 +80,10 @@ def resume_training(folder: str | Path, overrides: Sequence[str] = ()) -> ModelT
     from pathlib import Path
 
     from sleap_nn.training.run_folder import resume_config
+    from sleap_nn.training.team import current_team
 
-    return run_training(resume_config(Path(folder), overrides))
+    with current_team().guard() as team:
+        return run_training(resume_config(Path(folder), overrides) if team.is_first else None)
 
 
 def train(*args: Any, **keywords: Any) -> None:

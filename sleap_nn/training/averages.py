@@ -8,6 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from sleap_nn.training.collectives import gathered, sum_over_devices
+
 
 class EpochAverages:
     """Weighted sums of named scalars, kept on the device so that a step never waits for them.
@@ -35,10 +37,7 @@ class EpochAverages:
         """Return the means so far, over all processes of a distributed run; values that never counted are left out."""
         if self._sums is None:
             return {}
-        sums = self._sums.clone()
-        if torch.distributed.is_available() and torch.distributed.is_initialized():
-            torch.distributed.all_reduce(sums)
-        totals, weights = sums.tolist()
+        totals, weights = sum_over_devices(self._sums).tolist()
         return {
             name: total / weight for name, total, weight in zip(self._names, totals, weights, strict=True) if weight > 0
         }
@@ -48,9 +47,19 @@ class EpochAverages:
         self._names, self._sums = (), None
 
     def state_dict(self) -> dict[str, Any]:
-        """Return names and sums."""
-        return {"names": list(self._names), "sums": None if self._sums is None else self._sums.cpu()}
+        """Return the names, and the sums of every process; all processes call this together."""
+        return {"names": list(self._names), "sums": gathered(None if self._sums is None else self._sums.cpu())}
 
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on from a saved state."""
-        self._names, self._sums = tuple(state["names"]), state["sums"]
+    def load_state_dict(self, state: Mapping[str, Any], part: int = 0, num_parts: int = 1) -> None:
+        """Go on from a saved state.
+
+        Args:
+            state: What `state_dict` returned.
+            part: Number of this process.
+            num_parts: Number of processes; if it has changed, the first one takes all sums.
+        """
+        saved = state["sums"]
+        if len(saved) != num_parts:
+            known = [sums for sums in saved if sums is not None]
+            saved = [torch.stack(known).sum(dim=0) if known else None, *[None] * (num_parts - 1)]
+        self._names, self._sums = tuple(state["names"]), saved[part]

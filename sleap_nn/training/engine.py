@@ -22,18 +22,26 @@ from sleap_nn.training.callbacks.csv_log import CSVLog
 from sleap_nn.training.callbacks.guards import TimeLimit
 from sleap_nn.training.callbacks.progress import ProgressBar
 from sleap_nn.training.callbacks.resume_point import ResumePoint
+from sleap_nn.training.callbacks.stop_together import StopTogether
 from sleap_nn.training.checkpoints import AtomicCheckpointIO
+from sleap_nn.training.devices import Devices
+from sleap_nn.training.strategies import make_environment, make_strategy
+from sleap_nn.training.team import Team
 
 
-def make_trainer(settings: TrainerConfig, callbacks: list[Callback], folder: Path | None) -> pl.Trainer:
+def make_trainer(
+    settings: TrainerConfig, callbacks: list[Callback], folder: Path | None, devices: Devices, team: Team
+) -> pl.Trainer:
     """Return the engine's trainer; without a run folder it writes nothing."""
-    precision: Any = "32-true" if settings.precision == "32" else settings.precision
+    precision: Any = "32-true" if devices.precision == "32" else devices.precision
     return pl.Trainer(
-        accelerator=settings.trainer_accelerator,
-        devices=1,
+        accelerator=devices.accelerator,
+        devices=devices.count if devices.indices is None else list(devices.indices),
+        num_nodes=team.place.num_machines,
+        strategy=make_strategy(devices, team),
         precision=precision,
         max_epochs=settings.max_epochs,
-        callbacks=callbacks,
+        callbacks=[*callbacks, StopTogether()],
         logger=False,
         enable_checkpointing=folder is not None,
         enable_progress_bar=False,
@@ -43,11 +51,13 @@ def make_trainer(settings: TrainerConfig, callbacks: list[Callback], folder: Pat
         accumulate_grad_batches=settings.accumulate_grad_batches,
         use_distributed_sampler=False,
         default_root_dir=folder,
-        plugins=[AtomicCheckpointIO()],
+        plugins=[AtomicCheckpointIO(), make_environment(team)],
     )
 
 
-def make_callbacks(settings: TrainerConfig, task: Task, folder: Path | None, seed: int) -> list[Callback]:
+def make_callbacks(
+    settings: TrainerConfig, task: Task, folder: Path | None, seed: int, num_devices: int = 1
+) -> list[Callback]:
     """Return the callbacks that the configuration asks for; `seed` is that of all draws."""
     callbacks: list[Callback] = [ProgressBar(settings.enable_progress_bar)]
     if settings.ema_decay > 0:
@@ -63,7 +73,8 @@ def make_callbacks(settings: TrainerConfig, task: Task, folder: Path | None, see
     if settings.max_time is not None:
         callbacks.append(TimeLimit(settings.max_time))
     if folder is not None:
-        callbacks.append(ResumePoint(folder / model_dir.RESUME, seed))
+        group = settings.train_data_loader.batch_size * num_devices
+        callbacks.append(ResumePoint(folder / model_dir.RESUME, seed, group))
     return callbacks
 
 
@@ -109,6 +120,8 @@ def quiet() -> Iterator[None]:
             ".*The number of training batches.*",
             ".*Checkpoint directory .* exists and is not empty.*",
             ".*your dataloader is not resumable.*",  # the position is the sampler's, see `EpochSampler.start_at`
+            ".*sync_dist=True.*",  # `EpochAverages` puts values together before they are logged
+            ".*WeightAveraging callback with a model that overrides.*",  # `configure_model` only divides weights
             ".*`isinstance\\(treespec, LeafSpec\\)` is deprecated.*",
         ):
             warnings.filterwarnings("ignore", message=message)

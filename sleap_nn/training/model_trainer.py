@@ -6,7 +6,8 @@ Prediction and metrics after training are in `sleap_nn.after_training`.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -18,23 +19,29 @@ from torch import Tensor
 from sleap_nn.config.training_job_config import DictConfig, TrainingJobConfig, check_must_be_set
 from sleap_nn.data.dataset import PoseDataset
 from sleap_nn.data.labels import Labels, SioSkeleton
-from sleap_nn.data.loaders import EpochSampler, make_loader
+from sleap_nn.data.loaders import EpochSampler
+from sleap_nn.errors import DataError
 from sleap_nn.heads.losses import HardKeypointMining, LossSettings
 from sleap_nn.log import logger
 from sleap_nn.networks import model_dir
-from sleap_nn.networks.devices import resolve_accelerator, resolve_precision
 from sleap_nn.networks.network import PoseNetwork, initialise
 from sleap_nn.networks.weights import fill_matching, load_encoder_weights
 from sleap_nn.structures.sample import Batch
 from sleap_nn.structures.skeleton import Skeleton
 from sleap_nn.tasks import TASKS
 from sleap_nn.tasks.base import Task
-from sleap_nn.training import engine, run_folder
+from sleap_nn.training import engine, launch, run_folder
 from sleap_nn.training.callbacks.guards import CollapseWatch
 from sleap_nn.training.checkpoints import Position, check_fits
+from sleap_nn.training.devices import Devices
+from sleap_nn.training.handover import Outcome, Progress
+from sleap_nn.training.loading import Loaders
 from sleap_nn.training.module import TrainingModule
+from sleap_nn.training.plan import Plan, fingerprint, with_seed
 from sleap_nn.training.resolve import resolve
 from sleap_nn.training.run_folder import resume_point
+from sleap_nn.training.strategies import whole_weights
+from sleap_nn.training.team import current_team
 from sleap_nn.training.training_data import TrainingData
 
 
@@ -47,20 +54,22 @@ class ModelTrainer:
         data: Labels and frames, divided into training and validation.
         run_dir: The run folder, None unless ``save_ckpt`` is set and training has started.
         lightning_model: The training module, None before `train`; its ``model`` is the network.
-        trainer: The engine's trainer, None before `train`.
+        trainer: The engine's trainer, None before `train`; what is known of it where other processes trained.
         peak_height: Largest confidence map value on the validation set at the end, NaN before.
+        team: The processes that train together with this one; for most trainings it stands alone.
     """
 
     def __init__(
         self,
-        config: TrainingJobConfig | DictConfig | dict | str | Path,
+        config: TrainingJobConfig | DictConfig | dict | str | Path | None,
         train_labels: Sequence[Labels] | None = None,
         val_labels: Sequence[Labels] | None = None,
     ) -> None:
         """Read the labels, split them, and fill in what the configuration leaves open.
 
         Args:
-            config: The configuration, or the path of its YAML file.
+            config: The configuration, or the path of its YAML file; of several processes that train together only the
+                first needs it.
             train_labels: Labels to train on, in place of the files of the configuration.
             val_labels: Labels to validate on; without them a part of the training labels is set aside.
 
@@ -69,20 +78,26 @@ class ModelTrainer:
             DataError: The labels cannot be used.
             MissingFileError: A labels file or video is not there.
         """
-        self._initial = TrainingJobConfig.from_cfg(config)
-        check_must_be_set(self._initial)
-        self._resume = resume_point(self._initial.trainer_config.resume_ckpt_path)
-        self._position = Position(0) if self._resume is None else Position.read(self._resume)
-        self._seed = self._choose_seed()
-        pl.seed_everything(self._seed, workers=True, verbose=False)
-        data = TrainingData.from_config(self._initial, train_labels, val_labels)
-        self.job = resolve(self._initial, data.facts(self._initial), datetime.now())
-        self.task = self._task(data.train.set.skeleton)
-        self.data = data.with_classes(self.task.classes)
         self.run_dir: Path | None = None
         self.lightning_model: TrainingModule | None = None
-        self.trainer: pl.Trainer | None = None
+        self.trainer: pl.Trainer | Progress | None = None
         self.peak_height = float("nan")
+        self.team = current_team()
+        self._given = (train_labels, val_labels)
+        with self.team.guard():
+            if self.team.decides("plan"):
+                plan, data = self._decide(config)
+                self.team.publish("plan", plan.to_dict())
+            else:
+                plan = Plan.from_dict(self.team.take("plan"))
+                data = TrainingData.from_config(plan.seeded, *self._given)
+            self._fingerprint = fingerprint(data)
+            self._check_same(self._fingerprint)
+            pl.seed_everything(plan.seed, workers=True, verbose=False)
+            self._initial, self.job, self._seed = plan.initial, plan.job, plan.seed
+            self._resume, self._position = plan.resume, plan.position
+            self.task = self._task(data.train.set.skeleton)
+            self.data = data.with_classes(self.task.classes)
 
     @classmethod
     def get_model_trainer_from_config(
@@ -134,35 +149,107 @@ class ModelTrainer:
             TrainingInterruptedError: Ctrl+C or SIGTERM; the run folder holds all that is needed to go on.
             KeyboardInterrupt: Ctrl+C in a run that is not saved, or before its first step.
         """
+        with self.team.guard():
+            devices = self._devices()
+            if self.team.is_alone and devices.count > 1:
+                self._take(launch.train_in_processes(devices.count, self._decisions(devices), self._given))
+            else:
+                self._fit(devices)
+
+    def _fit(self, devices: Devices) -> None:
+        """Fit the network in this process, together with those of its team."""
         settings = self.job.trainer_config
-        task = self.task
         network = self._network()
-        if settings.channels_last:
+        if settings.channels_last and not devices.is_divided:  # weights are divided in the order of their memory
             network = network.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
         self.job.model_config.total_params = network.num_parameters
-        accelerator = resolve_accelerator(settings.trainer_accelerator)
-        settings.trainer_accelerator = accelerator
-        settings.precision = resolve_precision(str(settings.precision), accelerator)
+        settings.trainer_accelerator, settings.precision = devices.accelerator, devices.precision
+        settings.trainer_devices = devices.as_stored(settings)
         self._prepare_run_folder()
-        if self._resume is not None:
+        if self._resume is not None and self.team.is_first:
             check_fits(self._resume, network)
-        self.lightning_model = TrainingModule(task, network, settings, self._seed)
-        loaders = self._loaders()
+        self.lightning_model = TrainingModule(self.task, network, settings, self._seed)
+        place = self.team.place
+        loaders = Loaders.from_config(settings, self.datasets(), self._seed, self._position, place)
+        self.lightning_model.num_own_val_batches = loaders.num_own_val_batches
+        if loaders.first.batch != self._position.batch:
+            self.lightning_model.first_batch = loaders.first.batch
         watch = CollapseWatch()
-        callbacks = [watch, *engine.make_callbacks(settings, task, self.run_dir, self._seed)]
-        with engine.quiet():
-            self.trainer = engine.make_trainer(settings, callbacks, self.run_dir)
-        self._announce(network)
-        try:
+        callbacks = [watch, *engine.make_callbacks(settings, self.task, self.run_dir, self._seed, place.size)]
+        with self.team.process_group(devices.device(place.local_rank)):
             with engine.quiet():
-                engine.fit(self.trainer, self.lightning_model, *loaders, resume=self._resume)
-        except KeyboardInterrupt:
-            if self.run_dir is not None:
-                run_folder.remove_unfinished(self.run_dir)
-            raise
+                self.trainer = engine.make_trainer(settings, callbacks, self.run_dir, devices, self.team)
+            self._announce(network)
+            try:
+                with engine.quiet(), self.team.fetched(self._resume) as resume:
+                    engine.fit(self.trainer, self.lightning_model, loaders.train, loaders.val, resume=resume)
+            except KeyboardInterrupt:
+                if self.run_dir is not None and self.team.is_first:
+                    run_folder.remove_unfinished(self.run_dir)
+                raise
+            weights = whole_weights(self.trainer)
+        if weights:
+            self._put_together({name.removeprefix("model."): tensor for name, tensor in weights.items()})
         self.peak_height = watch.height
-        if self.run_dir is not None:
+        if self.run_dir is not None and self.team.is_first:
             run_folder.write_configs(self.run_dir, self._initial, self.job)
+        self.team.leave()
+
+    def outcome(self) -> Outcome:
+        """Return what the training ended with, for a process that has not taken part in it."""
+        assert self.trainer is not None and self.lightning_model is not None
+        metrics = {name: float(value) for name, value in self.trainer.callback_metrics.items()}
+        progress = Progress(self.trainer.current_epoch, self.trainer.global_step, metrics)
+        weights = {name: tensor.cpu() for name, tensor in self.lightning_model.model.state_dict().items()}
+        return Outcome(self.job, self.run_dir, weights, self.peak_height, progress)
+
+    def _take(self, outcome: Outcome) -> None:
+        """Take over what other processes ended with, as if this one had trained."""
+        self.job, self.run_dir = outcome.job, outcome.run_dir
+        self.peak_height, self.trainer = outcome.peak_height, outcome.progress
+        self._put_together(outcome.weights)
+
+    def _put_together(self, weights: Mapping[str, Tensor]) -> None:
+        """Make a network that holds weights from elsewhere."""
+        network = PoseNetwork.from_config(self.job.model_config.backbone_config, self.task.heads)
+        network.load_state_dict(weights)
+        self.lightning_model = TrainingModule(self.task, network, self.job.trainer_config, self._seed)
+
+    def _decide(self, config: TrainingJobConfig | DictConfig | dict | str | Path | None) -> tuple[Plan, TrainingData]:
+        """Read configuration and labels, and decide what all processes of the training must have the same."""
+        initial = TrainingJobConfig.from_cfg(config)
+        check_must_be_set(initial)
+        resume = resume_point(initial.trainer_config.resume_ckpt_path)
+        position = Position(0) if resume is None else Position.read(resume)
+        seed = next_seed(position.seed, initial.trainer_config.seed)
+        data = TrainingData.from_config(with_seed(initial, seed), *self._given)
+        job = resolve(initial, data.facts(initial), datetime.now())
+        return Plan(initial, job, seed, resume, position), data
+
+    def _check_same(self, mine: str) -> None:
+        """Refuse labels that are not those of the first process.
+
+        Raises:
+            DataError: They differ.
+        """
+        if self.team.agree("labels", lambda: mine) != mine:
+            raise DataError(
+                f"The labels that process {self.team.place.rank} reads are not those of the first one, or are divided "
+                "differently; give all machines copies of the same labels files."
+            )
+
+    def _devices(self) -> Devices:
+        """Return the devices that all processes use."""
+        settings, num_started = self.job.trainer_config, self.team.num_started
+        decided = self.team.agree("devices", lambda: asdict(Devices.from_config(settings, num_started)))
+        devices = Devices.from_dict(decided)
+        devices.check_here(self.team.place.local_size)
+        return devices
+
+    def _decisions(self, devices: Devices) -> dict[str, Any]:
+        """Return what processes that this one starts need not decide."""
+        plan = Plan(self._initial, self.job, self._seed, self._resume, self._position)
+        return {"plan": plan.to_dict(), "labels": self._fingerprint, "devices": asdict(devices)}
 
     def _task(self, skeleton: Skeleton) -> Task:
         """Build the task."""
@@ -211,35 +298,20 @@ class ModelTrainer:
         batch = Batch.stack([dataset[draw] for draw in rows])
         return batch, self.task.encode(batch)
 
-    def _choose_seed(self) -> int:
-        """Return the seed of all draws: that of the run being resumed, the configured one, or a new one."""
-        seed = self._initial.trainer_config.seed
-        if self._position.seed is not None:
-            return self._position.seed
-        return secrets.randbits(31) if seed is None else seed
-
-    def _loaders(self) -> tuple[Any, Any]:
-        """Return the training and validation loaders."""
-        settings = self.job.trainer_config
-        train, val = self.datasets()
-        loading, val_loading = settings.train_data_loader, settings.val_data_loader
-        draws = int(settings.train_steps_per_epoch or 1) * loading.batch_size
-        sampler = EpochSampler(len(train), draws, loading.shuffle, self._seed)
-        sampler.start_at(self._position.epoch, self._position.batch * loading.batch_size)
-        val_sampler = EpochSampler(len(val), len(val), val_loading.shuffle, self._seed)
-        return (
-            make_loader(train, loading.batch_size, sampler, int(loading.num_workers)),
-            make_loader(val, val_loading.batch_size, val_sampler, int(val_loading.num_workers)),
-        )
-
     def _prepare_run_folder(self) -> None:
         """Make the run folder and write what is known before the first step."""
         settings = self.job.trainer_config
         if not settings.save_ckpt:
             return
-        self.run_dir = run_folder.create(self.job)
+        if self.team.decides("run_dir"):
+            self.run_dir = run_folder.create(self.job)
+            self.team.publish("run_dir", str(self.run_dir.absolute()))
+        else:
+            self.run_dir = Path(self.team.take("run_dir"))
         settings.run_name = self.run_dir.name
         settings.resume_ckpt_path = None if self._resume is None else str(self._resume)
+        if not self.team.is_first:
+            return
         if self._resume is not None:
             where = (self._resume, self._position.epoch, self._position.batch)
             logger.info("Going on from %s at epoch %d, batch %d.", *where)
@@ -255,7 +327,7 @@ class ModelTrainer:
         """Log what is about to be trained."""
         settings = self.job.trainer_config
         logger.info(
-            "Training %s with %s (%s parameters) on %d frames, validating on %d; %d steps an epoch, %s on %s.",
+            "Training %s with %s (%s parameters) on %d frames, validating on %d; %d steps an epoch, %s on %s%s.",
             self.model_type,
             self.backbone_type,
             f"{network.num_parameters:,}",
@@ -264,4 +336,10 @@ class ModelTrainer:
             settings.train_steps_per_epoch,
             f"precision {settings.precision}",
             settings.trainer_accelerator,
+            "" if self.team.is_alone else f", shared by {self.team.place.size} processes",
         )
+
+
+def next_seed(*candidates: int | None) -> int:
+    """Return the first seed that is known, else a new one."""
+    return next((seed for seed in candidates if seed is not None), secrets.randbits(31))

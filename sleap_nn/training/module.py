@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,10 @@ from sleap_nn.networks.network import PoseNetwork
 from sleap_nn.structures.sample import Batch
 from sleap_nn.tasks.base import Task
 from sleap_nn.training.averages import EpochAverages
+from sleap_nn.training.checkpoints import set_batch
+from sleap_nn.training.collectives import is_shared, largest_over_devices, share_buffers, sum_over_devices
 from sleap_nn.training.optim import make_optimizer, make_schedule
+from sleap_nn.training.strategies import divide_weights
 
 AVERAGES = "train_averages"
 
@@ -30,7 +34,12 @@ class TrainingModule(LightningModule):
         task: The model type.
         model: The network; its weights are saved as ``model.*``.
         peak_height: Largest map value of the last validation, a sign of whether the maps rise at all.
+        first_batch: Batches of its first epoch that a resumed run has done, None where the checkpoint says it.
+        num_own_val_batches: Validation batches that count; more of them only keep step with other devices.
     """
+
+    first_batch: int | None = None
+    num_own_val_batches: float = math.inf
 
     def __init__(self, task: Task, network: PoseNetwork, config: TrainerConfig, seed: int = 0) -> None:
         """Join the parts."""
@@ -50,7 +59,7 @@ class TrainingModule(LightningModule):
         step = self.trainer.current_epoch * int(self.trainer.num_training_batches) + batch_index
         torch.manual_seed(int(np.random.SeedSequence((self._seed, step, self.global_rank)).generate_state(1)[0]))
         outputs, targets = self._run(batch)
-        losses = self.task.losses(outputs, targets, batch.weights)
+        losses = self._weighed(self.task.losses(outputs, targets, batch.weights), batch)
         total = self.task.total_loss(losses)
         named = self.task.node_losses(outputs, targets) | self.task.metrics(outputs, targets)
         self._train_averages.add({"loss": total} | self._head_losses(losses) | named, len(batch))
@@ -59,14 +68,21 @@ class TrainingModule(LightningModule):
     def validation_step(self, batch: Batch, batch_index: int) -> None:
         """Collect the losses of a batch and follow the height of the maps."""
         outputs, targets = self._run(batch)
+        if batch_index >= self.num_own_val_batches:
+            return
         losses = self.task.losses(outputs, targets)
         values = {"loss": self.task.total_loss(losses)} | self._head_losses(losses)
         self._val_averages.add(values | self.task.metrics(outputs, targets), len(batch))
         height = self.task.peak_height(outputs)
         self.peak_height = height if batch_index == 0 else max(self.peak_height, height)
 
+    def on_validation_epoch_start(self) -> None:
+        """Validate the same network on all devices, whatever they saw."""
+        share_buffers(self.model)
+
     def on_validation_epoch_end(self) -> None:
         """Log the averages of the epoch: every epoch ends with a validation."""
+        self.peak_height = largest_over_devices(self.peak_height)
         for stage, averages in (("train", self._train_averages), ("val", self._val_averages)):
             for name, value in averages.means().items():
                 self.log(f"{stage}/{name}", value)
@@ -79,6 +95,10 @@ class TrainingModule(LightningModule):
             self._schedule.step(float(self.trainer.callback_metrics["val/loss"]))
         elif self._schedule is not None:
             self._schedule.step()
+
+    def configure_model(self) -> None:
+        """Divide the weights over the devices where that was asked for."""
+        divide_weights(self, self.model)
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """Return the optimizer; its schedule is stepped by this module."""
@@ -98,7 +118,9 @@ class TrainingModule(LightningModule):
         schedules = checkpoint.get("lr_schedulers", [])
         self._schedule_state = schedules[0] if schedules else None
         if AVERAGES in checkpoint:
-            self._train_averages.load_state_dict(checkpoint[AVERAGES])
+            self._train_averages.load_state_dict(checkpoint[AVERAGES], self.global_rank, self.trainer.world_size)
+        if self.first_batch is not None:
+            set_batch(checkpoint, self.first_batch)
 
     def transfer_batch_to_device(self, batch: Batch, device: torch.device, dataloader_idx: int) -> Batch:
         """Copy a batch to the device."""
@@ -110,6 +132,14 @@ class TrainingModule(LightningModule):
         if self._config.channels_last:
             image = image.contiguous(memory_format=torch.channels_last)
         return self.model(image), self.task.encode(batch)
+
+    def _weighed(self, losses: dict[str, Tensor], batch: Batch) -> dict[str, Tensor]:
+        """Return losses whose mean over devices is the mean over their samples, also where these weigh unequally."""
+        if not is_shared():
+            return losses
+        weight = batch.weights.sum()
+        share = weight * self.trainer.world_size / sum_over_devices(weight)
+        return {name: loss * share for name, loss in losses.items()}
 
     def _head_losses(self, losses: dict[str, Tensor]) -> dict[str, Tensor]:
         """Return each head's part of the loss under its documented name, where there are several."""
