@@ -50,8 +50,11 @@ def run_training(
     from sleap_nn.training.team import current_team
 
     with current_team().guard() as team:
-        checked = with_devices(config, team.num_started) if team.is_first else None
+        checked = with_devices(config, team.num_started) if team.decides("plan") else None
         trainer = ModelTrainer(checked, train_labels, val_labels)
+        if trainer.starts_processes:
+            trainer.train_in_processes(evaluate=True)
+            return trainer
         trainer.train()
     if not team.is_first:
         return trainer

@@ -120,6 +120,7 @@ def quiet() -> Iterator[None]:
             ".*The number of training batches.*",
             ".*Checkpoint directory .* exists and is not empty.*",
             ".*your dataloader is not resumable.*",  # the position is the sampler's, see `EpochSampler.start_at`
+            ".*`broadcast_buffers` is deprecated.*",  # its successor is not in every version that works
             ".*sync_dist=True.*",  # `EpochAverages` puts values together before they are logged
             ".*WeightAveraging callback with a model that overrides.*",  # `configure_model` only divides weights
             ".*`isinstance\\(treespec, LeafSpec\\)` is deprecated.*",

@@ -1,6 +1,6 @@
 """Training in several processes of this machine, started and watched by one that stands apart.
 
-The launcher has read and checked everything; the processes it starts run `training.worker`, never the script of the
+The launcher has read and checked everything; the processes it starts run `sleap_nn.worker`, never the script of the
 user, so that it does not matter where training was called: on the command line, in a script, in a notebook. However it
 ends, no process is left over, and the user hears of one error, not of one from every process.
 """
@@ -22,25 +22,27 @@ from typing import IO, Any
 from sleap_nn import log
 from sleap_nn.errors import DistributedError, TrainingInterruptedError
 from sleap_nn.log import logger
+from sleap_nn.training import run_folder
 from sleap_nn.training.handover import GivenLabels, Handover, Outcome
 from sleap_nn.training.lifeline import Failure
 from sleap_nn.training.team import HANDOVER, HostedStore
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
-STOP_TIMEOUT = 25.0
+STOP_TIMEOUT = 20.0
 """Seconds that the processes have to save their state and end when they are told to stop."""
 FAIL_TIMEOUT = 12.0
 """Seconds that the others have to end when one has failed."""
 _POLL = 0.1
 
 
-def train_in_processes(count: int, decisions: Mapping[str, Any], labels: GivenLabels) -> Outcome:
+def train_in_processes(count: int, decisions: Mapping[str, Any], labels: GivenLabels, evaluate: bool) -> Outcome:
     """Train in so many processes.
 
     Args:
         count: Number of processes.
         decisions: What has been decided for all of them, by the keys of `Team.take`.
         labels: Labels that are not in files.
+        evaluate: Whether the first process predicts and evaluates afterwards.
 
     Returns:
         What the first process ended with.
@@ -54,7 +56,9 @@ def train_in_processes(count: int, decisions: Mapping[str, Any], labels: GivenLa
         handover = Handover(Path(folder))
         handover.write_labels(labels)
         store = HostedStore(decisions)
-        ranks = _Ranks(count, {HANDOVER: folder, "MASTER_PORT": str(store.port)})
+        command = [sys.executable, "-P", "-m", "sleap_nn.worker", str(logger.getEffectiveLevel())]
+        command += ["evaluate"] if evaluate else []
+        ranks = _Ranks(command, count, {HANDOVER: folder, "MASTER_PORT": str(store.port)})
         with _signals() as received:
             try:
                 ranks.wait(received)
@@ -74,8 +78,9 @@ class _Ranks:
         first_killed: Number and signal of the first one that was killed from outside.
     """
 
-    def __init__(self, count: int, variables: Mapping[str, str]) -> None:
+    def __init__(self, command: list[str], count: int, variables: Mapping[str, str]) -> None:
         """Start them."""
+        self._command = command
         self.exit_codes: list[int] = []
         self.first_killed: tuple[int, int] | None = None
         self._readers: list[threading.Thread] = []
@@ -127,7 +132,7 @@ class _Ranks:
         }
         shown = sys.stderr is sys.__stderr__
         process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "sleap_nn.training.worker", str(logger.getEffectiveLevel())],
+            self._command,
             env=environment,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -192,6 +197,8 @@ def _raise_for(ranks: _Ranks, failure: Failure | None, received: list[int], run_
     if received:
         if failure is not None and failure.kind == TrainingInterruptedError.__name__:
             raise failure.error()
+        if run_dir is not None and Path(run_dir).is_dir():
+            run_folder.remove_unfinished(Path(run_dir))
         if signal.SIGINT not in received:
             signal.raise_signal(received[0])
         raise KeyboardInterrupt

@@ -149,12 +149,32 @@ class ModelTrainer:
             TrainingInterruptedError: Ctrl+C or SIGTERM; the run folder holds all that is needed to go on.
             KeyboardInterrupt: Ctrl+C in a run that is not saved, or before its first step.
         """
+        if self.starts_processes:
+            self.train_in_processes(evaluate=False)
+            return
         with self.team.guard():
-            devices = self._devices()
-            if self.team.is_alone and devices.count > 1:
-                self._take(launch.train_in_processes(devices.count, self._decisions(devices), self._given))
-            else:
-                self._fit(devices)
+            self._fit(self._devices())
+
+    @property
+    def starts_processes(self) -> bool:
+        """Whether several devices train, in processes that this one has to start.
+
+        Raises:
+            ConfigError: There are not so many devices.
+        """
+        return self.team.is_alone and self._devices().count > 1
+
+    def train_in_processes(self, evaluate: bool) -> None:
+        """Train in processes of this machine, one a device, and take over what they end with.
+
+        Args:
+            evaluate: Whether the first of them also predicts and evaluates, as `sleap_nn.train.run_training` does.
+
+        Raises:
+            UserError: As `train`; the error is the one that a process had.
+        """
+        devices = self._devices()
+        self._take(launch.train_in_processes(devices.count, self._decisions(devices), self._given, evaluate))
 
     def _fit(self, devices: Devices) -> None:
         """Fit the network in this process, together with those of its team."""

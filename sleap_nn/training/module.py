@@ -17,7 +17,7 @@ from sleap_nn.structures.sample import Batch
 from sleap_nn.tasks.base import Task
 from sleap_nn.training.averages import EpochAverages
 from sleap_nn.training.checkpoints import set_batch
-from sleap_nn.training.collectives import is_shared, largest_over_devices, share_buffers, sum_over_devices
+from sleap_nn.training.collectives import is_shared, share_buffers, sum_over_devices
 from sleap_nn.training.optim import make_optimizer, make_schedule
 from sleap_nn.training.strategies import divide_weights
 
@@ -33,7 +33,7 @@ class TrainingModule(LightningModule):
     Attributes:
         task: The model type.
         model: The network; its weights are saved as ``model.*``.
-        peak_height: Largest map value of the last validation, a sign of whether the maps rise at all.
+        peak_height: Largest map value that this process saw in the last validation; near 0, the maps do not rise.
         first_batch: Batches of its first epoch that a resumed run has done, None where the checkpoint says it.
         num_own_val_batches: Validation batches that count; more of them only keep step with other devices.
     """
@@ -68,11 +68,10 @@ class TrainingModule(LightningModule):
     def validation_step(self, batch: Batch, batch_index: int) -> None:
         """Collect the losses of a batch and follow the height of the maps."""
         outputs, targets = self._run(batch)
-        if batch_index >= self.num_own_val_batches:
-            return
         losses = self.task.losses(outputs, targets)
         values = {"loss": self.task.total_loss(losses)} | self._head_losses(losses)
-        self._val_averages.add(values | self.task.metrics(outputs, targets), len(batch))
+        weight = len(batch) if batch_index < self.num_own_val_batches else 0
+        self._val_averages.add(values | self.task.metrics(outputs, targets), weight)
         height = self.task.peak_height(outputs)
         self.peak_height = height if batch_index == 0 else max(self.peak_height, height)
 
@@ -82,7 +81,6 @@ class TrainingModule(LightningModule):
 
     def on_validation_epoch_end(self) -> None:
         """Log the averages of the epoch: every epoch ends with a validation."""
-        self.peak_height = largest_over_devices(self.peak_height)
         for stage, averages in (("train", self._train_averages), ("val", self._val_averages)):
             for name, value in averages.means().items():
                 self.log(f"{stage}/{name}", value)
@@ -117,6 +115,8 @@ class TrainingModule(LightningModule):
         """Take back what `on_save_checkpoint` added."""
         schedules = checkpoint.get("lr_schedulers", [])
         self._schedule_state = schedules[0] if schedules else None
+        if self._schedule is not None and self._schedule_state is not None:  # where weights are divided, it exists
+            self._schedule.load_state_dict(self._schedule_state)
         if AVERAGES in checkpoint:
             self._train_averages.load_state_dict(checkpoint[AVERAGES], self.global_rank, self.trainer.world_size)
         if self.first_batch is not None:

@@ -52,6 +52,7 @@ class Team:
         self._store = store
         self._lifeline = lifeline
         self._guards = 0
+        self._has_left = False
 
     @property
     def is_alone(self) -> bool:
@@ -141,14 +142,14 @@ class Team:
     def leave(self) -> None:
         """End the training of this process; the others may go on or be done as well."""
         global _team
-        if self._store is None or self._lifeline is None:
+        if self._store is None or self._lifeline is None or self._has_left:
             return
         self._lifeline.stop()
         self._store.add("left", 1)
         deadline = time.monotonic() + LEAVE_TIMEOUT
         while self.is_first and self._store.add("left", 0) < self.place.size and time.monotonic() < deadline:
             time.sleep(_POLL)
-        self._lifeline = None
+        self._has_left = True
         _team = None
 
     @contextmanager
@@ -168,7 +169,7 @@ class Team:
             lost = _lost_contact(error)
             mine = Failure.from_exception(lost if lost is not None else error, self.place.rank)
             first = self._lifeline.report(mine)
-            if first != mine:
+            if first != mine and not self._has_left:
                 raise SystemExit(first.exit_code) from None
             if lost is not None:
                 raise lost from None

@@ -10,6 +10,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 
 from sleap_nn.errors import TrainingCollapsedError
 from sleap_nn.log import logger
+from sleap_nn.training.collectives import largest_over_devices
 from sleap_nn.training.module import TrainingModule
 
 RISEN = 0.1
@@ -63,7 +64,7 @@ class CollapseWatch(Callback):
         """Look at the maps of this epoch."""
         if not isinstance(pl_module, TrainingModule):
             return
-        self.height = pl_module.peak_height
+        self.height = largest_over_devices(pl_module.peak_height)
         if trainer.current_epoch + 1 == self._patience and self.height < RISEN:
             logger.warning(
                 "After %d epochs the highest confidence map value is %.3f of 1: the maps have not risen. %s",

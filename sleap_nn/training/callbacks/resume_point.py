@@ -98,9 +98,10 @@ class ResumePoint(Checkpoint):
         for name, state in list(checkpoint["callbacks"].items()):
             if "best_k_models" not in state:
                 continue
-            found = (self._path.parent / Path(state["best_model_path"]).name).is_file()
-            if gathered(found)[0]:  # other machines need not see the folder
-                checkpoint["callbacks"][name] = moved(state, self._path.parent)
+            here = (self._path.parent / Path(state["best_model_path"]).name).absolute()
+            folder, found = gathered((str(here.parent.resolve()), here.is_file()))[0]  # the only one who need see it
+            if found:
+                checkpoint["callbacks"][name] = moved(state, Path(folder))
             else:
                 del checkpoint["callbacks"][name]
 
@@ -130,11 +131,11 @@ class ResumePoint(Checkpoint):
 
 
 def moved(state: Mapping[str, Any], folder: Path) -> dict[str, Any]:
-    """Return the state of a `ModelCheckpoint` whose files are now in `folder`."""
+    """Return the state of a `ModelCheckpoint` whose files are now in `folder`, an absolute path like the engine's."""
 
     def here(path: str) -> str:
         return str(folder / Path(path).name) if path else path
 
     paths = {key: here(state[key]) for key in ("best_model_path", "kth_best_model_path", "last_model_path")}
     best = {here(path): score for path, score in state["best_k_models"].items()}
-    return {**state, **paths, "dirpath": str(folder.resolve()), "best_k_models": best}
+    return {**state, **paths, "dirpath": str(folder), "best_k_models": best}

@@ -1,4 +1,4 @@
-"""The program of one process that `training.launch` starts: fit the network together with the others."""
+"""The program of one process that `training.launch` starts: train together with the others."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ from sleap_nn import log
 from sleap_nn.errors import UserError
 
 
-def main(log_level: int) -> None:
-    """Train; the first process leaves the outcome where the launcher finds it."""
+def main(log_level: int, evaluate: bool) -> None:
+    """Train; the first process also predicts and evaluates if asked to, and leaves the outcome to the launcher."""
+    from sleap_nn.train import run_training
     from sleap_nn.training.handover import Handover
     from sleap_nn.training.model_trainer import ModelTrainer
     from sleap_nn.training.team import HANDOVER, current_team
@@ -21,20 +22,23 @@ def main(log_level: int) -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)
     log.relay(log_level)
     handover = Handover(Path(os.environ[HANDOVER]))
-    team = current_team()
-    if not team.is_first:
-        warnings.simplefilter("ignore")  # the first process shows the same ones
-    with team.guard():
-        trainer = ModelTrainer(None, *handover.read_labels())
-        trainer.train()
-    if team.is_first:
-        handover.write_outcome(trainer.outcome())
+    with current_team().guard() as team:
+        if not team.is_first:
+            warnings.simplefilter("ignore")  # the first process shows the same ones
+        labels = handover.read_labels()
+        if evaluate:
+            trainer = run_training(None, *labels)
+        else:
+            trainer = ModelTrainer(None, *labels)
+            trainer.train()
+        if team.is_first:
+            handover.write_outcome(trainer.outcome())
 
 
 if __name__ == "__main__":
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # a stop while modules load ends the process without a traceback
     try:
-        main(int(sys.argv[1]))
+        main(int(sys.argv[1]), evaluate="evaluate" in sys.argv[2:])
     except (UserError, KeyboardInterrupt) as error:
         # The launcher has the message from the common store, and says it once.
         sys.exit(error.exit_code if isinstance(error, UserError) else UserError.exit_code)
