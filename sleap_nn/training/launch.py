@@ -118,6 +118,7 @@ class _Ranks:
         threads = max(1, (os.cpu_count() or 1) // count)
         environment = {
             "OMP_NUM_THREADS": str(threads),
+            "TORCH_CPP_LOG_LEVEL": "ERROR",  # lost connections, of which the launcher knows the reason
             **{name: value for name, value in os.environ.items() if not name.startswith("TORCHELASTIC_")},
             **variables,
             "RANK": str(rank),

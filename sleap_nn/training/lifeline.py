@@ -22,12 +22,14 @@ from sleap_nn.log import logger
 
 BEAT = 2.0
 """Seconds between two signs of life."""
-SILENCE = 25.0
+SILENCE = 20.0
 """Seconds without one after which a process counts as dead."""
 GRACE = 5.0
 """Seconds in which a process may end by itself when another one has failed."""
+NOTICE = 8.0
+"""Seconds for which a process that failed keeps the store open, if it holds it, for the others to see why."""
 
-_FAILURE = "failure"
+_FAILURE, _NOTICED = "failure", "noticed"
 
 
 @dataclass(frozen=True)
@@ -78,18 +80,22 @@ class Lifeline:
     The first process watches all others; these watch the first. Which failure was the first is decided by the store.
     """
 
-    def __init__(self, store: Store, rank: int, size: int, is_spokesman: bool) -> None:
+    def __init__(self, store: Store, rank: int, size: int, *, holds_store: bool, is_spokesman: bool) -> None:
         """Take a connection to the common store that nothing else uses.
 
         Args:
             store: The connection; a blocking wait on another one must not hold up the signs of life.
             rank: Of this process.
             size: Number of processes.
+            holds_store: Whether the store ends with this process.
             is_spokesman: Whether this process speaks for its machine when the store is gone.
         """
         self._store = store
         self._rank = rank
+        self._size = size
+        self._holds_store = holds_store
         self._is_spokesman = is_spokesman
+        self._has_noticed = False
         self._watched = [other for other in (range(size) if rank == 0 else range(1)) if other != rank]
         self._seen: dict[int, tuple[int, float]] = {}
         self._stopped = threading.Event()
@@ -106,12 +112,25 @@ class Lifeline:
 
     def report(self, failure: Failure) -> Failure:
         """Tell the others of a failure, and return the one that came first, this one or another's."""
-        text = json.dumps(asdict(failure))
         try:
-            first = self._store.compare_set(_FAILURE, "", text)
+            first = self._record(failure)
+            self._notice()
+            if first != failure:
+                return first
+            self._stopped.set()  # this process knows, and ends by itself
+            deadline = time.monotonic() + NOTICE
+            while self._holds_store and self._store.add(_NOTICED, 0) < self._size and time.monotonic() < deadline:
+                time.sleep(0.05)
         except (DistError, RuntimeError):
-            return failure
-        return Failure(**json.loads(first))
+            self._stopped.set()
+        return failure
+
+    def failure(self) -> Failure | None:
+        """Return what ended the training, None while it goes on."""
+        failure = read_failure(self._store)
+        if failure is not None:
+            self._notice()
+        return failure
 
     def _run(self) -> None:
         """Give signs of life until stopped, or until something ends the training."""
@@ -140,9 +159,19 @@ class Lifeline:
             elif now - self._seen[other][1] > SILENCE:
                 message = f"Process {other} of the training has given no sign of life for {SILENCE:.0f} s"
                 silent = Failure(self._rank, socket.gethostname(), DistributedError.__name__, message, 1)
-                if self.report(silent) == silent:
+                if self._record(silent) == silent:
                     logger.error("%s; the training ends.", message)
-        return read_failure(self._store)
+        return self.failure()
+
+    def _record(self, failure: Failure) -> Failure:
+        """Write a failure down unless there is one, and return the one that is there."""
+        return Failure(**json.loads(self._store.compare_set(_FAILURE, "", json.dumps(asdict(failure)))))
+
+    def _notice(self) -> None:
+        """Let the process that holds the store know that this one has seen the failure."""
+        if not self._has_noticed:
+            self._has_noticed = True
+            self._store.add(_NOTICED, 1)
 
 
 def _end_process(exit_code: int) -> None:

@@ -84,9 +84,9 @@ class Team:
         Raises:
             SystemExit: The training has ended elsewhere.
         """
-        assert self._store is not None
+        assert self._store is not None and self._lifeline is not None
         while not self._store.check([key]):
-            failure = read_failure(self._store)
+            failure = self._lifeline.failure()
             if failure is not None:
                 raise SystemExit(failure.exit_code)
             time.sleep(_POLL)
@@ -226,8 +226,13 @@ def _join() -> Team:
         ) from error
     prefix = _prefix(_num_joined, os.environ.get("TORCHELASTIC_RESTART_COUNT", "0"))
     _num_joined += 1
-    is_spokesman = place.local_rank == 0 and HANDOVER not in os.environ
-    lifeline = Lifeline(PrefixStore(prefix, second), place.rank, place.size, is_spokesman)
+    lifeline = Lifeline(
+        PrefixStore(prefix, second),
+        place.rank,
+        place.size,
+        holds_store=place.rank == 0 and os.environ.get("TORCHELASTIC_USE_AGENT_STORE") != str(True),
+        is_spokesman=place.local_rank == 0 and HANDOVER not in os.environ,
+    )
     lifeline.start()
     return Team(place, PrefixStore(prefix, _connections[0]), lifeline)
 
