@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 
 from sleap_nn.structures.region import Region
 from sleap_nn.structures.sample import FrameKey
@@ -52,6 +52,7 @@ class Predictions:
         class_ids: (I,) int64 of learned identities, -1 for none of them, or None without them.
         class_scores: (I,) float32, probability of the identity, or None without them.
         tracks: (I,) int64 of tracks over time, or None before tracking.
+        track_scores: (I,) float32, how well each instance fits its track, or None before tracking.
     """
 
     key: FrameKey
@@ -61,6 +62,7 @@ class Predictions:
     class_ids: Int[np.ndarray, " instances"] | None = None
     class_scores: Float[np.ndarray, " instances"] | None = None
     tracks: Int[np.ndarray, " instances"] | None = None
+    track_scores: Float[np.ndarray, " instances"] | None = None
 
     @classmethod
     def empty(cls, key: FrameKey, num_nodes: int) -> Predictions:
@@ -77,6 +79,21 @@ class Predictions:
         centres = np.nanmean(self.points, axis=1)
         return [Region((float(x), float(y)), float(s)) for (x, y), s in zip(centres, self.scores, strict=True)]
 
+    def take(self, rows: Int[np.ndarray, " rows"] | Bool[np.ndarray, " instances"]) -> Predictions:
+        """Return some of the instances, in the order of `rows`."""
+        taken = {name: vars(self)[name] for name in PER_INSTANCE if vars(self)[name] is not None}
+        return replace(self, **{name: values[rows] for name, values in taken.items()})
+
+    def with_tracks(
+        self, tracks: Int[np.ndarray, " instances"], scores: Float[np.ndarray, " instances"] | None
+    ) -> Predictions:
+        """Return the instances with these tracks and their scores."""
+        return replace(self, tracks=tracks, track_scores=None if scores is None else np.asarray(scores, np.float32))
+
     def __len__(self) -> int:
         """Return the number of instances."""
         return len(self.points)
+
+
+PER_INSTANCE = ("points", "point_scores", "scores", "class_ids", "class_scores", "tracks", "track_scores")
+"""Fields of `Predictions` with one entry an instance."""

@@ -1,0 +1,296 @@
+"""`ConstantVelocity`: where tracks are expected after their usual motion, by a Kalman filter fitted to each."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from jaxtyping import Float
+
+from sleap_nn.ops.similarity import visible_nodes
+from sleap_nn.tracking.memory import Gray, Moment
+from sleap_nn.tracking.motion import Candidates, Motion
+
+BLEND = 0.5
+"""Share of the predicted displacement by which the last pose is moved."""
+MIN_FIT, MAX_FIT = 3, 10
+"""Fewest and most successive observations that a filter is fitted to."""
+EM_ITERATIONS = 20
+SMALLEST_GATE, GATE_STEPS = 40.0, 8.0
+"""An observation farther than max(px, mean steps) from its prediction is not learnt from."""
+SMALLEST_SPEED, SPEED_STEPS = 15.0, 3.0
+"""Speeds are limited to max(px a frame, mean steps)."""
+
+_TRANSITION = np.array([[1.0, 1.0, 0.0, 0.0], [0.0, 1.0, 0.0, 0.0], [0.0, 0.0, 1.0, 1.0], [0.0, 0.0, 0.0, 1.0]])
+_OBSERVATION = np.array([[1.0, 0.0, 0.0, 0.0], [0.0, 0.0, 1.0, 0.0]])
+_FLOOR = 1e-6
+
+State = Float[np.ndarray, "points 4"]
+Positions = Float[np.ndarray, "points 2"]
+_Belief = tuple[np.ndarray, np.ndarray]
+"""Means (..., 4) and covariances (..., 4, 4)."""
+
+
+@dataclass(frozen=True, eq=False)
+class Filter:
+    """A fitted filter of one track; state (x, vx, y, vy) of each followed point, in px and px a frame.
+
+    Attributes:
+        mean: (P, 4) of the present state.
+        covariance: (P, 4, 4) of it.
+        process: (P, 4, 4) noise of the motion.
+        measurement: (P, 2, 2) noise of an observation.
+        gate: Largest distance in px of an observation that is learnt from.
+        max_speed: Largest speed in px a frame.
+        frame: Frame of the present state.
+        accepted: Frame of the last observation that was learnt from.
+    """
+
+    mean: State
+    covariance: Float[np.ndarray, "points 4 4"]
+    process: Float[np.ndarray, "points 4 4"]
+    measurement: Float[np.ndarray, "points 2 2"]
+    gate: float
+    max_speed: float
+    frame: int
+    accepted: int
+
+    @property
+    def position(self) -> Positions:
+        """The expected points."""
+        return self.mean[:, [0, 2]]
+
+    def advance(self, frame: int) -> Filter:
+        """Return the filter at a later frame, one step a frame."""
+        mean, covariance = self.mean, self.covariance
+        for _ in range(frame - self.frame):
+            mean = mean @ _TRANSITION.T
+            covariance = _TRANSITION @ covariance @ _TRANSITION.T + self.process
+        return replace(self, mean=mean, covariance=covariance, frame=frame)
+
+    def correct(self, observed: Positions) -> Filter:
+        """Return the filter after an observation; points that are missing, or beyond the gate, teach nothing."""
+        distance = np.sqrt(((observed - self.position) ** 2).sum(axis=-1))
+        near = distance <= self.gate  # NaN is not near
+        if not near.any():
+            return self
+        mean, covariance = _update(self.mean, self.covariance, self.measurement, np.nan_to_num(observed))
+        mean = _limit_speed(mean, self.max_speed)
+        return replace(
+            self,
+            mean=np.where(near[:, None], mean, self.mean),
+            covariance=np.where(near[:, None, None], covariance, self.covariance),
+            accepted=self.frame,
+        )
+
+
+class ConstantVelocity(Motion):
+    """Expects tracks to go on as they went; before a track has been seen often enough, where it was."""
+
+    def __init__(
+        self, num_start: int = 10, max_gap: int = 5, keypoints: bool = False, nodes: Sequence[int] | None = None
+    ) -> None:
+        """Set how filters live.
+
+        Args:
+            num_start: Frames of a video, and of a track, before its filter is fitted.
+            max_gap: Frames without an accepted observation after which a filter is dropped.
+            keypoints: Follow every node; else the mean of the nodes.
+            nodes: The nodes that are followed, None for all.
+        """
+        self._num_start = num_start
+        self._max_gap = max_gap
+        self._keypoints = keypoints
+        self._nodes = None if nodes is None else list(nodes)
+        self.clear()
+
+    def clear(self) -> None:
+        """Forget all tracks."""
+        self._filters: dict[int, Filter] = {}
+        self._history: dict[int, list[tuple[int, Positions]]] = {}
+        self._last: dict[int, np.ndarray] = {}
+        self._num_frames = 0
+
+    def candidates(self, moments: Sequence[Moment], frame: int, image: Gray | None) -> Candidates:
+        """Return one expected pose for a track with a filter, and the remembered ones of the others."""
+        filtered = self._filters
+        points, tracks = [], []
+        for moment in moments:
+            rest = ~np.isin(moment.tracks, list(filtered))
+            points.append(moment.points[rest])
+            tracks.append(moment.tracks[rest])
+        for track, known in filtered.items():
+            shift = BLEND * (known.advance(frame).position - known.position)
+            points.append((self._last[track] + self._spread(shift, self._last[track]))[None])
+            tracks.append(np.array([track]))
+        return Candidates(np.concatenate(points), np.concatenate(tracks))
+
+    def observe(self, moment: Moment) -> None:
+        """Correct the filters with what was found, fit those that are due, drop those that have lost their track."""
+        self._num_frames += 1
+        followed = self._follow(moment.points)
+        for row, track in enumerate(moment.tracks.tolist()):
+            self._last[track] = moment.points[row]
+            if track in self._filters:
+                self._filters[track] = self._filters[track].advance(moment.frame).correct(followed[row])
+            else:
+                self._collect(track, moment.frame, followed[row])
+        for track, known in list(self._filters.items()):
+            if moment.frame - known.accepted > self._max_gap:
+                del self._filters[track]
+
+    def _collect(self, track: int, frame: int, followed: Positions) -> None:
+        """Keep an observation of a track without a filter, and fit one when there are enough."""
+        history = self._history.setdefault(track, [])
+        if np.isnan(followed).all() or (history and frame != history[-1][0] + 1):
+            history.clear()
+        if not np.isnan(followed).all():
+            history.append((frame, followed))
+        if len(history) >= max(MIN_FIT, self._num_start) and self._num_frames >= self._num_start:
+            self._filters[track] = fit(frame, np.stack([points for _, points in history[-MAX_FIT:]]))
+            history.clear()
+
+    def _follow(self, points: Float[np.ndarray, "instances nodes 2"]) -> Float[np.ndarray, "instances points 2"]:
+        """Return the points that filters follow: the nodes, or their mean where at least half are visible."""
+        chosen = points if self._nodes is None else points[:, self._nodes]
+        if self._keypoints:
+            return chosen
+        seen = visible_nodes(chosen)
+        counts = seen.sum(axis=1)
+        means = np.where(seen[..., None], chosen, 0.0).sum(axis=1) / np.maximum(counts, 1)[:, None]
+        return np.where((2 * counts >= chosen.shape[1])[:, None], means, np.nan)[:, None]
+
+    def _spread(self, shift: Positions, pose: Float[np.ndarray, "nodes 2"]) -> Float[np.ndarray, "nodes 2"]:
+        """Return the shift of every node; nodes that are not followed move with the mean of those that are."""
+        known = shift[~np.isnan(shift).any(axis=1)]
+        everywhere = np.broadcast_to(known.mean(axis=0) if len(known) else np.zeros(2), pose.shape).copy()
+        if self._keypoints:
+            nodes = range(len(pose)) if self._nodes is None else self._nodes
+            for node, own in zip(nodes, shift, strict=True):
+                if not np.isnan(own).any():
+                    everywhere[node] = own
+        return everywhere
+
+
+def fit(frame: int, observed: Float[np.ndarray, "frames points 2"]) -> Filter:
+    """Fit a filter to successive observations of a track.
+
+    Expectation maximisation of both covariances: Shumway and Stoffer, "An Approach to Time Series Smoothing and
+    Forecasting Using the EM Algorithm", 1982; the motion itself (constant velocity) is given.
+
+    Args:
+        frame: Frame of the last observation.
+        observed: Positions, px, one row a frame; NaN where a point was not visible.
+    """
+    steps = np.sqrt((np.diff(observed, axis=0) ** 2).sum(axis=-1))
+    mean_step = float(np.nanmean(steps)) if not np.isnan(steps).all() else 0.0
+    max_speed = max(SMALLEST_SPEED, SPEED_STEPS * mean_step)
+    filled = _filled(observed)
+    first = np.zeros((observed.shape[1], 4))
+    first[:, [0, 2]] = filled[0]
+    first[:, [1, 3]] = filled[1] - filled[0]
+    first = _limit_speed(first, max_speed)
+    count = len(first)
+    process, measurement = np.tile(np.eye(4), (count, 1, 1)), np.tile(np.eye(2), (count, 1, 1))
+    for _ in range(EM_ITERATIONS):
+        process, measurement = _maximise(filled, *_smooth(filled, first, process, measurement))
+    (means, covariances), _ = _run(filled, first, process, measurement)
+    return Filter(
+        mean=_limit_speed(means[-1], max_speed),
+        covariance=covariances[-1],
+        process=process,
+        measurement=measurement,
+        gate=max(SMALLEST_GATE, GATE_STEPS * mean_step),
+        max_speed=max_speed,
+        frame=frame,
+        accepted=frame,
+    )
+
+
+def _filled(observed: Float[np.ndarray, "frames points 2"]) -> Float[np.ndarray, "frames points 2"]:
+    """Return the observations with gaps filled linearly; a point that was never visible stays at 0."""
+    frames, filled = np.arange(len(observed)), np.zeros(observed.shape)
+    for point in range(observed.shape[1]):
+        there = ~np.isnan(observed[:, point]).any(axis=1)
+        for axis in range(2) if there.any() else ():
+            filled[:, point, axis] = np.interp(frames, frames[there], observed[there, point, axis])
+    return filled
+
+
+def _limit_speed(mean: State, max_speed: float) -> State:
+    """Return states whose velocities do not exceed the limit in either direction."""
+    limited = mean.copy()
+    limited[:, [1, 3]] = np.clip(mean[:, [1, 3]], -max_speed, max_speed)
+    return limited
+
+
+def _update(mean: np.ndarray, covariance: np.ndarray, noise: np.ndarray, observed: np.ndarray) -> _Belief:
+    """Return mean and covariance after an observation."""
+    innovation = observed - mean @ _OBSERVATION.T
+    spread = _OBSERVATION @ covariance @ _OBSERVATION.T + noise
+    gain = covariance @ _OBSERVATION.T @ np.linalg.inv(spread)
+    corrected = mean + (gain @ innovation[..., None])[..., 0]
+    return corrected, covariance - gain @ _OBSERVATION @ covariance
+
+
+def _run(
+    observed: Float[np.ndarray, "frames points 2"], first: State, process: np.ndarray, measurement: np.ndarray
+) -> tuple[_Belief, _Belief]:
+    """Return the beliefs of every frame after its observation, and before it."""
+    mean, covariance = first, np.tile(np.eye(4), (len(first), 1, 1))
+    before, after = [(mean, covariance)], []
+    for row, position in enumerate(observed):
+        if row:
+            mean, covariance = mean @ _TRANSITION.T, _TRANSITION @ covariance @ _TRANSITION.T + process
+            before.append((mean, covariance))
+        mean, covariance = _update(mean, covariance, measurement, position)
+        after.append((mean, covariance))
+    return _stacked(after), _stacked(before)
+
+
+def _smooth(
+    observed: Float[np.ndarray, "frames points 2"], first: State, process: np.ndarray, measurement: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return means, covariances and lag-one covariances of every frame, given all observations.
+
+    Rauch, Tung and Striebel, "Maximum Likelihood Estimates of Linear Dynamic Systems", 1965.
+    """
+    (means, covariances), (before_means, before_covariances) = _run(observed, first, process, measurement)
+    lagged = np.zeros_like(covariances)
+    for row in range(len(observed) - 2, -1, -1):
+        gain = covariances[row] @ _TRANSITION.T @ np.linalg.inv(before_covariances[row + 1])
+        lagged[row + 1] = covariances[row + 1] @ _transposed(gain)
+        correction = means[row + 1] - before_means[row + 1]
+        means[row] += (gain @ correction[..., None])[..., 0]
+        covariances[row] += gain @ (covariances[row + 1] - before_covariances[row + 1]) @ _transposed(gain)
+    return means, covariances, lagged
+
+
+def _maximise(
+    observed: Float[np.ndarray, "frames points 2"], means: np.ndarray, covariances: np.ndarray, lagged: np.ndarray
+) -> _Belief:
+    """Return the covariances of motion and measurement under which the smoothed states are most likely."""
+    errors = observed - means @ _OBSERVATION.T
+    seen = _OBSERVATION @ covariances @ _OBSERVATION.T
+    measurement = (errors[..., None] * errors[..., None, :] + seen).mean(axis=0)
+    jumps = means[1:] - means[:-1] @ _TRANSITION.T
+    crossed = lagged[1:] @ _TRANSITION.T
+    spread = covariances[1:] - crossed - _transposed(crossed) + _TRANSITION @ covariances[:-1] @ _TRANSITION.T
+    process = (jumps[..., None] * jumps[..., None, :] + spread).mean(axis=0)
+    return _symmetric(process), _symmetric(measurement)
+
+
+def _stacked(beliefs: Sequence[_Belief]) -> _Belief:
+    """Return the beliefs of several frames as two arrays."""
+    return np.stack([mean for mean, _ in beliefs]), np.stack([covariance for _, covariance in beliefs])
+
+
+def _transposed(matrices: np.ndarray) -> np.ndarray:
+    """Return the transpose of every matrix."""
+    return np.swapaxes(matrices, -1, -2)
+
+
+def _symmetric(matrices: np.ndarray) -> np.ndarray:
+    """Return symmetric matrices that stay invertible."""
+    return (matrices + _transposed(matrices)) / 2 + _FLOOR * np.eye(matrices.shape[-1])

@@ -1,0 +1,175 @@
+"""How alike the instances of a frame are to earlier ones, and how several comparisons become one score a track."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from sleap_nn.config.tracker_config import TrackerConfig
+from sleap_nn.errors import ConfigError
+from sleap_nn.ops.similarity import (
+    bounding_boxes,
+    box_iou,
+    object_keypoint_similarity,
+    pairwise_distances,
+    visible_nodes,
+)
+
+Poses = Float[np.ndarray, "instances nodes 2"]
+Scores = Float[np.ndarray, "instances stored"]
+
+OKS_STDDEV = 0.025
+NEGLIGIBLE = 60.0
+"""Exponent beyond which a term of the similarity does not count: exp(-60) is 1e-26."""
+
+
+@dataclass(frozen=True)
+class Similarity:
+    """Compares poses.
+
+    Attributes:
+        features: What is compared: ``keypoints``, ``centroids`` (median of the visible points) or ``bboxes``.
+        method: ``oks``, ``cosine_sim``, ``iou`` or ``euclidean_dist`` (negative, px).
+        oks_stddev: Spread of the object keypoint similarity.
+    """
+
+    features: str = "keypoints"
+    method: str = "oks"
+    oks_stddev: float = OKS_STDDEV
+
+    def __post_init__(self) -> None:
+        """Refuse a method that cannot compare the features.
+
+        Raises:
+            ConfigError: The message names the methods that can.
+        """
+        allowed = COMBINATIONS[self.features]
+        if self.method not in allowed:
+            raise ConfigError(
+                f"The scoring method {self.method} does not compare {self.features}; choose {' or '.join(allowed)}, or "
+                "other features."
+            )
+
+    @classmethod
+    def from_config(cls, config: TrackerConfig, num_nodes: int) -> Similarity:
+        """Return what the options ask for; an animal of one point is compared by its distance unless they say more."""
+        features, method = config.features, config.scoring_method
+        if num_nodes == 1 and (features, method) == (TrackerConfig.features, TrackerConfig.scoring_method):
+            features, method = "centroids", "euclidean_dist"
+        kalman_keypoints = config.use_kalman and config.kf_track_features == "keypoints"
+        stddev = config.oks_stddev
+        if stddev is None:
+            stddev = 4 * OKS_STDDEV if kalman_keypoints else OKS_STDDEV
+        return cls(features, method, stddev)
+
+    def __call__(self, new: Poses, stored: Float[np.ndarray, "stored nodes 2"]) -> Scores:
+        """Return the score of every new instance with every stored one; NaN where they cannot be compared."""
+        if self.method == "oks":
+            return near_keypoint_similarity(new, stored, self.oks_stddev)
+        describe = _DESCRIPTIONS[self.features]
+        a, b = describe(new), describe(stored)
+        if self.method == "iou":
+            return box_iou(a, b, margin=1.0)
+        if self.method == "cosine_sim":
+            return cosine_similarity(a.reshape(len(a), -1), b.reshape(len(b), -1))
+        if self.features == "centroids":
+            return -pairwise_distances(a, b)
+        return -mean_node_distances(a, b)
+
+
+COMBINATIONS = {
+    "keypoints": ("oks", "cosine_sim", "euclidean_dist"),
+    "centroids": ("euclidean_dist", "cosine_sim"),
+    "bboxes": ("iou", "cosine_sim"),
+}
+"""Features -> the methods that can compare them."""
+
+
+def median_points(points: Float[np.ndarray, "*shape nodes 2"]) -> Float[np.ndarray, "*shape 2"]:
+    """Return the median of the visible points for each coordinate; NaN without any."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "All-NaN slice", RuntimeWarning)
+        return np.nanmedian(points, axis=-2)
+
+
+def near_keypoint_similarity(new: Poses, stored: Float[np.ndarray, "stored nodes 2"], stddev: float) -> Scores:
+    """Return the object keypoint similarity, computed only for pairs whose boxes are near enough to matter.
+
+    With the new instance as reference, as `object_keypoint_similarity`. Of two boxes with a gap, every point is at
+    least that far from its counterpart, which bounds every term.
+    """
+    boxes, other = bounding_boxes(new), bounding_boxes(stored)
+    area = np.nan_to_num((boxes[:, 2:] - boxes[:, :2]).prod(axis=-1))
+    gap = np.maximum(boxes[:, None, :2] - other[None, :, 2:], other[None, :, :2] - boxes[:, None, 2:])
+    squared_gap = (np.maximum(gap, 0.0) ** 2).sum(axis=-1)
+    near = squared_gap <= NEGLIGIBLE * 8 * stddev**2 * area[:, None]
+    scores = np.zeros(near.shape)
+    for row in np.flatnonzero(near.any(axis=1)):
+        columns = np.flatnonzero(near[row])
+        scores[row, columns] = object_keypoint_similarity(new[row : row + 1], stored[columns], stddev)[0]
+    return scores
+
+
+def cosine_similarity(a: Float[np.ndarray, "rows size"], b: Float[np.ndarray, "columns size"]) -> Scores:
+    """Return the cosine of the angle between vectors, over the numbers that both have; NaN without any."""
+    there_a, there_b = (~np.isnan(a)).astype(np.float64), (~np.isnan(b)).astype(np.float64)
+    plain_a, plain_b = np.nan_to_num(a), np.nan_to_num(b)
+    norms = np.sqrt((plain_a**2 @ there_b.T) * (there_a @ (plain_b**2).T))
+    return np.divide(plain_a @ plain_b.T, norms, out=np.full(norms.shape, np.nan), where=norms > 0)
+
+
+def mean_node_distances(a: Poses, b: Float[np.ndarray, "stored nodes 2"]) -> Scores:
+    """Return the mean distance in px of the nodes that both have; NaN without any."""
+    distances = np.sqrt(((a[:, None] - b[None]) ** 2).sum(axis=-1))
+    there = ~np.isnan(distances)
+    counts = there.sum(axis=-1)
+    sums = np.where(there, distances, 0.0).sum(axis=-1)
+    return np.divide(sums, counts, out=np.full(counts.shape, np.nan), where=counts > 0)
+
+
+_DESCRIPTIONS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
+    "keypoints": np.asarray,
+    "centroids": median_points,
+    "bboxes": bounding_boxes,
+}
+
+
+def reduce_by_track(
+    scores: Scores, owners: Int[np.ndarray, " stored"], num_tracks: int, reduction: str, quantile: float = 1.0
+) -> Float[np.ndarray, "instances tracks"]:
+    """Return one score for every instance and track.
+
+    Args:
+        scores: Score of every instance with every stored one; NaN does not count.
+        owners: Track of each stored instance, 0 to `num_tracks` - 1.
+        num_tracks: Number of tracks.
+        reduction: ``mean``, ``max`` or ``robust_quantile``.
+        quantile: Of `robust_quantile`.
+
+    Returns:
+        NaN where an instance has no score with a track.
+    """
+    if reduction == "mean":
+        member = np.zeros((len(owners), num_tracks))
+        member[np.arange(len(owners)), owners] = 1.0
+        counts = (~np.isnan(scores)).astype(np.float64) @ member
+        sums = np.nan_to_num(scores) @ member
+        return np.divide(sums, counts, out=np.full(counts.shape, np.nan), where=counts > 0)
+    reduced = np.full((len(scores), num_tracks), np.nan)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "All-NaN", RuntimeWarning)
+        for track in range(num_tracks):
+            own = scores[:, owners == track]
+            if own.shape[1]:
+                best = np.nanmax(own, axis=1) if reduction == "max" else np.nanquantile(own, quantile, axis=1)
+                reduced[:, track] = best
+    return reduced
+
+
+def count_visible(points: Float[np.ndarray, "*shape nodes 2"]) -> Int[np.ndarray, "*shape"]:
+    """Return the number of visible points of each instance."""
+    return visible_nodes(points).sum(axis=-1)
