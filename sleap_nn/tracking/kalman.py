@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 from sleap_nn.ops.similarity import visible_nodes
 from sleap_nn.tracking.memory import Gray, Moment
-from sleap_nn.tracking.motion import Candidates, Motion
+from sleap_nn.tracking.motion import Candidates, Motion, Still
 
 BLEND = 0.5
 """Share of the predicted displacement by which the last pose is moved."""
@@ -26,63 +26,67 @@ _TRANSITION = np.array([[1.0, 1.0, 0.0, 0.0], [0.0, 1.0, 0.0, 0.0], [0.0, 0.0, 1
 _OBSERVATION = np.array([[1.0, 0.0, 0.0, 0.0], [0.0, 0.0, 1.0, 0.0]])
 _FLOOR = 1e-6
 
-State = Float[np.ndarray, "points 4"]
-Positions = Float[np.ndarray, "points 2"]
+State = Float[np.ndarray, "*tracks points 4"]
+Positions = Float[np.ndarray, "*tracks points 2"]
 _Belief = tuple[np.ndarray, np.ndarray]
 """Means (..., 4) and covariances (..., 4, 4)."""
 
 
 @dataclass(frozen=True, eq=False)
-class Filter:
-    """A fitted filter of one track; state (x, vx, y, vy) of each followed point, in px and px a frame.
+class Filters:
+    """The fitted filters of K tracks, P followed points each; state (x, vx, y, vy) in px and px a frame.
 
     Attributes:
-        mean: (P, 4) of the present state.
-        covariance: (P, 4, 4) of it.
-        process: (P, 4, 4) noise of the motion.
-        measurement: (P, 2, 2) noise of an observation.
-        gate: Largest distance in px of an observation that is learnt from.
-        max_speed: Largest speed in px a frame.
-        frame: Frame of the present state.
-        accepted: Frame of the last observation that was learnt from.
+        mean: (K, P, 4) of the present state.
+        covariance: (K, P, 4, 4) of it.
+        process: (K, P, 4, 4) noise of the motion.
+        measurement: (K, P, 2, 2) noise of an observation.
+        gate: (K,) largest distance in px of an observation that is learnt from.
+        max_speed: (K,) largest speed in px a frame.
+        accepted: (K,) frame of the last observation that was learnt from.
     """
 
     mean: State
-    covariance: Float[np.ndarray, "points 4 4"]
-    process: Float[np.ndarray, "points 4 4"]
-    measurement: Float[np.ndarray, "points 2 2"]
-    gate: float
-    max_speed: float
-    frame: int
-    accepted: int
+    covariance: Float[np.ndarray, "tracks points 4 4"]
+    process: Float[np.ndarray, "tracks points 4 4"]
+    measurement: Float[np.ndarray, "tracks points 2 2"]
+    gate: Float[np.ndarray, " tracks"]
+    max_speed: Float[np.ndarray, " tracks"]
+    accepted: Int[np.ndarray, " tracks"]
 
     @property
     def position(self) -> Positions:
         """The expected points."""
-        return self.mean[:, [0, 2]]
+        return self.mean[..., [0, 2]]
 
-    def advance(self, frame: int) -> Filter:
-        """Return the filter at a later frame, one step a frame."""
+    def advance(self, num_frames: int) -> Filters:
+        """Return the filters so many frames later."""
         mean, covariance = self.mean, self.covariance
-        for _ in range(frame - self.frame):
+        for _ in range(num_frames):
             mean = mean @ _TRANSITION.T
             covariance = _TRANSITION @ covariance @ _TRANSITION.T + self.process
-        return replace(self, mean=mean, covariance=covariance, frame=frame)
+        return replace(self, mean=mean, covariance=covariance)
 
-    def correct(self, observed: Positions) -> Filter:
-        """Return the filter after an observation; points that are missing, or beyond the gate, teach nothing."""
+    def correct(self, observed: Positions, frame: int) -> Filters:
+        """Return the filters after an observation; points that are missing, or beyond the gate, teach nothing."""
         distance = np.sqrt(((observed - self.position) ** 2).sum(axis=-1))
-        near = distance <= self.gate  # NaN is not near
-        if not near.any():
-            return self
+        near = distance <= self.gate[:, None]  # NaN is not near
         mean, covariance = _update(self.mean, self.covariance, self.measurement, np.nan_to_num(observed))
-        mean = _limit_speed(mean, self.max_speed)
+        mean = _limit_speed(mean, self.max_speed[:, None])
         return replace(
             self,
-            mean=np.where(near[:, None], mean, self.mean),
-            covariance=np.where(near[:, None, None], covariance, self.covariance),
-            accepted=self.frame,
+            mean=np.where(near[..., None], mean, self.mean),
+            covariance=np.where(near[..., None, None], covariance, self.covariance),
+            accepted=np.where(near.any(axis=1), frame, self.accepted),
         )
+
+    def take(self, rows: np.ndarray) -> Filters:
+        """Return the filters of some tracks."""
+        return Filters(**{name: values[rows] for name, values in vars(self).items()})
+
+    def join(self, other: Filters) -> Filters:
+        """Return these filters and others."""
+        return Filters(**{name: np.concatenate([values, vars(other)[name]]) for name, values in vars(self).items()})
 
 
 class ConstantVelocity(Motion):
@@ -107,49 +111,63 @@ class ConstantVelocity(Motion):
 
     def clear(self) -> None:
         """Forget all tracks."""
-        self._filters: dict[int, Filter] = {}
+        self._filters: Filters | None = None
+        self._tracks = np.zeros(0, np.int64)  # of the filters
+        self._poses = np.zeros((0, 0, 2))  # their last ones
         self._history: dict[int, list[tuple[int, Positions]]] = {}
-        self._last: dict[int, np.ndarray] = {}
         self._num_frames = 0
+        self._frame = 0
 
     def candidates(self, moments: Sequence[Moment], frame: int, image: Gray | None) -> Candidates:
         """Return one expected pose for a track with a filter, and the remembered ones of the others."""
-        filtered = self._filters
-        points, tracks = [], []
-        for moment in moments:
-            rest = ~np.isin(moment.tracks, list(filtered))
-            points.append(moment.points[rest])
-            tracks.append(moment.tracks[rest])
-        for track, known in filtered.items():
-            shift = BLEND * (known.advance(frame).position - known.position)
-            points.append((self._last[track] + self._spread(shift, self._last[track]))[None])
-            tracks.append(np.array([track]))
-        return Candidates(np.concatenate(points), np.concatenate(tracks))
+        known = Still().candidates(moments, frame, image)
+        if self._filters is None:
+            return known
+        shift = BLEND * (self._filters.advance(frame - self._frame).position - self._filters.position)
+        expected = self._poses + self._spread(shift, self._poses)
+        rest = ~np.isin(known.tracks, self._tracks)
+        return Candidates(
+            np.concatenate([known.points[rest], expected]), np.concatenate([known.tracks[rest], self._tracks])
+        )
 
     def observe(self, moment: Moment) -> None:
         """Correct the filters with what was found, fit those that are due, drop those that have lost their track."""
         self._num_frames += 1
         followed = self._follow(moment.points)
-        for row, track in enumerate(moment.tracks.tolist()):
-            self._last[track] = moment.points[row]
-            if track in self._filters:
-                self._filters[track] = self._filters[track].advance(moment.frame).correct(followed[row])
-            else:
-                self._collect(track, moment.frame, followed[row])
-        for track, known in list(self._filters.items()):
-            if moment.frame - known.accepted > self._max_gap:
-                del self._filters[track]
+        row_of = {track: row for row, track in enumerate(moment.tracks.tolist())}
+        if self._filters is not None:
+            rows = np.array([row_of.pop(track, -1) for track in self._tracks.tolist()])
+            observed = np.where((rows >= 0)[:, None, None], followed[rows], np.nan)
+            self._poses = np.where((rows >= 0)[:, None, None], moment.points[rows], self._poses)
+            self._filters = self._filters.advance(moment.frame - self._frame).correct(observed, moment.frame)
+            self._keep(moment.frame - self._filters.accepted <= self._max_gap)
+        self._frame = moment.frame
+        for track, row in row_of.items():
+            self._collect(track, moment.frame, followed[row], moment.points[row])
 
-    def _collect(self, track: int, frame: int, followed: Positions) -> None:
+    def _keep(self, rows: np.ndarray) -> None:
+        """Drop the filters of the other tracks."""
+        if self._filters is not None and not rows.all():
+            self._filters = self._filters.take(rows) if rows.any() else None
+            self._tracks, self._poses = self._tracks[rows], self._poses[rows]
+
+    def _collect(self, track: int, frame: int, followed: np.ndarray, pose: np.ndarray) -> None:
         """Keep an observation of a track without a filter, and fit one when there are enough."""
         history = self._history.setdefault(track, [])
         if np.isnan(followed).all() or (history and frame != history[-1][0] + 1):
             history.clear()
-        if not np.isnan(followed).all():
-            history.append((frame, followed))
-        if len(history) >= max(MIN_FIT, self._num_start) and self._num_frames >= self._num_start:
-            self._filters[track] = fit(frame, np.stack([points for _, points in history[-MAX_FIT:]]))
-            history.clear()
+        if np.isnan(followed).all():
+            return
+        history.append((frame, followed))
+        if len(history) < max(MIN_FIT, self._num_start) or self._num_frames < self._num_start:
+            return
+        fitted = fit(frame, np.stack([points for _, points in history[-MAX_FIT:]]))
+        history.clear()
+        self._tracks = np.append(self._tracks, track)
+        if self._filters is None:
+            self._filters, self._poses = fitted, pose[None]
+        else:
+            self._filters, self._poses = self._filters.join(fitted), np.concatenate([self._poses, pose[None]])
 
     def _follow(self, points: Float[np.ndarray, "instances nodes 2"]) -> Float[np.ndarray, "instances points 2"]:
         """Return the points that filters follow: the nodes, or their mean where at least half are visible."""
@@ -161,20 +179,16 @@ class ConstantVelocity(Motion):
         means = np.where(seen[..., None], chosen, 0.0).sum(axis=1) / np.maximum(counts, 1)[:, None]
         return np.where((2 * counts >= chosen.shape[1])[:, None], means, np.nan)[:, None]
 
-    def _spread(self, shift: Positions, pose: Float[np.ndarray, "nodes 2"]) -> Float[np.ndarray, "nodes 2"]:
+    def _spread(self, shift: Positions, poses: np.ndarray) -> np.ndarray:
         """Return the shift of every node; nodes that are not followed move with the mean of those that are."""
-        known = shift[~np.isnan(shift).any(axis=1)]
-        everywhere = np.broadcast_to(known.mean(axis=0) if len(known) else np.zeros(2), pose.shape).copy()
+        everywhere = np.broadcast_to(shift.mean(axis=1, keepdims=True), poses.shape).copy()
         if self._keypoints:
-            nodes = range(len(pose)) if self._nodes is None else self._nodes
-            for node, own in zip(nodes, shift, strict=True):
-                if not np.isnan(own).any():
-                    everywhere[node] = own
+            everywhere[:, slice(None) if self._nodes is None else self._nodes] = shift
         return everywhere
 
 
-def fit(frame: int, observed: Float[np.ndarray, "frames points 2"]) -> Filter:
-    """Fit a filter to successive observations of a track.
+def fit(frame: int, observed: Float[np.ndarray, "frames points 2"]) -> Filters:
+    """Return the filter of one track, fitted to successive observations of a track.
 
     Expectation maximisation of both covariances: Shumway and Stoffer, "An Approach to Time Series Smoothing and
     Forecasting Using the EM Algorithm", 1982; the motion itself (constant velocity) is given.
@@ -196,15 +210,14 @@ def fit(frame: int, observed: Float[np.ndarray, "frames points 2"]) -> Filter:
     for _ in range(EM_ITERATIONS):
         process, measurement = _maximise(filled, *_smooth(filled, first, process, measurement))
     (means, covariances), _ = _run(filled, first, process, measurement)
-    return Filter(
-        mean=_limit_speed(means[-1], max_speed),
-        covariance=covariances[-1],
-        process=process,
-        measurement=measurement,
-        gate=max(SMALLEST_GATE, GATE_STEPS * mean_step),
-        max_speed=max_speed,
-        frame=frame,
-        accepted=frame,
+    return Filters(
+        mean=_limit_speed(means[-1], max_speed)[None],
+        covariance=covariances[-1][None],
+        process=process[None],
+        measurement=measurement[None],
+        gate=np.array([max(SMALLEST_GATE, GATE_STEPS * mean_step)]),
+        max_speed=np.array([max_speed]),
+        accepted=np.array([frame]),
     )
 
 
@@ -218,10 +231,11 @@ def _filled(observed: Float[np.ndarray, "frames points 2"]) -> Float[np.ndarray,
     return filled
 
 
-def _limit_speed(mean: State, max_speed: float) -> State:
+def _limit_speed(mean: np.ndarray, max_speed: float | np.ndarray) -> np.ndarray:
     """Return states whose velocities do not exceed the limit in either direction."""
     limited = mean.copy()
-    limited[:, [1, 3]] = np.clip(mean[:, [1, 3]], -max_speed, max_speed)
+    for velocity in (1, 3):
+        limited[..., velocity] = np.clip(mean[..., velocity], -max_speed, max_speed)
     return limited
 
 

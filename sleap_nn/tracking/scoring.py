@@ -11,13 +11,7 @@ from jaxtyping import Float, Int
 
 from sleap_nn.config.tracker_config import TrackerConfig
 from sleap_nn.errors import ConfigError
-from sleap_nn.ops.similarity import (
-    bounding_boxes,
-    box_iou,
-    object_keypoint_similarity,
-    pairwise_distances,
-    visible_nodes,
-)
+from sleap_nn.ops.similarity import EPSILON, bounding_boxes, box_iou, pairwise_distances, visible_nodes
 
 Poses = Float[np.ndarray, "instances nodes 2"]
 Scores = Float[np.ndarray, "instances stored"]
@@ -91,26 +85,30 @@ COMBINATIONS = {
 
 def median_points(points: Float[np.ndarray, "*shape nodes 2"]) -> Float[np.ndarray, "*shape 2"]:
     """Return the median of the visible points for each coordinate; NaN without any."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "All-NaN slice", RuntimeWarning)
-        return np.nanmedian(points, axis=-2)
+    ordered = np.sort(points, axis=-2)  # NaN comes last
+    counts = (~np.isnan(points)).sum(axis=-2, keepdims=True)
+    low, high = np.maximum(counts - 1, 0) // 2, np.minimum(counts // 2, points.shape[-2] - 1)
+    middle = np.take_along_axis(ordered, low, axis=-2) + np.take_along_axis(ordered, high, axis=-2)
+    return middle[..., 0, :] / 2
 
 
 def near_keypoint_similarity(new: Poses, stored: Float[np.ndarray, "stored nodes 2"], stddev: float) -> Scores:
     """Return the object keypoint similarity, computed only for pairs whose boxes are near enough to matter.
 
-    With the new instance as reference, as `object_keypoint_similarity`. Of two boxes with a gap, every point is at
+    The same as `object_keypoint_similarity` with the new instance as reference, but for values below 1e-26. Of two boxes with a gap, every point is at
     least that far from its counterpart, which bounds every term.
     """
     boxes, other = bounding_boxes(new), bounding_boxes(stored)
     area = np.nan_to_num((boxes[:, 2:] - boxes[:, :2]).prod(axis=-1))
     gap = np.maximum(boxes[:, None, :2] - other[None, :, 2:], other[None, :, :2] - boxes[:, None, 2:])
     squared_gap = (np.maximum(gap, 0.0) ** 2).sum(axis=-1)
-    near = squared_gap <= NEGLIGIBLE * 8 * stddev**2 * area[:, None]
-    scores = np.zeros(near.shape)
-    for row in np.flatnonzero(near.any(axis=1)):
-        columns = np.flatnonzero(near[row])
-        scores[row, columns] = object_keypoint_similarity(new[row : row + 1], stored[columns], stddev)[0]
+    rows, columns = np.nonzero(squared_gap <= NEGLIGIBLE * 8 * stddev**2 * area[:, None])
+    offsets = new[rows] - stored[columns]
+    squared = offsets[..., 0] ** 2 + offsets[..., 1] ** 2
+    terms = np.exp(squared / (-8 * stddev**2 * (area[rows] + EPSILON))[:, None])
+    terms[np.isnan(terms)] = 0.0
+    scores = np.zeros(squared_gap.shape)
+    scores[rows, columns] = terms.sum(axis=1) / np.maximum(count_visible(new), 1)[rows]
     return scores
 
 
