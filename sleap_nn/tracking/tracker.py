@@ -171,7 +171,5 @@ def _motion(config: TrackerConfig) -> Motion:
         return OpticalFlow(config.of_img_scale, config.of_window_size, config.of_max_levels)
     if config.use_kalman:
         keypoints = config.kf_track_features == "keypoints"
-        return ConstantVelocity(
-            config.kf_init_frame_count, config.kf_reset_gap_size, keypoints, config.kf_node_indices
-        )
+        return ConstantVelocity(config.kf_init_frame_count, config.kf_reset_gap_size, keypoints, config.kf_node_indices)
     return Still()
