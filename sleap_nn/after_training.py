@@ -11,13 +11,15 @@ from sleap_nn.config.training_job_config import TrainingJobConfig
 from sleap_nn.data.labels import Labels, load_labels, skeleton_of
 from sleap_nn.errors import TrainingCollapsedError
 from sleap_nn.evaluation.evaluator import Evaluator
-from sleap_nn.evaluation.metrics_files import metrics_path, write_metrics
+from sleap_nn.evaluation.main_figures import main_figures
+from sleap_nn.evaluation.metrics_files import load_metrics, metrics_path, write_metrics
 from sleap_nn.inference.predictor import MissingFramesError
 from sleap_nn.inference.run import predict
 from sleap_nn.log import logger
 from sleap_nn.networks import model_dir
 from sleap_nn.tasks import TASKS
 from sleap_nn.training.callbacks.guards import REMEDIES
+from sleap_nn.training.callbacks.observers import Event, Observers
 from sleap_nn.training.run_folder import ground_truth_path, predictions_path, test_paths
 
 PEAK_THRESHOLD = 0.2
@@ -48,12 +50,25 @@ def evaluate_run(folder: Path, config: TrainingJobConfig) -> int | None:
     return num_found
 
 
-def refuse_collapsed(peak_height: float, num_found: int | None) -> None:
+def tell_metrics(folder: Path, observers: Observers) -> None:
+    """Tell those who follow a run the metrics of its splits, as ``eval/<split>.<i>/<name>``."""
+    values = {
+        f"eval/{split}.{index}/{name}": value
+        for split in ("train", "val", "test")
+        for index in _file_numbers(folder, split)
+        if metrics_path(folder, split, index).exists()
+        for name, value in main_figures(load_metrics(metrics_path(folder, split, index))).items()
+    }
+    observers.write(Event("evaluated", values=values))
+
+
+def refuse_collapsed(peak_height: float, num_found: int | None, was_stopped: bool = False) -> None:
     """Say in plain words that a network is of no use.
 
     Args:
         peak_height: Largest confidence map value on the validation set, NaN if unknown.
         num_found: Instances found on the training frames, None if nothing was predicted.
+        was_stopped: The user ended the training, maybe too early for a result: this is a warning, then.
 
     Raises:
         TrainingCollapsedError: The maps are flat, or not one instance was found.
@@ -63,6 +78,9 @@ def refuse_collapsed(peak_height: float, num_found: int | None) -> None:
     elif num_found is None and not math.isnan(peak_height) and peak_height < PEAK_THRESHOLD:
         reason = f"its highest confidence map value is {peak_height:.3f}, and {PEAK_THRESHOLD} makes a point"
     else:
+        return
+    if was_stopped:
+        logger.warning("Training was stopped before the network is of any use: %s.", reason)
         return
     raise TrainingCollapsedError(f"Training ended, but the network is of no use: {reason}. {REMEDIES}")
 

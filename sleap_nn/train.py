@@ -39,17 +39,19 @@ def run_training(
         TrainingInterruptedError: Ctrl+C or SIGTERM; `resume_training` goes on.
         TrainingCollapsedError: The trained network finds nothing; everything else is written.
     """
-    from sleap_nn.after_training import evaluate_run, refuse_collapsed
+    from sleap_nn.after_training import evaluate_run, refuse_collapsed, tell_metrics
     from sleap_nn.training import run_folder
     from sleap_nn.training.model_trainer import ModelTrainer
 
     trainer = ModelTrainer(config, train_labels, val_labels)
-    trainer.train()
     num_found = None
-    if trainer.run_dir is not None:
-        num_found = evaluate_run(trainer.run_dir, trainer.job)
-        run_folder.remove_resume_point(trainer.run_dir)
-    refuse_collapsed(trainer.peak_height, num_found)
+    with trainer.observers:
+        trainer.train()
+        if trainer.run_dir is not None:
+            num_found = evaluate_run(trainer.run_dir, trainer.job)
+            tell_metrics(trainer.run_dir, trainer.observers)
+            run_folder.remove_resume_point(trainer.run_dir)
+    refuse_collapsed(trainer.peak_height, num_found, was_stopped=trainer.observers.stop_received)
     return trainer
 
 

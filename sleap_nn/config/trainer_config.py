@@ -94,7 +94,9 @@ class ZMQConfig:
     controller_port: Annotated[
         int | None, Option("Port on 127.0.0.1 where stop commands are read; null: off.", ge=1, le=65535)
     ] = None
-    controller_polling_timeout: Annotated[int, Option("Wait for a command in ms.", ge=0)] = 10
+    controller_polling_timeout: Annotated[
+        int, Option("Longest wait for a command after every batch in ms; 0: look and go on.", ge=0)
+    ] = 10
     publish_port: Annotated[
         int | None, Option("Port on 127.0.0.1 to which progress is sent; null: off.", ge=1, le=65535)
     ] = None
@@ -207,7 +209,10 @@ class TrainerConfig:
         Option("Minutes after which training ends; null: no limit.", gt=0, extension=True),
     ] = None
     seed: Annotated[int | None, Option("Seed of all random numbers, the split included; null: not seeded.", ge=0)] = 42
-    use_wandb: Annotated[bool, Option("Log to Weights & Biases as wandb says.", available=False)] = False
+    use_wandb: Annotated[bool, Option("Log to Weights & Biases as wandb says.")] = False
+    use_tensorboard: Annotated[
+        bool, Option("Log to TensorBoard, into the folder tensorboard of the run.", extension=True)
+    ] = False
     save_ckpt: Annotated[bool, Option("Write the run folder: configuration, weights, labels, log and metrics.")] = False
     ckpt_dir: Annotated[str | None, Option("Folder in which run folders are made; null: the working folder.")] = "."
     run_name: Annotated[str | None, Option("Name of the run folder; null or empty: made from date and model type.")] = (
@@ -256,7 +261,7 @@ class TrainerConfig:
     ] = field(default_factory=HardKeypointMiningConfig)
     zmq: Annotated[
         ZMQConfig | None,
-        Option("Messages to and from the program that started the training; null: off.", available=False),
+        Option("Messages to and from the program that started the training; null: off."),
     ] = field(default_factory=ZMQConfig)
     eval: Annotated[EvalConfig, Option("Metrics of the validation set while training runs.", available=False)] = field(
         default_factory=EvalConfig

@@ -98,15 +98,23 @@ class TrainingJobConfig:
         Raises:
             OutputError: The file cannot be written.
         """
+        try:
+            Path(path).parent.mkdir(parents=True, exist_ok=True)
+            Path(path).write_text(self.to_yaml(), encoding="utf-8")
+        except OSError as error:
+            raise OutputError(f"The configuration cannot be written to {str(path)!r}: {error}.") from None
+
+    def to_yaml(self) -> str:
+        """Return the text that `save` writes."""
+        return OmegaConf.to_yaml(OmegaConf.create(self.public_tree()))
+
+    def public_tree(self) -> dict[str, Any]:
+        """Return the nested values that `save` writes: without secrets, stamped with the running version."""
         tree = _portable(self)
         tree["sleap_nn_version"] = __version__
         if self.trainer_config.wandb.api_key is not None:
             tree["trainer_config"]["wandb"]["api_key"] = ""
-        try:
-            Path(path).parent.mkdir(parents=True, exist_ok=True)
-            Path(path).write_text(OmegaConf.to_yaml(OmegaConf.create(tree)), encoding="utf-8")
-        except OSError as error:
-            raise OutputError(f"The configuration cannot be written to {str(path)!r}: {error}.") from None
+        return tree
 
     def to_sleap_nn_cfg(self) -> DictConfig:
         """Return the configuration as a typed OmegaConf object."""

@@ -17,11 +17,15 @@ from sleap_nn.config.trainer_config import TrainerConfig
 from sleap_nn.errors import DataError
 from sleap_nn.networks import model_dir
 from sleap_nn.tasks.base import Task
-from sleap_nn.training import run_folder
+from sleap_nn.training import monitoring, run_folder
 from sleap_nn.training.callbacks.csv_log import CSVLog
+from sleap_nn.training.callbacks.epoch_record import EpochRecord
 from sleap_nn.training.callbacks.guards import TimeLimit
+from sleap_nn.training.callbacks.live import LiveLog
+from sleap_nn.training.callbacks.observers import Observers
 from sleap_nn.training.callbacks.progress import ProgressBar
 from sleap_nn.training.callbacks.resume_point import ResumePoint
+from sleap_nn.training.callbacks.summary import RunSummary
 from sleap_nn.training.checkpoints import AtomicCheckpointIO
 
 
@@ -47,13 +51,24 @@ def make_trainer(settings: TrainerConfig, callbacks: list[Callback], folder: Pat
     )
 
 
-def make_callbacks(settings: TrainerConfig, task: Task, folder: Path | None, seed: int) -> list[Callback]:
-    """Return the callbacks that the configuration asks for; `seed` is that of all draws."""
+def make_callbacks(
+    settings: TrainerConfig, task: Task, folder: Path | None, seed: int, observers: Observers
+) -> list[Callback]:
+    """Return the callbacks that the configuration asks for.
+
+    Args:
+        settings: How training runs.
+        task: The model type.
+        folder: The run folder, None without one.
+        seed: The seed of all draws.
+        observers: Who follows the run.
+    """
+    record = EpochRecord(settings.model_ckpt.monitor, settings.model_ckpt.mode)
     callbacks: list[Callback] = [ProgressBar(settings.enable_progress_bar)]
     if settings.ema_decay > 0:
         callbacks.append(EMAWeightAveraging(decay=settings.ema_decay, use_buffers=False))
     if folder is not None:
-        callbacks.append(CSVLog(folder / run_folder.LOG, log_columns(task)))
+        callbacks.append(CSVLog(folder / run_folder.LOG, record, log_columns(task)))
         callbacks.append(_checkpoints(settings, folder))
     stopping = settings.early_stopping
     if stopping.stop_training_on_plateau:
@@ -62,6 +77,11 @@ def make_callbacks(settings: TrainerConfig, task: Task, folder: Path | None, see
         )
     if settings.max_time is not None:
         callbacks.append(TimeLimit(settings.max_time))
+    if observers:
+        callbacks.append(LiveLog(observers, record, monitoring.may_stop(settings)))
+    if settings.enable_progress_bar:
+        callbacks.append(RunSummary(record, folder))
+    callbacks.append(record)  # behind the others, so that their work in a validation counts as its time
     if folder is not None:
         callbacks.append(ResumePoint(folder / model_dir.RESUME, seed))
     return callbacks

@@ -29,8 +29,9 @@ from sleap_nn.structures.sample import Batch
 from sleap_nn.structures.skeleton import Skeleton
 from sleap_nn.tasks import TASKS
 from sleap_nn.tasks.base import Task
-from sleap_nn.training import engine, run_folder
+from sleap_nn.training import engine, monitoring, run_folder
 from sleap_nn.training.callbacks.guards import CollapseWatch
+from sleap_nn.training.callbacks.observers import Observers
 from sleap_nn.training.checkpoints import Position, check_fits
 from sleap_nn.training.module import TrainingModule
 from sleap_nn.training.resolve import resolve
@@ -48,6 +49,7 @@ class ModelTrainer:
         run_dir: The run folder, None unless ``save_ckpt`` is set and training has started.
         lightning_model: The training module, None before `train`; its ``model`` is the network.
         trainer: The engine's trainer, None before `train`.
+        observers: Who follows the run from outside; whoever enters them around `train` keeps them open after it.
         peak_height: Largest confidence map value on the validation set at the end, NaN before.
     """
 
@@ -71,6 +73,7 @@ class ModelTrainer:
         """
         self._initial = TrainingJobConfig.from_cfg(config)
         check_must_be_set(self._initial)
+        monitoring.check(self._initial.trainer_config)
         self._resume = resume_point(self._initial.trainer_config.resume_ckpt_path)
         self._position = Position(0) if self._resume is None else Position.read(self._resume)
         self._seed = self._choose_seed()
@@ -82,6 +85,7 @@ class ModelTrainer:
         self.run_dir: Path | None = None
         self.lightning_model: TrainingModule | None = None
         self.trainer: pl.Trainer | None = None
+        self.observers = Observers()
         self.peak_height = float("nan")
 
     @classmethod
@@ -149,12 +153,13 @@ class ModelTrainer:
         self.lightning_model = TrainingModule(task, network, settings, self._seed)
         loaders = self._loaders()
         watch = CollapseWatch()
-        callbacks = [watch, *engine.make_callbacks(settings, task, self.run_dir, self._seed)]
+        self.observers.join(monitoring.make_observers(self.job, self.run_dir))
+        callbacks = [watch, *engine.make_callbacks(settings, task, self.run_dir, self._seed, self.observers)]
         with engine.quiet():
             self.trainer = engine.make_trainer(settings, callbacks, self.run_dir)
         self._announce(network)
         try:
-            with engine.quiet():
+            with engine.quiet(), self.observers:
                 engine.fit(self.trainer, self.lightning_model, *loaders, resume=self._resume)
         except KeyboardInterrupt:
             if self.run_dir is not None:
@@ -236,9 +241,11 @@ class ModelTrainer:
         """Make the run folder and write what is known before the first step."""
         settings = self.job.trainer_config
         if not settings.save_ckpt:
+            monitoring.identify(settings)
             return
         self.run_dir = run_folder.create(self.job)
         settings.run_name = self.run_dir.name
+        monitoring.identify(settings)
         settings.resume_ckpt_path = None if self._resume is None else str(self._resume)
         if self._resume is not None:
             where = (self._resume, self._position.epoch, self._position.batch)
