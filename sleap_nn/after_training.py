@@ -19,7 +19,7 @@ from sleap_nn.log import logger
 from sleap_nn.networks import model_dir
 from sleap_nn.tasks import TASKS
 from sleap_nn.training.callbacks.guards import REMEDIES
-from sleap_nn.training.callbacks.observers import Event, Observers
+from sleap_nn.training.callbacks.listeners import Event, Listeners
 from sleap_nn.training.run_folder import ground_truth_path, predictions_path, test_paths
 
 PEAK_THRESHOLD = 0.2
@@ -50,7 +50,7 @@ def evaluate_run(folder: Path, config: TrainingJobConfig) -> int | None:
     return num_found
 
 
-def tell_metrics(folder: Path, observers: Observers) -> None:
+def tell_metrics(folder: Path, listeners: Listeners) -> None:
     """Tell those who follow a run the metrics of its splits, as ``eval/<split>.<i>/<name>``."""
     values = {
         f"eval/{split}.{index}/{name}": value
@@ -59,7 +59,7 @@ def tell_metrics(folder: Path, observers: Observers) -> None:
         if metrics_path(folder, split, index).exists()
         for name, value in main_figures(load_metrics(metrics_path(folder, split, index))).items()
     }
-    observers.write(Event("evaluated", values=values))
+    listeners.write(Event("evaluated", values=values))
 
 
 def refuse_collapsed(peak_height: float, num_found: int | None, was_stopped: bool = False) -> None:

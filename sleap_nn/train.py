@@ -45,13 +45,13 @@ def run_training(
 
     trainer = ModelTrainer(config, train_labels, val_labels)
     num_found = None
-    with trainer.observers:
+    with trainer.listeners:
         trainer.train()
         if trainer.run_dir is not None:
             num_found = evaluate_run(trainer.run_dir, trainer.job)
-            tell_metrics(trainer.run_dir, trainer.observers)
+            tell_metrics(trainer.run_dir, trainer.listeners)
             run_folder.remove_resume_point(trainer.run_dir)
-    refuse_collapsed(trainer.peak_height, num_found, was_stopped=trainer.observers.stop_received)
+    refuse_collapsed(trainer.peak_height, num_found, was_stopped=trainer.listeners.stop_received)
     return trainer
 
 

@@ -22,7 +22,7 @@ from sleap_nn.training.callbacks.csv_log import CSVLog
 from sleap_nn.training.callbacks.epoch_record import EpochRecord
 from sleap_nn.training.callbacks.guards import TimeLimit
 from sleap_nn.training.callbacks.live import LiveLog
-from sleap_nn.training.callbacks.observers import Observers
+from sleap_nn.training.callbacks.listeners import Listeners
 from sleap_nn.training.callbacks.progress import ProgressBar
 from sleap_nn.training.callbacks.resume_point import ResumePoint
 from sleap_nn.training.callbacks.summary import RunSummary
@@ -52,7 +52,7 @@ def make_trainer(settings: TrainerConfig, callbacks: list[Callback], folder: Pat
 
 
 def make_callbacks(
-    settings: TrainerConfig, task: Task, folder: Path | None, seed: int, observers: Observers
+    settings: TrainerConfig, task: Task, folder: Path | None, seed: int, listeners: Listeners
 ) -> list[Callback]:
     """Return the callbacks that the configuration asks for.
 
@@ -61,7 +61,7 @@ def make_callbacks(
         task: The model type.
         folder: The run folder, None without one.
         seed: The seed of all draws.
-        observers: Who follows the run.
+        listeners: Who follows the run.
     """
     record = EpochRecord(settings.model_ckpt.monitor, settings.model_ckpt.mode)
     callbacks: list[Callback] = [ProgressBar(settings.enable_progress_bar)]
@@ -77,8 +77,8 @@ def make_callbacks(
         )
     if settings.max_time is not None:
         callbacks.append(TimeLimit(settings.max_time))
-    if observers:
-        callbacks.append(LiveLog(observers, record, monitoring.may_stop(settings)))
+    if listeners:
+        callbacks.append(LiveLog(listeners, record, monitoring.may_stop(settings)))
     if settings.enable_progress_bar:
         callbacks.append(RunSummary(record, folder))
     callbacks.append(record)  # behind the others, so that their work in a validation counts as its time

@@ -31,7 +31,7 @@ from sleap_nn.tasks import TASKS
 from sleap_nn.tasks.base import Task
 from sleap_nn.training import engine, monitoring, run_folder
 from sleap_nn.training.callbacks.guards import CollapseWatch
-from sleap_nn.training.callbacks.observers import Observers
+from sleap_nn.training.callbacks.listeners import Listeners
 from sleap_nn.training.checkpoints import Position, check_fits
 from sleap_nn.training.module import TrainingModule
 from sleap_nn.training.resolve import resolve
@@ -49,7 +49,7 @@ class ModelTrainer:
         run_dir: The run folder, None unless ``save_ckpt`` is set and training has started.
         lightning_model: The training module, None before `train`; its ``model`` is the network.
         trainer: The engine's trainer, None before `train`.
-        observers: Who follows the run from outside; whoever enters them around `train` keeps them open after it.
+        listeners: Who follows the run from outside; whoever enters them around `train` keeps them open after it.
         peak_height: Largest confidence map value on the validation set at the end, NaN before.
     """
 
@@ -85,7 +85,7 @@ class ModelTrainer:
         self.run_dir: Path | None = None
         self.lightning_model: TrainingModule | None = None
         self.trainer: pl.Trainer | None = None
-        self.observers = Observers()
+        self.listeners = Listeners()
         self.peak_height = float("nan")
 
     @classmethod
@@ -153,13 +153,13 @@ class ModelTrainer:
         self.lightning_model = TrainingModule(task, network, settings, self._seed)
         loaders = self._loaders()
         watch = CollapseWatch()
-        self.observers.join(monitoring.make_observers(self.job, self.run_dir))
-        callbacks = [watch, *engine.make_callbacks(settings, task, self.run_dir, self._seed, self.observers)]
+        self.listeners.join(monitoring.make_listeners(self.job, self.run_dir))
+        callbacks = [watch, *engine.make_callbacks(settings, task, self.run_dir, self._seed, self.listeners)]
         with engine.quiet():
             self.trainer = engine.make_trainer(settings, callbacks, self.run_dir)
         self._announce(network)
         try:
-            with engine.quiet(), self.observers:
+            with engine.quiet(), self.listeners:
                 engine.fit(self.trainer, self.lightning_model, *loaders, resume=self._resume)
         except KeyboardInterrupt:
             if self.run_dir is not None:

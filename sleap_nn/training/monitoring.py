@@ -1,4 +1,4 @@
-"""Who follows a run: the observers that the configuration asks for, and what they need to exist."""
+"""Who follows a run: the listeners that the configuration asks for, and what they need to exist."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from sleap_nn.config.trainer_config import TrainerConfig
 from sleap_nn.config.training_job_config import TrainingJobConfig
 from sleap_nn.errors import ConfigError
 from sleap_nn.training.callbacks import tensorboard
-from sleap_nn.training.callbacks.observers import Observer
-from sleap_nn.training.callbacks.tensorboard import TensorBoardObserver
-from sleap_nn.training.callbacks.wandb import WandbObserver, choose_run_id
-from sleap_nn.training.callbacks.zmq import ZmqObserver
+from sleap_nn.training.callbacks.listeners import Listener
+from sleap_nn.training.callbacks.tensorboard import TensorBoardListener
+from sleap_nn.training.callbacks.wandb import WandbListener, choose_run_id
+from sleap_nn.training.callbacks.zmq import ZmqListener
 
 
 def check(settings: TrainerConfig) -> None:
@@ -54,7 +54,7 @@ def identify(settings: TrainerConfig) -> None:
         settings.wandb.current_run_id = choose_run_id(settings.wandb, settings.resume_ckpt_path is not None)
 
 
-def make_observers(config: TrainingJobConfig, folder: Path | None) -> list[Observer]:
+def make_listeners(config: TrainingJobConfig, folder: Path | None) -> list[Listener]:
     """Return those that the configuration asks for; nothing is connected yet.
 
     Args:
@@ -62,13 +62,13 @@ def make_observers(config: TrainingJobConfig, folder: Path | None) -> list[Obser
         folder: The run folder, None without one.
     """
     settings = config.trainer_config
-    observers: list[Observer] = []
+    listeners: list[Listener] = []
     if uses_wandb(settings):
         place = Path(settings.ckpt_dir or ".") if folder is None else folder
-        observers.append(WandbObserver(settings.wandb, place, config.public_tree(), settings.optimizer_name))
+        listeners.append(WandbListener(settings.wandb, place, config.public_tree(), settings.optimizer_name))
     if settings.use_tensorboard and folder is not None:
-        observers.append(TensorBoardObserver(folder / tensorboard.FOLDER, config.to_yaml()))
+        listeners.append(TensorBoardListener(folder / tensorboard.FOLDER, config.to_yaml()))
     ports = settings.zmq
     if ports is not None and (ports.publish_port is not None or ports.controller_port is not None):
-        observers.append(ZmqObserver(ports.publish_port, ports.controller_port, ports.controller_polling_timeout))
-    return observers
+        listeners.append(ZmqListener(ports.publish_port, ports.controller_port, ports.controller_polling_timeout))
+    return listeners

@@ -10,22 +10,29 @@ from lightning.pytorch.callbacks import Callback, EarlyStopping, EMAWeightAverag
 
 from sleap_nn.config.model_config import SingleInstanceConfig
 from sleap_nn.config.optimization_config import EarlyStoppingConfig
-from sleap_nn.config.trainer_config import ModelCkptConfig, TrainerConfig
+from sleap_nn.config.trainer_config import ModelCkptConfig, TrainerConfig, ZMQConfig
 from sleap_nn.structures.skeleton import Skeleton
 from sleap_nn.tasks.single_instance import SingleInstance
 from sleap_nn.training import engine
 from sleap_nn.training.callbacks.csv_log import CSVLog
+from sleap_nn.training.callbacks.epoch_record import EpochRecord
 from sleap_nn.training.callbacks.guards import TimeLimit
+from sleap_nn.training.callbacks.listeners import Listeners
+from sleap_nn.training.callbacks.live import LiveLog
 from sleap_nn.training.callbacks.progress import ProgressBar
 from sleap_nn.training.callbacks.resume_point import ResumePoint
+from sleap_nn.training.callbacks.summary import RunSummary
+from sleap_nn.training.callbacks.zmq import ZmqListener
 
 TASK = SingleInstance.from_config(SingleInstanceConfig(), Skeleton(("nose", "tail")))
+
+ALWAYS = {ProgressBar, EpochRecord, RunSummary}
 
 Kind = TypeVar("Kind", bound=Callback)
 
 
 def callbacks(folder: Path | None = None, **settings: Any) -> list[Callback]:
-    return engine.make_callbacks(TrainerConfig(**settings), TASK, folder, seed=0)
+    return engine.make_callbacks(TrainerConfig(**settings), TASK, folder, seed=0, listeners=Listeners())
 
 
 def only(kind: type[Kind], among: list[Callback]) -> Kind:
@@ -38,11 +45,11 @@ def kinds(among: list[Callback]) -> set[type]:
 
 
 def test_without_a_run_folder_nothing_is_written() -> None:
-    assert kinds(callbacks()) == {ProgressBar, EarlyStopping}
+    assert kinds(callbacks()) == {*ALWAYS, EarlyStopping}
 
 
 def test_a_run_folder_gets_a_log_and_checkpoints(tmp_path: Path) -> None:
-    assert kinds(callbacks(tmp_path)) == {ProgressBar, EarlyStopping, CSVLog, ModelCheckpoint, ResumePoint}
+    assert kinds(callbacks(tmp_path)) == {*ALWAYS, EarlyStopping, CSVLog, ModelCheckpoint, ResumePoint}
 
 
 def test_the_log_has_a_column_for_every_node(tmp_path: Path) -> None:
@@ -66,7 +73,7 @@ def test_early_stopping_follows_its_section() -> None:
     stopping = only(EarlyStopping, callbacks(early_stopping=EarlyStoppingConfig(True, 0.25, 7)))
     assert (stopping.monitor, stopping.mode, stopping.patience) == ("val/loss", "min", 7)
     assert abs(stopping.min_delta) == 0.25
-    assert kinds(callbacks(early_stopping=EarlyStoppingConfig(False))) == {ProgressBar}
+    assert kinds(callbacks(early_stopping=EarlyStoppingConfig(False))) == ALWAYS
 
 
 def test_a_time_limit_is_optional(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -84,6 +91,24 @@ def test_a_time_limit_is_optional(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_averaging_of_the_weights_is_optional() -> None:
     assert EMAWeightAveraging not in kinds(callbacks(ema_decay=0.0))
     assert EMAWeightAveraging in kinds(callbacks(ema_decay=0.9))
+
+
+def test_somebody_who_listens_is_told_and_may_be_allowed_to_stop_the_run() -> None:
+    for zmq, may_stop in (({"publish_port": 9001}, False), ({"controller_port": 9000}, True)):
+        settings = TrainerConfig(zmq=ZMQConfig(**zmq))
+        listeners = Listeners([ZmqListener(9001, None, 0)])
+        live = only(LiveLog, engine.make_callbacks(settings, TASK, None, 0, listeners))
+        assert live._may_stop is may_stop
+
+
+def test_the_summary_goes_with_the_progress_bar() -> None:
+    assert RunSummary not in kinds(callbacks(enable_progress_bar=False))
+
+
+def test_the_best_epoch_is_that_of_the_best_weights() -> None:
+    section = ModelCkptConfig(monitor="train/loss", mode="max")
+    record = only(EpochRecord, callbacks(model_ckpt=section))
+    assert (record._monitor, record._sign) == ("train/loss", -1.0)
 
 
 @pytest.mark.parametrize("shown", [True, False])

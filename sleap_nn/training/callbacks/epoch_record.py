@@ -8,6 +8,9 @@ from typing import Any
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 
+SHORTEST = 1e-9
+"""Least time of an epoch in seconds, so that its rates are numbers."""
+
 
 class EpochRecord(Callback):
     """Collects what is known of an epoch, once, for all who write it down.
@@ -30,8 +33,16 @@ class EpochRecord(Callback):
         self.best_epoch: int | None = None
         self.best: dict[str, float] = {}
 
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Start: the engine announces no start of an epoch that is resumed in its middle."""
+        self._start_epoch(trainer)
+
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Note the learning rate and the time at which the epoch starts."""
+        """Start an epoch."""
+        self._start_epoch(trainer)
+
+    def _start_epoch(self, trainer: Trainer) -> None:
+        """Note the learning rate and the time."""
         self._values = None
         self._rate = trainer.optimizers[0].param_groups[0]["lr"]
         self._start = time.perf_counter()
@@ -61,18 +72,19 @@ class EpochRecord(Callback):
     def values(self, trainer: Trainer) -> dict[str, float]:
         """Return what is known of the epoch that ends: metrics, learning rate, seconds, and rates of all devices.
 
-        The first call completes the epoch; it belongs into ``on_train_epoch_end``, when all metrics are logged.
+        Metrics that are NaN, which means not computed, are left out. The first call completes the epoch; it belongs
+        into ``on_train_epoch_end``, when all metrics are logged.
         """
         if self._values is None:
-            train_time = time.perf_counter() - self._start - self._validation_time
-            per_second = trainer.world_size / train_time if train_time > 0 else math.nan
-            self._values = {name: float(value) for name, value in trainer.callback_metrics.items()} | {
+            train_time = max(time.perf_counter() - self._start - self._validation_time, SHORTEST)
+            metrics = {name: float(value) for name, value in trainer.callback_metrics.items()}
+            self._values = {name: value for name, value in metrics.items() if not math.isnan(value)} | {
                 "learning_rate": self._rate,
                 "train/time": train_time,
                 "val/time": self._validation_time,
-                "train/steps_per_sec": self._steps * per_second / trainer.world_size,
-                "train/samples_per_sec": self._samples * per_second,
-                "train/frames_per_sec": self._frames * per_second,
+                "train/steps_per_sec": self._steps / train_time,
+                "train/samples_per_sec": self._samples * trainer.world_size / train_time,
+                "train/frames_per_sec": self._frames * trainer.world_size / train_time,
             }
             self._compare(trainer.current_epoch, self._values)
         return self._values

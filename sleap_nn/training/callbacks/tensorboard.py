@@ -1,4 +1,4 @@
-"""`TensorBoardObserver`: the same values as event files; the package tensorboard is an extra."""
+"""`TensorBoardListener`: the same values as event files; the package tensorboard is an extra."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from sleap_nn.training.callbacks.drawings import Drawing
-from sleap_nn.training.callbacks.observers import Event, Observer
+from sleap_nn.training.callbacks.listeners import Event, Listener
 
 FOLDER = "tensorboard"
 """Name of the folder in the run folder."""
 
 
-class TensorBoardObserver(Observer):
+class TensorBoardListener(Listener):
     """Writes batch losses over steps, everything else over epochs."""
 
     service: ClassVar[str] = "TensorBoard"

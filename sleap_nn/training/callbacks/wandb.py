@@ -1,4 +1,4 @@
-"""`WandbObserver`: a run on Weights & Biases; the package wandb is an extra and imported only when it is used."""
+"""`WandbListener`: a run on Weights & Biases; the package wandb is an extra and imported only when it is used."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from sleap_nn.config.trainer_config import WandBConfig
 from sleap_nn.log import logger
 from sleap_nn.training.callbacks import wandb_keys
 from sleap_nn.training.callbacks.drawings import Drawing
-from sleap_nn.training.callbacks.observers import Event, Observer
+from sleap_nn.training.callbacks.listeners import Event, Listener
 from sleap_nn.training.callbacks.wandb_drawings import WandbDrawings
 
 KEY_VARIABLE = "WANDB_API_KEY"
 LOGIN_SECONDS = 120
 
 
-class WandbObserver(Observer):
+class WandbListener(Listener):
     """Logs every batch and epoch, drawings, and the final metrics."""
 
     service: ClassVar[str] = "Weights & Biases"

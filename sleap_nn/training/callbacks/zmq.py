@@ -1,4 +1,4 @@
-"""`ZmqObserver`: progress to the SLEAP GUI and stop commands from it, as JSON over two ZMQ sockets."""
+"""`ZmqListener`: progress to the SLEAP GUI and stop commands from it, as JSON over two ZMQ sockets."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import zmq
 
 from sleap_nn.training.callbacks.drawings import Drawing
-from sleap_nn.training.callbacks.observers import Event, Observer
+from sleap_nn.training.callbacks.listeners import Event, Listener
 
 HOST = "127.0.0.1"
 GREETING_MS = 300
@@ -18,7 +18,6 @@ FAREWELL_MS = 200
 """How long the last messages may take to leave; without a listener there are none."""
 RECONNECT_MS = (100, 2000)
 """Shortest and longest time between two attempts to reach a GUI that is not there."""
-MAX_MESSAGE_BYTES = 1 << 20
 MAX_MESSAGES = 1000
 """Most messages that are read in one go, so that a flood of foreign ones cannot hold up the training."""
 
@@ -26,7 +25,7 @@ OLD_NAMES = {"train/loss": "loss", "val/loss": "val_loss"}
 """Value of an epoch -> its name in GUIs of SLEAP 1.4 and older."""
 
 
-class ZmqObserver(Observer):
+class ZmqListener(Listener):
     """Both sockets connect; the GUI binds. Nothing blocks where nobody listens."""
 
     service: ClassVar[str] = "The connection to the SLEAP GUI"
@@ -90,7 +89,6 @@ class ZmqObserver(Observer):
         socket.setsockopt(zmq.LINGER, 0)
         socket.setsockopt(zmq.RECONNECT_IVL, RECONNECT_MS[0])
         socket.setsockopt(zmq.RECONNECT_IVL_MAX, RECONNECT_MS[1])
-        socket.setsockopt(zmq.MAXMSGSIZE, MAX_MESSAGE_BYTES)
         socket.connect(f"tcp://{HOST}:{port}")
         return socket
 

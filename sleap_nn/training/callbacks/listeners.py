@@ -1,10 +1,11 @@
-"""`Observer`: something outside that follows a run (a GUI, a web service, a log); `Observers`: those of one run.
+"""`Listener`: something outside that follows a run (a GUI, a web service, a log); `Listeners`: those of one run.
 
-What goes wrong in an observer never reaches the run: `Failsafe` is the one place where any exception is caught.
+What goes wrong in a listener never reaches the run: `Failsafe` is the one place where any exception is caught.
 """
 
 from __future__ import annotations
 
+import logging
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -40,7 +41,7 @@ class Event:
     url: str | None = None
 
 
-class Observer(ABC):
+class Listener(ABC):
     """Follows a run from outside.
 
     Attributes:
@@ -81,11 +82,12 @@ class Observer(ABC):
 
 
 class Failsafe:
-    """Runs code of an observer; its first error is one warning and switches the observer off."""
+    """Runs code of a listener; its first error is one warning and switches the listener off."""
 
-    def __init__(self, service: str) -> None:
-        """Take the name of the service for the warning."""
+    def __init__(self, service: str, is_silent: bool = False) -> None:
+        """Take the name of the service for the warning, or choose to give none."""
         self._service = service
+        self._level = logging.DEBUG if is_silent else logging.WARNING
         self.is_on = True
 
     def call(self, action: Callable[..., Result], *args: object, default: Result) -> Result:
@@ -97,8 +99,9 @@ class Failsafe:
         except Exception as error:  # noqa: BLE001 - a service that only watches must not end hours of training
             self.is_on = False
             reason = str(error).strip().partition("\n")[0].rstrip(".")
-            logger.warning(
-                "%s is switched off for this run: %s%s. Training goes on.",
+            logger.log(
+                self._level,
+                "%s is switched off for this run, which is not affected: %s%s.",
                 self._service,
                 type(error).__name__,
                 f": {reason}" if reason else "",
@@ -106,10 +109,10 @@ class Failsafe:
             return default
 
 
-class Observers(DrawingSink):
-    """All observers of a run; they stay open as long as somebody is in the ``with`` block of this object.
+class Listeners(DrawingSink):
+    """All listeners of a run; they stay open as long as somebody is in the ``with`` block of this object.
 
-    `ModelTrainer.train` enters it, and whoever evaluates afterwards enters it around that call, so that the observers
+    `ModelTrainer.train` enters it, and whoever evaluates afterwards enters it around that call, so that the listeners
     also see the metrics. Before `open` (in the other processes of a distributed run: always) nothing happens.
 
     Attributes:
@@ -117,21 +120,21 @@ class Observers(DrawingSink):
         stop_received: Whether one of them has asked for the end of the run.
     """
 
-    def __init__(self, observers: Sequence[Observer] = ()) -> None:
-        """Take the first observers."""
-        self._members: list[tuple[Observer, Failsafe]] = []
+    def __init__(self, listeners: Sequence[Listener] = ()) -> None:
+        """Take the first listeners."""
+        self._members: list[tuple[Listener, Failsafe]] = []
         self._is_open = False
         self._depth = 0
         self.url: str | None = None
         self.stop_received = False
-        self.join(observers)
+        self.join(listeners)
 
     def __bool__(self) -> bool:
         """Whether anybody follows the run."""
         return bool(self._members)
 
     def __enter__(self) -> Self:
-        """Keep the observers open until the matching exit."""
+        """Keep the listeners open until the matching exit."""
         self._depth += 1
         return self
 
@@ -144,35 +147,35 @@ class Observers(DrawingSink):
     @property
     def want_drawings(self) -> bool:
         """Whether drawings have to be made for one of them."""
-        return any(observer.wants_drawings for observer, _ in self._members)
+        return any(listener.wants_drawings for listener, _ in self._members)
 
-    def join(self, observers: Sequence[Observer]) -> None:
-        """Take more observers, before `open`."""
-        self._members += [(observer, Failsafe(observer.service)) for observer in observers]
+    def join(self, listeners: Sequence[Listener]) -> None:
+        """Take more listeners, before `open`."""
+        self._members += [(listener, Failsafe(listener.service)) for listener in listeners]
 
     def open(self) -> None:
         """Connect all of them."""
         if self._is_open:
             return
         self._is_open = True
-        urls = [safe.call(observer.open, default=None) for observer, safe in self._members]
+        urls = [safe.call(listener.open, default=None) for listener, safe in self._members]
         self.url = next((url for url in urls if url is not None), None)
 
     def write(self, event: Event) -> None:
         """Tell all of them what happened."""
-        for observer, safe in self._members if self._is_open else ():
-            safe.call(observer.write, event, default=None)
+        for listener, safe in self._members if self._is_open else ():
+            safe.call(listener.write, event, default=None)
 
     def add(self, epoch: int, drawings: list[Drawing]) -> None:
         """Show the drawings of an epoch to all of them."""
-        for observer, safe in self._members if self._is_open else ():
-            safe.call(observer.draw, epoch, drawings, default=None)
+        for listener, safe in self._members if self._is_open else ():
+            safe.call(listener.draw, epoch, drawings, default=None)
 
     def wants_stop(self, wait: bool) -> bool:
-        """Return whether one of them wants the run to end; see `Observer.wants_stop`."""
+        """Return whether one of them wants the run to end; see `Listener.wants_stop`."""
         answers = [
-            safe.call(observer.wants_stop, wait, default=False)
-            for observer, safe in (self._members if self._is_open else ())
+            safe.call(listener.wants_stop, wait, default=False)
+            for listener, safe in (self._members if self._is_open else ())
         ]
         self.stop_received = self.stop_received or any(answers)
         return any(answers)
@@ -182,6 +185,6 @@ class Observers(DrawingSink):
         if not self._is_open:
             return
         self._is_open = False
-        for observer, safe in self._members:
-            closing = safe if safe.is_on else Failsafe(observer.service)
-            closing.call(observer.close, failed or not safe.is_on, default=None)
+        for listener, safe in self._members:
+            closing = safe if safe.is_on else Failsafe(listener.service, is_silent=True)
+            closing.call(listener.close, failed or not safe.is_on, default=None)
