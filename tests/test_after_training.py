@@ -8,11 +8,13 @@ import pytest
 import sleap_io as sio
 from constant_model import write_constant_model
 from factories import make_labels, make_video
+from listening import Notebook
 
-from sleap_nn.after_training import evaluate_run, refuse_collapsed
+from sleap_nn.after_training import evaluate_run, refuse_collapsed, tell_metrics
 from sleap_nn.config.training_job_config import TrainingJobConfig
 from sleap_nn.errors import MissingFileError, TrainingCollapsedError
 from sleap_nn.training.callbacks.guards import REMEDIES
+from sleap_nn.training.callbacks.listeners import Listeners
 
 
 @pytest.fixture(autouse=True)
@@ -70,6 +72,28 @@ def test_without_predictions_the_maps_decide(height: float, is_refused: bool) ->
             refuse_collapsed(height, None)
     else:
         refuse_collapsed(height, None)
+
+
+def test_a_run_that_the_user_stopped_is_not_refused(logged: pytest.LogCaptureFixture) -> None:
+    refuse_collapsed(0.0, 0, was_stopped=True)
+    assert "stopped before the network is of any use: it finds no instance" in logged.text
+
+
+def test_listeners_are_told_the_metrics_of_all_splits(project: Path, tmp_path: Path) -> None:
+    folder, config = run(project, tmp_path)
+    evaluate_run(folder, config)
+    (folder / "metrics.val.0.npz").unlink()
+    book = Notebook()
+    listeners = Listeners([book])
+    with listeners:
+        listeners.open()
+        tell_metrics(folder, listeners)
+    (event,) = book.events()
+    assert event.kind == "evaluated"
+    assert event.values is not None
+    stored = json.loads((folder / "metrics.train.0.json").read_text())
+    assert event.values["eval/train.0/mOKS"] == pytest.approx(stored["mOKS"]["mOKS"])
+    assert {name.split("/")[1] for name in event.values} == {"train.0"}
 
 
 def test_without_any_knowledge_there_is_no_verdict() -> None:

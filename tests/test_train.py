@@ -6,6 +6,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from listening import Notebook
 
 import sleap_nn.train
 from sleap_nn.config.get_config import config_from_train_keywords
@@ -13,6 +14,7 @@ from sleap_nn.config.train_keywords import train_keyword_defaults
 from sleap_nn.config.training_job_config import TrainingJobConfig
 from sleap_nn.errors import ConfigError
 from sleap_nn.train import run_training, train
+from sleap_nn.training.callbacks.listeners import Event, Listeners
 
 MODEL = {"head_configs": "single_instance", "backbone_config": "unet"}
 
@@ -77,7 +79,7 @@ def test_a_wrong_value_is_refused_before_anything_is_trained(configs: list[Train
 @pytest.fixture
 def fitting(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     """Replace the trainer and what follows it; return what they were given."""
-    seen: dict[str, Any] = {"run_dir": None, "num_found": 3}
+    seen: dict[str, Any] = {"run_dir": None, "num_found": 3, "listener": Notebook()}
 
     class Trainer:
         peak_height = 0.75
@@ -85,9 +87,13 @@ def fitting(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
         def __init__(self, *arguments: object):
             seen["arguments"] = arguments
             self.job, self.run_dir = "job", seen["run_dir"]
+            self.listeners = Listeners([seen["listener"]])
 
         def train(self) -> None:
             seen["trained"] = True
+            with self.listeners:
+                self.listeners.open()
+                self.listeners.wants_stop(wait=False)
 
     def evaluate(folder: Path, config: object) -> int:
         seen["evaluated"] = (folder, config)
@@ -96,7 +102,9 @@ def fitting(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     modules = {
         "sleap_nn.training.model_trainer": SimpleNamespace(ModelTrainer=Trainer),
         "sleap_nn.after_training": SimpleNamespace(
-            evaluate_run=evaluate, refuse_collapsed=lambda *arguments: seen.update(verdict=arguments)
+            evaluate_run=evaluate,
+            tell_metrics=lambda folder, listeners: listeners.write(Event("evaluated", url=str(folder))),
+            refuse_collapsed=lambda *arguments, was_stopped: seen.update(verdict=(*arguments, was_stopped)),
         ),
     }
     for name, module in modules.items():
@@ -110,14 +118,32 @@ def test_a_run_with_a_folder_is_predicted_and_judged(fitting: dict[str, Any]) ->
     assert fitting["arguments"] == ("config.yaml", ["train"], ["val"])
     assert fitting["trained"]
     assert fitting["evaluated"] == (Path("models/run"), "job")
-    assert fitting["verdict"] == (0.75, 3)
+    assert fitting["verdict"] == (0.75, 3, False)
     assert trainer.run_dir == Path("models/run")
 
 
 def test_a_run_without_a_folder_is_judged_by_its_maps(fitting: dict[str, Any]) -> None:
     run_training({"a": 1})
     assert "evaluated" not in fitting
-    assert fitting["verdict"] == (0.75, None)
+    assert fitting["verdict"] == (0.75, None, False)
+
+
+def test_those_who_listen_also_hear_the_metrics(fitting: dict[str, Any]) -> None:
+    fitting["run_dir"] = Path("models/run")
+    run_training("config.yaml")
+    assert fitting["listener"].calls == [
+        ("open", None),
+        ("wants_stop", False),
+        ("write", Event("evaluated", url=str(Path("models/run")))),
+        ("close", False),
+    ]
+
+
+def test_the_verdict_knows_that_the_user_stopped_the_run(fitting: dict[str, Any]) -> None:
+    fitting["listener"] = Notebook(stop_at=0)
+    fitting["run_dir"] = Path("models/run")
+    run_training("config.yaml")
+    assert fitting["verdict"] == (0.75, 3, True)
 
 
 def test_importing_the_verb_loads_no_training_stack() -> None:

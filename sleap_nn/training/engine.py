@@ -21,8 +21,8 @@ from sleap_nn.training import monitoring, run_folder
 from sleap_nn.training.callbacks.csv_log import CSVLog
 from sleap_nn.training.callbacks.epoch_record import EpochRecord
 from sleap_nn.training.callbacks.guards import TimeLimit
-from sleap_nn.training.callbacks.live import LiveLog
 from sleap_nn.training.callbacks.listeners import Listeners
+from sleap_nn.training.callbacks.live import LiveLog
 from sleap_nn.training.callbacks.progress import ProgressBar
 from sleap_nn.training.callbacks.resume_point import ResumePoint
 from sleap_nn.training.callbacks.summary import RunSummary

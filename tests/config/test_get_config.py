@@ -191,7 +191,7 @@ def test_the_call_of_the_training_guide():
             r"model_config\.head_configs\.semantic_segmentation is not available yet",
         ),
         ({"geometry_aug": "scale", "geometric_aug": "flip"}, "two names of one option"),
-        ({"head_configs": "single_instance", "use_wandb": True}, r"trainer_config\.use_wandb is not available yet"),
+        ({"head_configs": "single_instance", "bbox_source": "masks"}, r"data_config\.bbox_source.*not available yet"),
         ({"head_configs": "single_instance", "validation_fraction": 3}, "validation_fraction must be below 1"),
         ({"head_configs": "single_instance", "backbone_config": {}}, "cannot be made from nothing"),
     ],

@@ -48,7 +48,7 @@ def test_choices_bounds_and_defaults(schema):
     assert properties(schema, "trainer_config.ema_decay")["exclusiveMaximum"] == 1
     rotation = properties(schema, "data_config.augmentation_config.geometric.rotation_min")
     assert (rotation["minimum"], rotation["default"]) == (-180, -15.0)
-    assert "(Availability: not yet.)" in properties(schema, "trainer_config.use_wandb")["description"]
+    assert "(Availability: not yet.)" in properties(schema, "data_config.identity")["description"]
 
 
 @pytest.mark.parametrize(

@@ -27,7 +27,7 @@ SIGNATURE = {
 }  # fmt: skip
 OURS = {
     "precision": "auto", "channels_last": True, "max_time": None, "accumulate_grad_batches": 1,
-    "gradient_clip_val": None, "ema_decay": 0.0, "foreground_weight": 30.0,
+    "gradient_clip_val": None, "ema_decay": 0.0, "foreground_weight": 30.0, "use_tensorboard": False,
 }  # fmt: skip
 
 

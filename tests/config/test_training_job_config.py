@@ -107,7 +107,7 @@ def test_overrides(file, override, path, value):
         ("data_config.preprocessing.scale=-1", ConfigError, "data_config.preprocessing.scale must be above 0"),
         ("data_config.data_pipeline_fw=litdata", ConfigError, "data_config.data_pipeline_fw must be one of"),
         ("trainer_config.optimizer_name=SGD", ConfigError, "trainer_config.optimizer_name must be one of Adam, AdamW"),
-        ("trainer_config.use_wandb=true", ConfigError, "trainer_config.use_wandb is not available yet"),
+        ("data_config.bbox_source=masks", ConfigError, "data_config.bbox_source"),
         ("model_config.backbone_config.swint={}", ConfigError, "model_config.backbone_config: Only one attribute"),
         ("model_config.head_configs.bottomup={}", ConfigError, "model_config.head_configs: Only one attribute"),
         ("model_config.head_configs.single_instance=null", ConfigError, "head_configs: At least one attribute"),
@@ -148,10 +148,10 @@ def test_refused_files(tmp_path, name, text, error, message):
 
 
 def test_files_for_other_purposes_may_set_what_does_not_exist_yet(file):
-    override = "trainer_config.use_wandb=true"
-    assert TrainingJobConfig.load(file, [override], require_available=False).trainer_config.use_wandb
-    config = TrainingJobConfig.from_cfg(job(trainer_config={"use_wandb": True}), require_available=False)
-    with pytest.raises(ConfigError, match="use_wandb is not available yet"):
+    override = "data_config.bbox_source=masks"
+    assert TrainingJobConfig.load(file, [override], require_available=False).data_config.bbox_source == "masks"
+    config = TrainingJobConfig.from_cfg(job(data_config={"bbox_source": "masks"}), require_available=False)
+    with pytest.raises(ConfigError, match=r"bbox_source.*not available yet"):
         TrainingJobConfig.from_cfg(config)
 
 
@@ -269,6 +269,9 @@ def test_saved_files_hold_canonical_keys_and_no_login(tmp_path):
     assert not {"wandb_config", "batch_size"} & set(saved["trainer_config"])
     assert saved["sleap_nn_version"] == __version__
     assert config.trainer_config.wandb.api_key == "secret"
+    assert config.public_tree() == saved
+    assert config.to_yaml() == (tmp_path / "c.yaml").read_text(encoding="utf-8")
+    assert TrainingJobConfig.from_cfg(job()).public_tree()["trainer_config"]["wandb"]["api_key"] is None
 
 
 def test_keys_that_other_readers_refuse_are_saved_only_where_they_are_set(tmp_path):
@@ -297,7 +300,7 @@ def test_old_files_without_newer_keys_load():
 
 GUIDE_WANDB = """
 trainer_config:
-  use_wandb: false
+  use_wandb: true
   wandb_config:
     viz_enabled: true
     viz_boxes: false
@@ -334,7 +337,7 @@ def test_snippets_of_the_training_guide(snippet):
     assert cfg.trainer_config.trainer_devices is None
 
 
-@pytest.mark.parametrize("snippet", [GUIDE_WANDB.replace("use_wandb: false", "use_wandb: true"), GUIDE_SEVERAL])
+@pytest.mark.parametrize("snippet", [GUIDE_SEVERAL])
 def test_snippets_whose_behaviour_comes_later_are_read_but_refused_for_training(snippet):
     tree = job(**yaml.safe_load(snippet))
     TrainingJobConfig.from_cfg(tree, require_available=False)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import time
 from typing import Any, ClassVar
 
 import zmq
@@ -61,14 +62,14 @@ class ZmqListener(Listener):
         """Do nothing: the GUI reads drawings from the run folder."""
 
     def wants_stop(self, wait: bool) -> bool:
-        """Read the commands that have arrived."""
-        if self._control is None or not self._control.poll(self._polling_timeout if wait else 0):
+        """Read the commands that have arrived; foreign messages do not shorten the wait for one."""
+        if self._control is None:
             return False
+        deadline = time.monotonic() + (self._polling_timeout / 1000 if wait else 0)
         for _ in range(MAX_MESSAGES):
-            try:
-                parts = self._control.recv_multipart(zmq.DONTWAIT)
-            except zmq.Again:
+            if not self._control.poll(max(0, round(1000 * (deadline - time.monotonic())))):
                 return False
+            parts = self._control.recv_multipart()
             if len(parts) == 1 and is_stop(parts[0]):
                 return True
         return False
