@@ -13,6 +13,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import attrs
 import cv2
 from sleap_io.io.video_reading import VideoBackend
 from sleap_io.model.video import Video
@@ -61,13 +62,14 @@ def _video_facts(video: Video) -> tuple[Any, ...]:
 
 
 def _reader_facts(backend: VideoBackend) -> list[Any]:
-    """Return every setting of a reader that could change pixels, in the form in which sleap-io pickles them."""
+    """Return every setting of a reader that could change pixels, of whatever kind it is."""
     facts: list[Any] = [type(backend).__name__]
-    for name, value in sorted(backend.__getstate__().items()):
+    for field in attrs.fields(type(backend)):
+        value = getattr(backend, field.name)
         if isinstance(value, VideoBackend):
-            facts.append((name, _reader_facts(value)))
-        elif not name.startswith("_") and name not in _PLACE and isinstance(value, str | int | float | tuple | None):
-            facts.append((name, value))
+            facts.append((field.name, _reader_facts(value)))
+        elif field.name[0] != "_" and field.name not in _PLACE and isinstance(value, str | int | float | tuple | None):
+            facts.append((field.name, value))
     return facts
 
 

@@ -97,11 +97,10 @@ class PoseLoader(DataLoader[Batch]):
             return super().__iter__()
 
     def close(self) -> None:
-        """End the worker processes and close the files."""
+        """End the worker processes."""
         iterator, self._iterator = self._iterator, None
         if isinstance(iterator, _MultiProcessingDataLoaderIter):
             iterator._shutdown_workers()
-        self._poses.close_files()
 
 
 def make_loader(

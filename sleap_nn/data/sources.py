@@ -132,13 +132,10 @@ class VideoFrames(FrameSource):
 
     def reopened(self, video: int) -> VideoFrames:
         """Return a source that opens its own file of one video; the other videos it must not read."""
-        stand_ins = [Video(filename=other.filename, open_backend=False) for other in self._videos]
-        own = copy.copy(self._videos[video])
-        own.backend = copy.deepcopy(own.backend)
-        own.backend_metadata = dict(own.backend_metadata)
-        stand_ins[video] = own
+        videos = [Video(filename=other.filename, open_backend=False) for other in self._videos]
+        videos[video] = _unopened(self._videos[video])
         source = copy.copy(self)
-        source._videos = tuple(stand_ins)
+        source._videos = tuple(videos)
         return source
 
     def close(self) -> None:
@@ -247,6 +244,19 @@ def _check_exists(video: Video) -> None:
             f"The video {name} of the labels does not exist here; put it there, or save the labels with embedded "
             "images (.pkg.slp)."
         )
+
+
+def _unopened(video: Video) -> Video:
+    """Return a video that opens the same file in the same way when it is read; the one given stays as it is."""
+    own = copy.copy(video)
+    own.backend = None
+    own.backend_metadata = dict(video.backend_metadata)
+    if video.backend is not None:
+        own.backend_metadata["grayscale"] = video.backend.grayscale
+        own.backend_metadata["dataset"] = getattr(video.backend, "dataset", None)
+    if video.is_cropped:
+        own.backend_metadata |= {"crop": list(video.crop_rect or ()), "crop_fill": video.crop_fill}
+    return own
 
 
 def _decide_colour(video: Video) -> None:

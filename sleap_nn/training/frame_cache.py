@@ -29,6 +29,7 @@ from sleap_nn.training.training_data import TrainingData
 FOLDER = "frame_cache"
 IN_MEMORY, ON_DISK = "torch_dataset_cache_img_memory", "torch_dataset_cache_img_disk"
 
+_SOLE_OWNER = b"a folder's owner"
 _SPARE = 1.2
 """Memory that must be available for each byte of frames."""
 _MOST_THREADS = 4
@@ -177,7 +178,7 @@ def _folder(options: DataConfig, run_dir: Path | None) -> Iterator[tuple[Path, b
         OutputError: The folder cannot be made.
     """
     given = options.cache_img_path
-    owner = NOBODY if options.use_existing_imgs else _owner(run_dir)
+    owner = _owner(options, run_dir)
     try:
         if given is None and run_dir is None:
             folder = Path(tempfile.mkdtemp(prefix="sleap_nn_frames_"))
@@ -206,8 +207,15 @@ def _folder(options: DataConfig, run_dir: Path | None) -> Iterator[tuple[Path, b
                     folder.rmdir()
 
 
-def _owner(run_dir: Path | None) -> bytes:
-    """Return the mark of a run: the same when it is resumed, and in all its processes; no other run has it."""
+def _owner(options: DataConfig, run_dir: Path | None) -> bytes:
+    """Return the mark of a run in its cache: the same when it is resumed, and in all its processes.
+
+    In a folder that several runs share it is one of its own; in the run folder, which can be moved, everything is its.
+    """
+    if options.use_existing_imgs:
+        return NOBODY
+    if options.cache_img_path is None:
+        return _SOLE_OWNER
     return os.urandom(16) if run_dir is None else blake2b(str(run_dir.resolve()).encode(), digest_size=16).digest()
 
 
