@@ -90,7 +90,7 @@ def fit(
     try:
         trainer.fit(module, train_loader, val_loader, ckpt_path=resume, weights_only=True)
     except DataError as error:
-        raise DataError(str(error).rpartition(f"{DataError.__name__}: ")[2]) from error
+        raise DataError(str(error).rpartition(f"{DataError.__name__}: ")[2].strip()) from error
     except RuntimeError as error:
         if not str(error).startswith("DataLoader worker (pid"):
             raise
