@@ -38,6 +38,7 @@ docs: $(VENV)/.installed-docs
 bench: $(VENV)/.installed-test $(VENV)/.installed-bench
 	$(RUN) pytest benchmarks $(PYTEST_ARGS)
 	$(RUN) benchmarks.input_pipeline
+	$(RUN) benchmarks.first_step
 	$(RUN) benchmarks.network
 	$(RUN) benchmarks.predict
 

@@ -24,8 +24,9 @@ from benchmarks.measure import median_seconds, print_table
 from sleap_nn.config.data_config import AugmentationConfig, GeometricConfig, IntensityConfig
 from sleap_nn.config.model_config import SingleInstanceConfig, SingleInstanceConfMapsConfig
 from sleap_nn.data.augment import Augmenter
-from sleap_nn.data.cache import MemoryCache
+from sleap_nn.data.cache import CachedFrames
 from sleap_nn.data.dataset import PoseDataset
+from sleap_nn.data.frame_stores import MemoryStore
 from sleap_nn.data.input_spec import InputSpec
 from sleap_nn.data.labels import LabelSet
 from sleap_nn.data.loaders import EpochSampler, make_loader
@@ -42,7 +43,7 @@ CASES = ((256, 1, 1.0), (256, 3, 1.0), (512, 1, 0.5))
 class PlainDataset(Dataset):
     """Float images and float targets, one sample at a time, all in torch."""
 
-    def __init__(self, labels: LabelSet, cache: MemoryCache, scale: float) -> None:
+    def __init__(self, labels: LabelSet, cache: CachedFrames, scale: float) -> None:
         """Keep the frames as they are."""
         self.images = [np.ascontiguousarray(cache.read(frame.key).image) for frame in labels.frames]
         self.points = [torch.from_numpy(frame.points[0]) for frame in labels.frames]
@@ -95,7 +96,7 @@ def plain_batches(dataset: PlainDataset, batch_size: int) -> Iterator[tuple[Tens
 
 
 def package_batches(
-    labels: LabelSet, cache: MemoryCache, scale: float, batch_size: int
+    labels: LabelSet, cache: CachedFrames, scale: float, batch_size: int
 ) -> Iterator[tuple[Tensor, dict[str, Tensor]]]:
     """Yield images and targets, as training does."""
     config = SingleInstanceConfig(confmaps=SingleInstanceConfMapsConfig(sigma=SIGMA, output_stride=OUTPUT_STRIDE))
@@ -133,7 +134,9 @@ def measure_case(case: tuple[int, int, float], num_frames: int, rounds: int, bat
             Path(folder) / "labels.pkg.slp", Scene(height=side, width=side, channels=channels), num_frames
         )
         label_set = LabelSet.from_labels([labels])
-        cache = MemoryCache(VideoFrames(label_set.videos, [frame.key for frame in label_set.frames]))
+        source = VideoFrames(label_set.videos, [frame.key for frame in label_set.frames])
+        cache = CachedFrames(source, MemoryStore(source.shapes(), between_processes=False))
+        list(cache)
         cache.close()
     plain = PlainDataset(label_set, cache, scale)
     for (a, _), (b, targets) in zip(

@@ -255,24 +255,30 @@ class DataConfig:
     data_pipeline_fw: Annotated[
         str,
         Option(
-            "Read frames when they are needed, keep them in memory, or keep them as image files.",
+            "Decode frames whenever they are needed, or once and then keep them in memory, or in files; both are "
+            "filled while training already runs.",
             choices=("torch_dataset", "torch_dataset_cache_img_memory", "torch_dataset_cache_img_disk"),
-            unavailable_values=("torch_dataset_cache_img_disk",),
         ),
     ] = "torch_dataset"
     cache_img_path: Annotated[
-        str | None, Option("Folder of the cached image files; null: the run folder.", available=False)
+        str | None,
+        Option("Folder in which frames are kept, which later runs can use; null: frame_cache in the run folder."),
     ] = None
-    use_existing_imgs: Annotated[bool, Option("Use the image files of an earlier run.", available=False)] = False
+    use_existing_imgs: Annotated[
+        bool,
+        Option("Use the frames that an earlier run kept in cache_img_path; that one is missing is an error."),
+    ] = False
     delete_cache_imgs_after_training: Annotated[
-        bool, Option("Delete the cached image files at the end.", available=False)
+        bool, Option("At the end, delete the frames that this run has put into files.")
     ] = True
     parallel_caching: Annotated[
-        bool, Option("Fill the cache with several threads, from 20 samples upward.", available=False)
+        bool,
+        Option(
+            "Decode frames ahead in the background, if there are 20 or more; false: each is kept when training first "
+            "asks for it."
+        ),
     ] = True
-    cache_workers: Annotated[
-        int, Option("Threads that fill the cache; 0: one per CPU, at most 4.", ge=0, available=False)
-    ] = 0
+    cache_workers: Annotated[int, Option("Threads that do so; 0: one per CPU, at most 4.", ge=0)] = 0
     preprocessing: Annotated[PreprocessingConfig, Option("How a frame becomes the input of the network.")] = field(
         default_factory=PreprocessingConfig
     )

@@ -49,7 +49,6 @@ NumWorkers = Annotated[
         "Processes that prepare samples; 0: the training process does it; auto: as many as useful, at most 4.",
         check=worker_count,
         convert=digits_as_number,
-        unavailable_values=("auto",),
     ),
 ]
 

@@ -2,15 +2,30 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import signal
+import sys
 from collections.abc import Iterator
+from contextlib import nullcontext
+from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import torch
 from torch.utils.data import DataLoader, Sampler
+from torch.utils.data.dataloader import _MultiProcessingDataLoaderIter
 
+from sleap_nn.data.cache import CacheFiller
 from sleap_nn.data.dataset import Draw, PoseDataset
 from sleap_nn.structures.sample import Batch
+
+_MOST_WORKERS = 4
+_FEWEST_BATCHES = 8
+_SMALLEST_EXCHANGE = 512 * 2**20
+_GRACE_SECONDS = 15
+"""How long a worker goes on after SIGTERM: enough for the training process to save its state and end it."""
 
 
 class EpochSampler(Sampler[Draw]):
@@ -61,24 +76,41 @@ class EpochSampler(Sampler[Draw]):
 
 
 class PoseLoader(DataLoader[Batch]):
-    """A DataLoader that closes the files of its dataset before worker processes start.
+    """A DataLoader whose worker processes start in a quiet moment, and end when they are told to.
 
-    A worker hangs when it closes a video decoder that a fork copied, and an open one cannot be pickled.
+    A worker hangs when it closes a video decoder that a fork copied, or waits for a lock that a thread held at that
+    moment; and an open file cannot be pickled.
     """
 
-    def __init__(self, dataset: PoseDataset, **settings: Any) -> None:
-        """Take the settings of a DataLoader."""
+    def __init__(self, dataset: PoseDataset, filler: CacheFiller | None, **settings: Any) -> None:
+        """Take the settings of a DataLoader, and the threads that must not run when workers start."""
         super().__init__(dataset, **settings)
         self._poses = dataset
+        self._filler = filler
 
     def __iter__(self) -> Any:
         """Go through one epoch."""
-        if self.num_workers > 0:
+        if self.num_workers == 0 or self._iterator is not None:
+            return super().__iter__()
+        with nullcontext() if self._filler is None else self._filler.paused():
             self._poses.close_files()
-        return super().__iter__()
+            return super().__iter__()
+
+    def close(self) -> None:
+        """End the worker processes."""
+        iterator, self._iterator = self._iterator, None
+        if isinstance(iterator, _MultiProcessingDataLoaderIter):
+            iterator._shutdown_workers()
 
 
-def make_loader(dataset: PoseDataset, batch_size: int, sampler: EpochSampler | None, num_workers: int) -> PoseLoader:
+def make_loader(
+    dataset: PoseDataset,
+    batch_size: int,
+    sampler: EpochSampler | None,
+    num_workers: int,
+    filler: CacheFiller | None = None,
+    pin_memory: bool = False,
+) -> PoseLoader:
     """Return a loader of `Batch`es.
 
     Args:
@@ -86,20 +118,63 @@ def make_loader(dataset: PoseDataset, batch_size: int, sampler: EpochSampler | N
         batch_size: Samples a batch.
         sampler: What to draw; None goes through all rows once, in order.
         num_workers: Worker processes; 0 reads in this one.
+        filler: Threads of this process that fill the cache of the dataset.
+        pin_memory: Put batches where a CUDA device copies them quickly.
     """
     return PoseLoader(
         dataset,
+        filler,
         batch_size=batch_size,
         sampler=sampler,
         num_workers=num_workers,
         collate_fn=Batch.stack,
-        pin_memory=torch.cuda.is_available(),
+        pin_memory=pin_memory,
         persistent_workers=num_workers > 0,
         prefetch_factor=4 if num_workers > 0 else None,
-        worker_init_fn=_use_one_thread if num_workers > 0 else None,
+        worker_init_fn=_prepare_worker if num_workers > 0 else None,
     )
 
 
-def _use_one_thread(_worker: int) -> None:
-    """Let a worker process compute in one thread, as there are several workers."""
+def useful_workers(num_batches: int, cached: bool, num_cpus: int, exchange: int | None) -> int:
+    """Return how many worker processes speed training up.
+
+    Decoding keeps a CPU busy, so that every one but the one that trains helps; frames that are kept need half as many.
+    A worker that has only a few batches to prepare costs more than it brings.
+
+    Args:
+        num_batches: Batches an epoch.
+        cached: Whether frames are kept.
+        num_cpus: CPUs that this process may use.
+        exchange: Bytes free in the folder through which workers hand batches over, None where there is none.
+    """
+    if exchange is not None and exchange < _SMALLEST_EXCHANGE:
+        return 0
+    spare = num_cpus - 1
+    return max(0, min(_MOST_WORKERS, -(-spare // 2) if cached else spare, num_batches // _FEWEST_BATCHES))
+
+
+def usable_cpus() -> int:
+    """Return the number of CPUs that this process may use."""
+    if sys.platform.startswith("linux"):
+        return len(os.sched_getaffinity(0))
+    count = os.cpu_count()
+    return 1 if count is None else count
+
+
+def free_exchange() -> int | None:
+    """Return the bytes free where Linux passes batches between processes; containers often have only 64 MB there."""
+    folder = Path("/dev/shm")
+    return shutil.disk_usage(folder).free if folder.is_dir() else None
+
+
+def _prepare_worker(_worker: int) -> None:
+    """Let a worker process compute in one thread, as there are several, and leave Ctrl+C to the training process.
+
+    That one still needs batches to come to a state that it can save. SIGTERM is often sent to all processes of a job;
+    a worker then ends a little later by itself.
+    """
     torch.set_num_threads(1)
+    cv2.setNumThreads(0)  # 1 would wait for threads that a fork does not copy
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if sys.platform != "win32":
+        signal.signal(signal.SIGTERM, lambda number, frame: signal.alarm(_GRACE_SECONDS))

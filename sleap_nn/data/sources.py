@@ -5,6 +5,8 @@ What a frame becomes for a network is decided in `input_spec`.
 
 from __future__ import annotations
 
+import contextlib
+import copy
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -16,6 +18,7 @@ from sleap_io.io.main import load_video
 from sleap_io.io.video_reading import HDF5Video
 from sleap_io.model.video import Video
 
+from sleap_nn.data.fingerprint import digest, frame_fingerprints
 from sleap_nn.errors import DataError, MissingFileError
 from sleap_nn.structures.sample import Frame, FrameKey
 
@@ -54,6 +57,22 @@ class FrameSource(ABC):
     def videos(self) -> tuple[Video, ...]:
         """Return the videos that `FrameKey.video` counts, for the output file."""
 
+    @abstractmethod
+    def shapes(self) -> list[tuple[int, int, int]]:
+        """Return the (height, width, channels) that each frame is expected to have; some may have another.
+
+        Raises:
+            DataError: The size of a video is not known.
+        """
+
+    @abstractmethod
+    def fingerprints(self) -> list[str]:
+        """Return what each frame is, see `fingerprint`."""
+
+    @abstractmethod
+    def reopened(self, video: int) -> FrameSource:
+        """Return a source of the same frames whose file of one video is its own, for another thread to read."""
+
     def close(self) -> None:  # noqa: B027 - most sources hold nothing open
         """Close files; the next read opens them again. Open files pass neither a fork nor a pickle."""
 
@@ -83,6 +102,7 @@ class VideoFrames(FrameSource):
         needed = range(len(self._videos)) if keys is None else sorted({key.video for key in keys})
         for index in needed:
             _check_exists(self._videos[index])
+            _decide_colour(self._videos[index])
         if keys is None:
             keys = [FrameKey(v, int(f)) for v in needed for f in frame_indices(self._videos[v])]
         self.keys = tuple(keys)
@@ -99,6 +119,24 @@ class VideoFrames(FrameSource):
     def videos(self) -> tuple[Video, ...]:
         """Return the videos."""
         return self._videos
+
+    def shapes(self) -> list[tuple[int, int, int]]:
+        """Return the shape of the first frame of each frame's video."""
+        needed = {key.video for key in self.keys}
+        shapes = {i: (*frame_size(self._videos[i]), _num_channels(self._videos[i])) for i in needed}
+        return [shapes[key.video] for key in self.keys]
+
+    def fingerprints(self) -> list[str]:
+        """Return what each frame is."""
+        return frame_fingerprints(self._videos, self.keys)
+
+    def reopened(self, video: int) -> VideoFrames:
+        """Return a source that opens its own file of one video; the other videos it must not read."""
+        videos = [Video(filename=other.filename, open_backend=False) for other in self._videos]
+        videos[video] = _unopened(self._videos[video])
+        source = copy.copy(self)
+        source._videos = tuple(videos)
+        return source
 
     def close(self) -> None:
         """Close the files; the next read opens them again. Open files pass neither a fork nor a pickle."""
@@ -121,6 +159,18 @@ class ArrayFrames(FrameSource):
     def videos(self) -> tuple[Video, ...]:
         """Return one video without a file."""
         return (Video(filename="images in memory", open_backend=False),)
+
+    def shapes(self) -> list[tuple[int, int, int]]:
+        """Return the shape of each image."""
+        return [(image.shape[0], image.shape[1], image.shape[2]) for image in self._images]
+
+    def fingerprints(self) -> list[str]:
+        """Return what each image is."""
+        return [digest(image.shape, image.tobytes()) for image in self._images]
+
+    def reopened(self, video: int) -> ArrayFrames:
+        """Return this source, as nothing is open."""
+        return self
 
 
 def open_video(path: str | Path) -> Video:
@@ -153,6 +203,11 @@ def frame_size(video: Video) -> tuple[int, int]:
     if shape is None:
         raise DataError(f"The frame size of {video.filename} is not known; the video cannot be opened.")
     return int(shape[1]), int(shape[2])
+
+
+def _num_channels(video: Video) -> int:
+    """Return the number of channels of a video's frames, 3 if it is not known."""
+    return 3 if video.shape is None else min(3, int(video.shape[3]))
 
 
 def frame_indices(video: Video) -> Sequence[int]:
@@ -189,6 +244,27 @@ def _check_exists(video: Video) -> None:
             f"The video {name} of the labels does not exist here; put it there, or save the labels with embedded "
             "images (.pkg.slp)."
         )
+
+
+def _unopened(video: Video) -> Video:
+    """Return a video that opens the same file in the same way when it is read; the one given stays as it is."""
+    own = copy.copy(video)
+    own.backend = None
+    own.backend_metadata = dict(video.backend_metadata)
+    if video.backend is not None:
+        own.backend_metadata["grayscale"] = video.backend.grayscale
+        own.backend_metadata["dataset"] = getattr(video.backend, "dataset", None)
+    if video.is_cropped:
+        own.backend_metadata |= {"crop": list(video.crop_rect or ()), "crop_fill": video.crop_fill}
+    return own
+
+
+def _decide_colour(video: Video) -> None:
+    """Let the first frame of a video decide whether it is grey, not the frame that happens to be read first."""
+    if video.backend is None or video.backend.grayscale is not None:
+        return
+    with contextlib.suppress(*_READ_ERRORS):
+        video.backend.detect_grayscale()
 
 
 def _as_uint8(image: np.ndarray, name: str) -> np.ndarray:

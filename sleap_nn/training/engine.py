@@ -103,13 +103,21 @@ def fit(
 
     Raises:
         KeyboardInterrupt: The user pressed Ctrl+C; the engine itself would end the process.
-        DataError: A frame cannot be read, in the words of the source also where a worker process read it.
+        DataError: A frame cannot be read, in the words of the source also where a worker process read it; or a worker
+            process is gone.
     """
     handler = signal.getsignal(signal.SIGINT)
     try:
         trainer.fit(module, train_loader, val_loader, ckpt_path=resume, weights_only=True)
     except DataError as error:
-        raise DataError(str(error).rpartition(f"{DataError.__name__}: ")[2]) from error
+        raise DataError(str(error).rpartition(f"{DataError.__name__}: ")[2].strip()) from error
+    except RuntimeError as error:
+        if not str(error).startswith("DataLoader worker (pid"):
+            raise
+        raise DataError(
+            f"A process that prepares samples is gone ({str(error).splitlines()[0].rstrip(' .')}), most likely because "
+            "memory ran out; set num_workers of the data loaders lower, or to 0."
+        ) from error
     except SystemExit:
         if trainer.interrupted:
             signal.signal(signal.SIGINT, handler)

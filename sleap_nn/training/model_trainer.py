@@ -6,10 +6,10 @@ Prediction and metrics after training are in `sleap_nn.after_training`.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 import lightning.pytorch as pl
 import torch
@@ -18,7 +18,7 @@ from torch import Tensor
 from sleap_nn.config.training_job_config import DictConfig, TrainingJobConfig, check_must_be_set
 from sleap_nn.data.dataset import PoseDataset
 from sleap_nn.data.labels import Labels, SioSkeleton
-from sleap_nn.data.loaders import EpochSampler, make_loader
+from sleap_nn.data.loaders import EpochSampler, PoseLoader, free_exchange, make_loader, usable_cpus, useful_workers
 from sleap_nn.heads.losses import HardKeypointMining, LossSettings
 from sleap_nn.log import logger
 from sleap_nn.networks import model_dir
@@ -33,6 +33,7 @@ from sleap_nn.training import engine, monitoring, run_folder
 from sleap_nn.training.callbacks.guards import CollapseWatch
 from sleap_nn.training.callbacks.listeners import Listeners
 from sleap_nn.training.checkpoints import Position, check_fits
+from sleap_nn.training.frame_cache import CachedData, frame_cache
 from sleap_nn.training.module import TrainingModule
 from sleap_nn.training.resolve import resolve
 from sleap_nn.training.run_folder import resume_point
@@ -147,11 +148,11 @@ class ModelTrainer:
         accelerator = resolve_accelerator(settings.trainer_accelerator)
         settings.trainer_accelerator = accelerator
         settings.precision = resolve_precision(str(settings.precision), accelerator)
+        self._choose_workers()
         self._prepare_run_folder()
         if self._resume is not None:
             check_fits(self._resume, network)
         self.lightning_model = TrainingModule(task, network, settings, self._seed)
-        loaders = self._loaders()
         watch = CollapseWatch()
         self.listeners.join(monitoring.make_listeners(self.job, self.run_dir))
         callbacks = [watch, *engine.make_callbacks(settings, task, self.run_dir, self._seed, self.listeners)]
@@ -159,7 +160,8 @@ class ModelTrainer:
             self.trainer = engine.make_trainer(settings, callbacks, self.run_dir)
         self._announce(network)
         try:
-            with engine.quiet(), self.listeners:
+            cache = frame_cache(self.job, self.data, self.run_dir)
+            with cache as cached, self._loaders(cached) as loaders, engine.quiet(), self.listeners:
                 engine.fit(self.trainer, self.lightning_model, *loaders, resume=self._resume)
         except KeyboardInterrupt:
             if self.run_dir is not None:
@@ -223,19 +225,33 @@ class ModelTrainer:
             return self._position.seed
         return secrets.randbits(31) if seed is None else seed
 
-    def _loaders(self) -> tuple[Any, Any]:
-        """Return the training and validation loaders."""
+    @contextmanager
+    def _loaders(self, cached: CachedData) -> Iterator[tuple[PoseLoader, PoseLoader]]:
+        """Yield the training and validation loaders, and end their processes."""
         settings = self.job.trainer_config
-        train, val = self.datasets()
+        train, val = cached.data.datasets(self.job, self.task, self._seed)
         loading, val_loading = settings.train_data_loader, settings.val_data_loader
         draws = int(settings.train_steps_per_epoch or 1) * loading.batch_size
         sampler = EpochSampler(len(train), draws, loading.shuffle, self._seed)
         sampler.start_at(self._position.epoch, self._position.batch * loading.batch_size)
         val_sampler = EpochSampler(len(val), len(val), val_loading.shuffle, self._seed)
-        return (
-            make_loader(train, loading.batch_size, sampler, int(loading.num_workers)),
-            make_loader(val, val_loading.batch_size, val_sampler, int(val_loading.num_workers)),
+        shared = (cached.filler, settings.trainer_accelerator == "cuda")
+        loaders = (
+            make_loader(train, loading.batch_size, sampler, int(loading.num_workers), *shared),
+            make_loader(val, val_loading.batch_size, val_sampler, int(val_loading.num_workers), *shared),
         )
+        with closing(loaders[0]), closing(loaders[1]):
+            yield loaders
+
+    def _choose_workers(self) -> None:
+        """Replace ``num_workers: auto`` by a number."""
+        settings = self.job.trainer_config
+        train, val = settings.train_data_loader, settings.val_data_loader
+        cached = self.job.data_config.data_pipeline_fw != "torch_dataset"
+        num_val = -(-len(self.datasets()[1]) // val.batch_size)
+        for loader, num_batches in ((train, int(settings.train_steps_per_epoch or 1)), (val, num_val)):
+            if loader.num_workers == "auto":
+                loader.num_workers = useful_workers(num_batches, cached, usable_cpus(), free_exchange())
 
     def _prepare_run_folder(self) -> None:
         """Make the run folder and write what is known before the first step."""

@@ -66,7 +66,12 @@ def resume_point(given: str | None) -> Path | None:
         return path
     if not (path / model_dir.CONFIG).is_file():
         raise MissingFileError(f"The folder {path} has no {model_dir.CONFIG}; give the folder of a training run.")
-    return next((path / name for name in CHECKPOINTS if (path / name).exists()), None)
+    return newest_checkpoint(path)
+
+
+def newest_checkpoint(folder: Path) -> Path | None:
+    """Return the checkpoint of a run folder from which training can go on, None without one."""
+    return next((folder / name for name in CHECKPOINTS if (folder / name).exists()), None)
 
 
 def resume_config(folder: Path, overrides: Sequence[str] = ()) -> TrainingJobConfig:

@@ -12,7 +12,6 @@ from functools import partial
 from sleap_nn.config.backbone_config import bottleneck_stride
 from sleap_nn.config.training_job_config import TrainingJobConfig
 from sleap_nn.data.augment import Augmenter
-from sleap_nn.data.cache import MemoryCache
 from sleap_nn.data.crop_size import extents
 from sleap_nn.data.dataset import PoseDataset
 from sleap_nn.data.input_spec import InputSpec
@@ -50,7 +49,7 @@ class Split:
             MissingFileError: A video is not there.
         """
         view = _label_set(list(labels), config)
-        return cls(tuple(labels), view, _frames(view, config))
+        return cls(tuple(labels), view, VideoFrames(view.videos, [frame.key for frame in view.frames]))
 
     def with_classes(self, names: Sequence[str]) -> Split:
         """Return the split with class ids that count `names`."""
@@ -92,6 +91,8 @@ class TrainingData:
         train_files, val_files = _divide(config, train_labels, val_labels)
         train = Split.from_labels(train_files, config)
         val = Split.from_labels(val_files, config).with_classes(train.set.track_names)
+        if config.data_config.use_same_data_for_val:
+            val = replace(val, source=train.source)
         test = {
             index: load_labels(path)
             for index, path in enumerate(run_folder.test_paths(config))
@@ -121,6 +122,15 @@ class TrainingData:
     def with_classes(self, names: Sequence[str]) -> TrainingData:
         """Return the data with class ids that count `names`."""
         return replace(self, train=self.train.with_classes(names), val=self.val.with_classes(names))
+
+    @property
+    def sources(self) -> tuple[FrameSource, ...]:
+        """Where frames are read: one source, or one for training and one for validation."""
+        return (self.train.source,) if self.val.source is self.train.source else (self.train.source, self.val.source)
+
+    def with_sources(self, sources: Sequence[FrameSource]) -> TrainingData:
+        """Return the data with frames read elsewhere, in the order of `sources`."""
+        return replace(self, train=replace(self.train, source=sources[0]), val=replace(self.val, source=sources[-1]))
 
     def datasets(self, resolved: TrainingJobConfig, task: Task, seed: int) -> tuple[PoseDataset, PoseDataset]:
         """Return the training set, augmented, and the validation set."""
@@ -179,14 +189,6 @@ def _label_set(labels: list[Labels], config: TrainingJobConfig) -> LabelSet:
             "model_config.head_configs.centroid.confmaps.centroid_source=computed."
         )
     return LabelSet.from_labels(labels, data.user_instances_only, data.use_negative_frames, stored)
-
-
-def _frames(labels: LabelSet, config: TrainingJobConfig) -> FrameSource:
-    """Return where the labelled frames are read, from memory if asked for."""
-    source = VideoFrames(labels.videos, [frame.key for frame in labels.frames])
-    if config.data_config.data_pipeline_fw == "torch_dataset_cache_img_memory":
-        return MemoryCache(source)
-    return source
 
 
 def _frame_sizes(labels: LabelSet) -> list[tuple[int, int]]:

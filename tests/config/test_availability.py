@@ -19,6 +19,12 @@ def job(path, value):
     [
         ("data_config.train_labels_path", ["a.slp"]),
         ("data_config.data_pipeline_fw", "torch_dataset_cache_img_memory"),
+        ("data_config.data_pipeline_fw", "torch_dataset_cache_img_disk"),
+        ("data_config.cache_img_path", "cache"),
+        ("data_config.use_existing_imgs", True),
+        ("data_config.delete_cache_imgs_after_training", False),
+        ("data_config.parallel_caching", False),
+        ("data_config.cache_workers", 3),
         ("data_config.use_same_data_for_val", True),
         ("data_config.user_instances_only", False),
         ("data_config.preprocessing.scale", 0.5),
@@ -53,6 +59,7 @@ def job(path, value):
         ("trainer_config.lr_scheduler", None),
         ("trainer_config.online_hard_keypoint_mining", {"online_mining": True}),
         ("trainer_config.train_data_loader.num_workers", 2),
+        ("trainer_config.val_data_loader.num_workers", "auto"),
         ("trainer_config.max_time", 1.5),
         ("trainer_config.ema_decay", 0.9),
         ("trainer_config.precision", 32),
@@ -65,9 +72,6 @@ def test_what_exists_may_be_set(path, value):
 @pytest.mark.parametrize(
     ("path", "value", "place"),
     [
-        ("data_config.data_pipeline_fw", "torch_dataset_cache_img_disk", ""),
-        ("data_config.cache_img_path", "cache", ""),
-        ("data_config.delete_cache_imgs_after_training", False, ""),
         ("data_config.preprocessing.crop_mode", "bbox", ""),
         ("data_config.preprocessing.tiling", {"enabled": True}, ".enabled"),
         ("data_config.preprocessing.tiling", {"overlap": 8}, ".overlap"),
@@ -83,7 +87,6 @@ def test_what_exists_may_be_set(path, value):
         ("trainer_config.eval", {"enabled": True}, ".enabled"),
         ("trainer_config.visualize_preds_during_training", True, ""),
         ("trainer_config.keep_viz", True, ""),
-        ("trainer_config.val_data_loader", {"num_workers": "auto"}, ".num_workers"),
     ],
 )
 def test_what_does_not_exist_yet_is_refused_by_its_path(path, value, place):

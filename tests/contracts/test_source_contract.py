@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from factories import make_image, make_labels, make_video
 
-from sleap_nn.data.cache import MemoryCache
+from sleap_nn.data.cache import CachedFrames
+from sleap_nn.data.frame_stores import DiskStore, MemoryStore
 from sleap_nn.data.labels import load_labels
 from sleap_nn.data.sources import ArrayFrames, FrameSource, VideoFrames, open_video
 from sleap_nn.errors import DataError, MissingFileError
@@ -43,6 +44,15 @@ def labelled_frames(path: Path) -> VideoFrames:
     return VideoFrames(labels.videos, keys)
 
 
+def in_memory(source: FrameSource) -> CachedFrames:
+    return CachedFrames(source, MemoryStore(source.shapes(), between_processes=True))
+
+
+def on_disk(folder: Path, source: FrameSource) -> CachedFrames:
+    (folder / "cache").mkdir(exist_ok=True)
+    return CachedFrames(source, DiskStore(folder / "cache", source.fingerprints(), bytes(16)))
+
+
 SOURCES: dict[str, tuple[MakeSource, int]] = {
     "embedded images": (lambda folder: VideoFrames(load_labels(folder / "labels.pkg.slp").videos), 1),
     "labelled frames of embedded images": (lambda folder: labelled_frames(folder / "labels.pkg.slp"), 1),
@@ -52,10 +62,14 @@ SOURCES: dict[str, tuple[MakeSource, int]] = {
     "image folder": (lambda folder: VideoFrames([open_video(folder / "images")]), 3),
     "grey arrays": (lambda _: ArrayFrames([image[..., 0] for image in GREY]), 1),
     "colour arrays": (lambda _: ArrayFrames(np.stack(COLOUR)), 3),
-    "cache of embedded images": (lambda folder: MemoryCache(labelled_frames(folder / "labels.pkg.slp")), 1),
-    "cache of a video": (lambda folder: MemoryCache(VideoFrames([open_video(folder / "grey.mp4")])), 1),
+    "embedded images in memory": (lambda folder: in_memory(labelled_frames(folder / "labels.pkg.slp")), 1),
+    "colour video in memory": (lambda folder: in_memory(VideoFrames([open_video(folder / "colour.mp4")])), 3),
+    "image folder in memory": (lambda folder: in_memory(VideoFrames([open_video(folder / "images")])), 3),
+    "embedded images on disk": (lambda folder: on_disk(folder, labelled_frames(folder / "labels.pkg.slp")), 1),
+    "colour video on disk": (lambda folder: on_disk(folder, VideoFrames([open_video(folder / "colour.mp4")])), 3),
+    "image folder on disk": (lambda folder: on_disk(folder, VideoFrames([open_video(folder / "images")])), 3),
 }
-FILES = {name: entry for name, entry in SOURCES.items() if "arrays" not in name and "cache" not in name}
+FILES = {name: entry for name, entry in SOURCES.items() if "arrays" not in name}
 
 every_source = pytest.mark.parametrize(("make", "channels"), SOURCES.values(), ids=SOURCES)
 every_file = pytest.mark.parametrize("make", [make for make, _ in FILES.values()], ids=FILES)
@@ -103,6 +117,38 @@ def test_a_closed_source_can_be_sent_to_a_worker(folder: Path, make: MakeSource,
     copy: FrameSource = pickle.loads(pickle.dumps(source))
     assert copy.keys == source.keys
     assert all(np.array_equal(a, b) for a, b in zip(before, pixels(copy), strict=True))
+
+
+@every_source
+def test_what_is_expected_of_a_frame_is_true(folder: Path, make: MakeSource, channels: int) -> None:
+    source = make(folder)
+    assert source.shapes() == [frame.image.shape for frame in source]
+
+
+@every_source
+def test_frames_are_told_apart_and_known_again(folder: Path, make: MakeSource, channels: int) -> None:
+    prints = make(folder).fingerprints()
+    assert len(set(prints)) == len(prints) == NUM_FRAMES
+    source = make(folder)
+    pixels(source)
+    source.close()
+    assert source.fingerprints() == prints
+
+
+@every_source
+def test_a_reopened_source_shows_the_same_and_closes_nothing_else(
+    folder: Path, make: MakeSource, channels: int
+) -> None:
+    source = make(folder)
+    before = pixels(source)
+    for video in {key.video for key in source.keys}:
+        own = source.reopened(video)
+        assert own.keys == source.keys
+        for key, image in zip(source.keys, before, strict=True):
+            if key.video == video:
+                assert np.array_equal(own.read(key).image, image)
+        own.close()
+    assert all(np.array_equal(a, b) for a, b in zip(before, pixels(source), strict=True))
 
 
 @every_file

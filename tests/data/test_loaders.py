@@ -1,4 +1,10 @@
+import multiprocessing
+import os
 import pickle
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import closing
 from itertools import islice
 from pathlib import Path
 
@@ -9,17 +15,28 @@ from factories import make_labels
 from sleap_nn.config.data_config import AugmentationConfig, GeometricConfig, IntensityConfig
 from sleap_nn.config.model_config import SingleInstanceConfig
 from sleap_nn.data.augment import Augmenter
-from sleap_nn.data.cache import MemoryCache
+from sleap_nn.data.cache import CachedFrames, CacheFiller
 from sleap_nn.data.dataset import Draw, PoseDataset
+from sleap_nn.data.frame_stores import DiskStore, MemoryStore
 from sleap_nn.data.input_spec import InputSpec
-from sleap_nn.data.labels import LabelSet
-from sleap_nn.data.loaders import EpochSampler, make_loader
-from sleap_nn.data.sources import VideoFrames
+from sleap_nn.data.labels import LabelSet, load_labels
+from sleap_nn.data.loaders import (
+    EpochSampler,
+    PoseLoader,
+    free_exchange,
+    make_loader,
+    usable_cpus,
+    useful_workers,
+)
+from sleap_nn.data.sources import FrameSource, VideoFrames
 from sleap_nn.errors import DataError
 from sleap_nn.structures.sample import Batch
 from sleap_nn.tasks.single_instance import SingleInstance
 
-AUGMENTATION = AugmentationConfig(IntensityConfig(uniform_noise_p=1), GeometricConfig(flip_p=0.5))
+AUGMENTATION = AugmentationConfig(
+    IntensityConfig(uniform_noise_p=1, motion_blur_p=0.5), GeometricConfig(flip_p=0.5, mixup_p=0.5)
+)
+MODES = ("on demand", "memory", "disk")
 
 
 def epochs(sampler: EpochSampler, first: int, last: int) -> list[Draw]:
@@ -31,20 +48,40 @@ def epochs(sampler: EpochSampler, first: int, last: int) -> list[Draw]:
 
 
 @pytest.fixture(scope="module")
-def datasets(tmp_path_factory: pytest.TempPathFactory) -> dict[str, PoseDataset]:
-    """Return one dataset for each place that frames can come from, all of whose files were read before."""
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder with labels of embedded images and of two videos."""
     folder = tmp_path_factory.mktemp("loaders")
-    embedded = LabelSet.from_labels([make_labels(5, path=folder / "a.pkg.slp")])
-    in_videos = LabelSet.from_labels([make_labels(5, path=folder / "a.slp", num_clips=2, embed=False)])
-    task = SingleInstance.from_config(SingleInstanceConfig(), embedded.skeleton)
-    sets = {"embedded": embedded, "video": in_videos, "cache": in_videos}
+    make_labels(5, path=folder / "embedded.pkg.slp")
+    make_labels(5, path=folder / "video.slp", num_clips=2, embed=False)
+    return folder
+
+
+def source_of(labels: LabelSet) -> VideoFrames:
+    return VideoFrames(labels.videos, [frame.key for frame in labels.frames])
+
+
+def dataset_of(labels: LabelSet, source: FrameSource) -> PoseDataset:
+    task = SingleInstance.from_config(SingleInstanceConfig(), labels.skeleton)
+    return PoseDataset(labels, source, task, InputSpec(1, 60, 70, stride=16), Augmenter.from_config(AUGMENTATION))
+
+
+def cached(source: VideoFrames, mode: str, folder: Path) -> FrameSource:
+    """Return an empty cache of a kind."""
+    if mode == "on demand":
+        return source
+    if mode == "memory":
+        return CachedFrames(source, MemoryStore(source.shapes(), between_processes=True))
+    return CachedFrames(source, DiskStore(folder, source.fingerprints(), bytes(16)))
+
+
+@pytest.fixture(scope="module")
+def datasets(folder: Path) -> dict[str, PoseDataset]:
+    """Return one dataset for each place that frames can come from, all of whose files were read before."""
     made = {}
-    for name, labels in sets.items():
-        source = VideoFrames(labels.videos, [frame.key for frame in labels.frames])
-        frames = MemoryCache(source) if name == "cache" else source
-        made[name] = PoseDataset(
-            labels, frames, task, InputSpec(1, 60, 70, stride=16), Augmenter.from_config(AUGMENTATION)
-        )
+    for name, file in (("embedded", "embedded.pkg.slp"), ("video", "video.slp"), ("cache", "video.slp")):
+        labels = LabelSet.from_labels([load_labels(folder / file)])
+        source = source_of(labels)
+        made[name] = dataset_of(labels, cached(source, "memory", folder) if name == "cache" else source)
         made[name][0]
     return made
 
@@ -55,6 +92,11 @@ def assert_same(a: Batch, b: Batch) -> None:
     torch.testing.assert_close(a.points, b.points, rtol=0, atol=0, equal_nan=True)
     assert torch.equal(a.transforms, b.transforms)
     assert torch.equal(a.class_ids, b.class_ids)
+    assert torch.equal(a.weights, b.weights)
+    assert (a.mixed is None) == (b.mixed is None)
+    if a.mixed is not None and b.mixed is not None:
+        assert_same(a.mixed, b.mixed)
+        assert torch.equal(a.mix_weights, b.mix_weights)
 
 
 @pytest.mark.parametrize("shuffle", [True, False])
@@ -139,3 +181,138 @@ def test_a_broken_frame_is_named_by_the_worker_that_met_it(tmp_path: Path) -> No
     dataset.close_files()
     with pytest.raises(DataError, match=r"Frame 0 of .*clip0\.mp4"):
         list(make_loader(dataset, 2, None, 1))
+
+
+@pytest.fixture(scope="module", params=["embedded.pkg.slp", "video.slp"])
+def reference(request: pytest.FixtureRequest, folder: Path) -> tuple[str, list[list[Batch]]]:
+    """Return a labels file, and the batches of two epochs, read frame by frame in this process."""
+    labels = LabelSet.from_labels([load_labels(folder / request.param)])
+    return request.param, two_epochs(make_loader(dataset_of(labels, source_of(labels)), 4, sampler(), 0))
+
+
+def sampler() -> EpochSampler:
+    return EpochSampler(5, 14, True, seed=2)
+
+
+def two_epochs(loader: PoseLoader) -> list[list[Batch]]:
+    batches = []
+    for epoch in range(2):
+        loader.sampler.set_epoch(epoch)
+        batches.append(list(loader))
+    return batches
+
+
+@pytest.mark.parametrize("num_workers", [0, 2])
+@pytest.mark.parametrize("ahead", [False, True])
+@pytest.mark.parametrize("mode", MODES)
+def test_batches_are_the_same_wherever_frames_are_kept_and_whoever_reads_them(
+    reference: tuple[str, list[list[Batch]]], folder: Path, tmp_path: Path, mode: str, ahead: bool, num_workers: int
+) -> None:
+    file, expected = reference
+    assert any(batch.mixed is not None for epoch in expected for batch in epoch)
+    labels = LabelSet.from_labels([load_labels(folder / file)])
+    source = cached(source_of(labels), mode, tmp_path)
+    filler = CacheFiller([source] if isinstance(source, CachedFrames) else [], 2 if ahead else 0)
+    filler.start()
+    with closing(make_loader(dataset_of(labels, source), 4, sampler(), num_workers, filler)) as loader:
+        batches = two_epochs(loader)
+    filler.stop()
+    for epoch, other in zip(expected, batches, strict=True):
+        assert [len(batch) for batch in other] == [4, 4, 4, 2]
+        for a, b in zip(epoch, other, strict=True):
+            assert_same(a, b)
+    if isinstance(source, CachedFrames):
+        assert all(map(source.holds, source.keys))
+
+
+@pytest.mark.parametrize(
+    ("file", "mode", "method"), [("video.slp", "memory", "spawn"), ("embedded.pkg.slp", "disk", "forkserver")]
+)
+def test_workers_that_are_not_forked_fill_the_same_cache(
+    folder: Path, tmp_path: Path, file: str, mode: str, method: str
+) -> None:
+    labels = LabelSet.from_labels([load_labels(folder / file)])
+    source = cached(source_of(labels), mode, tmp_path)
+    assert isinstance(source, CachedFrames)
+    expected = list(make_loader(dataset_of(labels, source_of(labels)), 4, sampler(), 0))
+    with closing(make_loader(dataset_of(labels, source), 4, sampler(), 1)) as loader:
+        loader.multiprocessing_context = method
+        for _ in range(2):
+            for a, b in zip(expected, loader, strict=True):
+                assert_same(a, b)
+    assert all(map(source.holds, source.keys))
+
+
+def test_no_thread_reads_while_workers_are_started(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    labels = LabelSet.from_labels([load_labels(folder / "video.slp")])
+    source = cached(source_of(labels), "disk", tmp_path)
+    assert isinstance(source, CachedFrames)
+    go, seen = threading.Event(), []
+    read, fork = VideoFrames.read, os.fork
+
+    def wait(self: VideoFrames, key: object) -> object:
+        if threading.current_thread().name.startswith("cache-"):
+            go.wait(0.2)
+        return read(self, key)
+
+    def watched() -> int:
+        seen.append([thread.name for thread in threading.enumerate() if thread.name.startswith("cache-")])
+        return fork()
+
+    monkeypatch.setattr(VideoFrames, "read", wait)
+    monkeypatch.setattr(os, "fork", watched)
+    filler = CacheFiller([source], 2)
+    filler.start()
+    with closing(make_loader(dataset_of(labels, source), 4, sampler(), 2, filler)) as loader:
+        iterator: Iterator[Batch] = iter(loader)
+        running = [thread for thread in threading.enumerate() if thread.name.startswith("cache-")]
+        go.set()
+        list(iterator)
+    filler.stop()
+    assert seen == [[], []]
+    assert running
+
+
+def test_workers_end_when_the_loader_is_closed(datasets: dict[str, PoseDataset]) -> None:
+    loader = make_loader(datasets["video"], 2, sampler(), 2)
+    next(iter(loader))
+    workers = multiprocessing.active_children()
+    assert len(workers) == 2
+    loader.close()
+    assert multiprocessing.active_children() == []
+    assert [worker.exitcode for worker in workers] == [0, 0]
+    loader.close()
+    make_loader(datasets["video"], 2, sampler(), 0).close()
+
+
+def test_a_worker_goes_on_when_the_training_process_is_told_to_stop(datasets: dict[str, PoseDataset]) -> None:
+    """Ctrl+C and a batch system signal all processes; the training process needs more batches before it is done."""
+    with closing(make_loader(datasets["video"], 2, sampler(), 2)) as loader:
+        iterator = iter(loader)
+        next(iterator)
+        for number in (signal.SIGINT, signal.SIGTERM):
+            for worker in multiprocessing.active_children():
+                os.kill(worker.pid, number)
+        assert len(list(iterator)) == 6
+    assert multiprocessing.active_children() == []
+
+
+@pytest.mark.parametrize(
+    ("num_cpus", "on_demand", "kept"), [(1, 0, 0), (2, 1, 1), (3, 2, 1), (4, 3, 2), (8, 4, 4), (64, 4, 4)]
+)
+def test_useful_workers_leave_a_cpu_to_training(num_cpus: int, on_demand: int, kept: int) -> None:
+    assert useful_workers(200, False, num_cpus, 2**33) == on_demand
+    assert useful_workers(200, True, num_cpus, None) == kept
+
+
+def test_few_batches_and_small_containers_need_no_workers() -> None:
+    assert [useful_workers(num, False, 16, None) for num in (1, 7, 8, 20, 40)] == [0, 0, 1, 2, 4]
+    assert useful_workers(200, False, 16, 64 * 2**20) == 0
+
+
+def test_this_machine_can_be_asked() -> None:
+    assert 1 <= usable_cpus() <= (os.cpu_count() or 1)
+    exchange = free_exchange()
+    assert exchange is None or exchange >= 0

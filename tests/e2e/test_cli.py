@@ -1,6 +1,8 @@
 """The main job through the command line, as a user types it."""
 
+import contextlib
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -147,3 +149,42 @@ def test_interrupting_training_leaves_a_run_that_can_be_resumed(
     assert output.rstrip().endswith(f"continue with: sleap-nn train --resume {models / 'run'}")
     assert "Traceback" not in output
     assert (models / "run" / "resume.ckpt").exists()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_to_all_processes_of_a_run_leaves_none_and_everything_saved(
+    project: Path, tmp_path: Path, number: signal.Signals
+) -> None:
+    """A terminal sends Ctrl+C to the worker processes too, a batch system its SIGTERM."""
+    run_dir = tmp_path / "models" / "run"
+    process = subprocess.Popen(
+        [
+            *(sys.executable, "-c", LISTENING, "train", str(project / "config.yaml")),
+            f"trainer_config.ckpt_dir={run_dir.parent}",
+            "trainer_config.max_epochs=100000",
+            "trainer_config.train_data_loader.num_workers=2",
+            "trainer_config.val_data_loader.num_workers=1",
+            "data_config.data_pipeline_fw=torch_dataset_cache_img_disk",
+        ],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+    deadline = time.monotonic() + 90
+    while not (run_dir / "best.ckpt").exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    os.killpg(process.pid, number)
+    try:
+        output, _ = process.communicate(timeout=60)
+        assert process.returncode == 75, output
+        assert output.rstrip().endswith(f"continue with: sleap-nn train --resume {run_dir}")
+        assert "Traceback" not in output
+        assert (run_dir / "resume.ckpt").exists()
+        assert len(list((run_dir / "frame_cache").glob("*.frame"))) == 12
+        with pytest.raises(ProcessLookupError):
+            os.killpg(process.pid, 0)
+    finally:
+        process.kill()
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)

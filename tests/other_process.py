@@ -1,0 +1,22 @@
+"""What tests let another process do: a spawned process imports it by name, which it cannot do with a test module."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from sleap_nn.data.frame_stores import FrameStore
+from sleap_nn.data.memory import SharedBytes
+
+
+def write_byte(memory: SharedBytes, index: int, value: int) -> None:
+    """Write one byte."""
+    memory.array()[index] = value
+
+
+def save_the_rest(store: FrameStore, images: Sequence[np.ndarray]) -> None:
+    """Save all frames but the first, which must be there already."""
+    first = store.load(0)
+    assert first is not None
+    assert np.array_equal(first, images[0])
+    for index in range(1, len(images)):
+        store.save(index, images[index])
