@@ -114,6 +114,7 @@ TRAIN_KEYWORDS: dict[str, Keyword] = {
     "gradient_clip_val": _keys(f"{_TRAINER}.gradient_clip_val"),
     "ema_decay": _keys(f"{_TRAINER}.ema_decay"),
     "foreground_weight": _keys(f"{_TRAINER}.foreground_weight"),
+    "split": _keys(f"{_DATA}.split"),
 }
 """Keyword -> what it sets, in the order of the signature of ``train()``."""
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
 
 from sleap_nn.config.data_config import SplitConfig
@@ -85,6 +85,7 @@ class Division:
         num_groups: Number of groups that train and that validate.
         num_labelled: Number of labelled frames that train and that validate.
         num_wanted: Number of labelled frames that should validate.
+        num_kept: Number of labelled frames that are where an earlier split had them or their group.
     """
 
     train: frozenset[FrameId]
@@ -92,6 +93,7 @@ class Division:
     num_groups: tuple[int, int]
     num_labelled: tuple[int, int]
     num_wanted: int
+    num_kept: int = 0
 
     @property
     def far_off(self) -> bool:
@@ -128,7 +130,7 @@ def divide(rows: Iterable[FrameRow], rule: SplitRule, known: Mapping[FrameId, bo
     taken = (sum(map(weight, kept)) - num_val, num_val)
     _check_enough([group for group in free if weight(group)], rule, taken)
     validates |= _divide_free(free, rule, wanted - num_val, taken)
-    return _division(groups, validates, wanted)
+    return replace(_division(groups, validates, wanted), num_kept=sum(taken))
 
 
 def make_groups(frames: Sequence[FrameRow], rule: SplitRule, num_wanted: int) -> list[Group]:
@@ -148,7 +150,8 @@ def make_groups(frames: Sequence[FrameRow], rule: SplitRule, num_wanted: int) ->
         return list(by_video(frames).values())
     length = rule.block_length
     if length is None:
-        length = min(num_wanted, weight(frames) // 2, max(SMALLEST_BLOCK, num_wanted // BLOCKS_PER_SIDE))
+        longest = max(SMALLEST_BLOCK, num_wanted // BLOCKS_PER_SIDE)
+        length = max(1, min(num_wanted, weight(frames) // 2, longest))
     if rule.method == "identity":
         nameless = [row for row in frames if not row.identities]
         if len(nameless) == len(frames):

@@ -96,7 +96,8 @@ class VideoPaths:
             "prefix_map": [list(pair) for pair in self.prefix_map],
         }
         try:
-            path.write_text(yaml.safe_dump({key: value for key, value in tree.items() if value}, allow_unicode=True))
+            text = yaml.safe_dump({key: value for key, value in tree.items() if value}, allow_unicode=True)
+            path.write_text(text, encoding="utf-8")
         except OSError as error:
             raise OutputError(f"{path} cannot be written ({error}).") from error
 

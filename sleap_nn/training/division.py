@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 
 import torch
 
@@ -222,7 +222,7 @@ def _divided(
         kind = "user-labelled" if data.user_instances_only else "labelled"
         raise DataError(f"The labels hold no frame with a visible {kind} point; label at least one frame.")
     division = divide(rows, rule, known)
-    report_split(rows, rule, division, at_random=divide(rows, replace(rule, method="frame")))
+    report_split(rows, rule, division)
     files = tuple(
         FileSplit(
             _path(table),

@@ -253,8 +253,7 @@ class ModelTrainer:
             logger.info("Going on from %s at epoch %d, batch %d.", *where)
         run_folder.write_configs(self.run_dir, self._initial, self.job)
         self.data.record.save(self.run_dir / run_folder.SPLIT)
-        if self._video_paths is not None:
-            self._video_paths.save(self.run_dir / run_folder.VIDEO_PATHS)
+        run_folder.write_video_paths(self.run_dir, self._video_paths)
         only_user = self.job.data_config.user_instances_only
         for split, files in (("train", self.train_labels), ("val", self.val_labels)):
             for index, labels in enumerate(files):

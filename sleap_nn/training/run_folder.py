@@ -105,9 +105,17 @@ def write_configs(folder: Path, initial: TrainingJobConfig, resolved: TrainingJo
 
 def write_ground_truth(folder: Path, split: str, index: int, labels: Labels, user_instances_only: bool) -> None:
     """Write the labelled frames of one file of a split, if it has any; images are not embedded anew."""
-    used = labeled_indices(labels, user_instances_only)
+    used, path = labeled_indices(labels, user_instances_only), ground_truth_path(folder, split, index)
+    path.unlink(missing_ok=True)
     if used:
-        write_labels(subset(labels, used), ground_truth_path(folder, split, index))
+        write_labels(subset(labels, used), path)
+
+
+def write_video_paths(folder: Path, paths: VideoPaths | None) -> None:
+    """Write where the videos are, for resuming; None leaves no such file behind."""
+    (folder / VIDEO_PATHS).unlink(missing_ok=True)
+    if paths is not None:
+        paths.save(folder / VIDEO_PATHS)
 
 
 def video_paths_of(resumed: str | None) -> VideoPaths | None:

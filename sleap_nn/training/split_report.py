@@ -2,31 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
+from dataclasses import replace
 
 from sleap_nn.data.frame_groups import FrameRow
 from sleap_nn.data.leakage import Leakage, usual_distance
-from sleap_nn.data.splits import Division, SplitRule
+from sleap_nn.data.splits import Division, SplitRule, divide
 from sleap_nn.log import logger
 
 _GROUPS = {"frame": "frame", "video": "video", "time_block": "time block", "identity": "identity"}
 
 
-def report_split(rows: Iterable[FrameRow], rule: SplitRule, division: Division, at_random: Division) -> None:
-    """Tell what a split is like.
+def report_split(rows: Sequence[FrameRow], rule: SplitRule, division: Division) -> None:
+    """Tell what a split is like, and how close its sides are.
 
     Args:
         rows: The table that was divided.
         rule: How.
         division: The result.
-        at_random: What single frames at random would have given.
     """
     logger.info(sizes_text(rule, division))
     if division.train & division.val:
         logger.warning("There is one labelled frame, so it trains and validates; label more, or set val_labels_path.")
         return
     near = usual_distance((row.id for row in rows), rule.block_gap)
-    logger.info(leakage_text(division, at_random, near))
+    logger.info(leakage_text(division, divide(rows, replace(rule, method="frame")), near))
     if division.far_off:
         logger.warning(far_off_text(rule, division))
 
@@ -55,29 +55,33 @@ def leakage_text(division: Division, at_random: Division, near: int) -> str:
         near: How many frames apart neighbours are.
     """
     found, usual = (Leakage.between(split.train, split.val) for split in (division, at_random))
-    if found.closest is None:
-        distances = "no video is on both sides"
-    else:
-        distances = f"closest {found.closest}, median {found.median:g} frames"
-    random = "" if usual.closest is None else f", closest {usual.closest}, median {usual.median:g}"
     return (
         f"Leakage: {found.num_within(near)} of {found.num_val} validation frames have a training frame within "
-        f"{_count(near, 'frame')} in the same video, {distances} (frames at random: {usual.num_within(near)} of "
-        f"{usual.num_val}{random})."
+        f"{_count(near, 'frame')} in the same video; {_distances(found)} (single frames at random: "
+        f"{usual.num_within(near)} of {usual.num_val}; {_distances(usual)})."
     )
 
 
 def far_off_text(rule: SplitRule, division: Division) -> str:
     """Return a sentence on why the number of validation frames is not what was asked for, and what to do."""
     train, val = division.num_labelled
-    remedy = {
-        "time_block": "lower data_config.split.block_length",
-        "frame": "add labelled frames",
-    }.get(rule.method, "set data_config.split.split_by=auto, which divides videos by time")
+    if division.num_kept:
+        reason = f"{_count(division.num_kept, 'frame')} stay on the side of an earlier split"
+        remedy = "add labelled frames"
+    else:
+        reason = f"frames of one {_GROUPS[rule.method]} stay together"
+        blocks = rule.method == "time_block"
+        remedy = "lower data_config.split.block_length" if blocks else "set data_config.split.split_by=auto"
     return (
-        f"{val} of {train + val} labelled frames validate where {division.num_wanted} were asked for, because frames "
-        f"of one {_GROUPS[rule.method]}, or of an earlier split, stay together; {remedy}, or set val_labels_path."
+        f"{val} of {train + val} labelled frames validate where {division.num_wanted} were asked for, because "
+        f"{reason}; {remedy}, or set val_labels_path."
     )
+
+
+def _distances(found: Leakage) -> str:
+    if found.closest is None:
+        return "no video on both sides"
+    return f"closest {found.closest}, median {found.median:g}"
 
 
 def _count(number: int, noun: str) -> str:
