@@ -55,7 +55,7 @@ def test_a_path_has_to_fit_one_of_the_files(moved: Path) -> None:
     move_videos(files, prefix(moved))
     assert Path(str(other.videos[0].filename)) == moved / "new" / "clip0.mp4"
     with pytest.raises(ConfigError, match=r"starts with '/nowhere'; the labels hold .*old/clip0.mp4"):
-        move_videos(files, VideoPaths(prefix_map=(("/nowhere", "/new"),)))
+        move_videos([load_labels(moved / "old" / "labels.slp")], VideoPaths(prefix_map=(("/nowhere", "/new"),)))
 
 
 def test_a_new_video_that_is_not_there_is_named_if_it_has_labels(moved: Path) -> None:
