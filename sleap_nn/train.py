@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from sleap_nn.config.training_job_config import DictConfig, TrainingJobConfig
     from sleap_nn.data.labels import Labels
+    from sleap_nn.data.video_paths import VideoPaths
     from sleap_nn.training.model_trainer import ModelTrainer
 
 
@@ -20,6 +21,7 @@ def run_training(
     config: TrainingJobConfig | DictConfig | dict[str, Any] | str | Path,
     train_labels: Sequence[Labels] | None = None,
     val_labels: Sequence[Labels] | None = None,
+    video_paths: VideoPaths | None = None,
 ) -> ModelTrainer:
     """Train; with ``save_ckpt`` also predict every split with the best weights and write its metrics.
 
@@ -27,6 +29,7 @@ def run_training(
         config: The configuration, or the path of its YAML file.
         train_labels: Labels to train on, in place of the files of the configuration.
         val_labels: Labels to validate on; without them a part of the training labels is set aside.
+        video_paths: Where the videos of the labels are now, if not where the labels say.
 
     Returns:
         The trainer, with the network and the run folder.
@@ -43,7 +46,7 @@ def run_training(
     from sleap_nn.training import run_folder
     from sleap_nn.training.model_trainer import ModelTrainer
 
-    trainer = ModelTrainer(config, train_labels, val_labels)
+    trainer = ModelTrainer(config, train_labels, val_labels, video_paths)
     num_found = None
     with trainer.listeners:
         trainer.train()
@@ -55,12 +58,15 @@ def run_training(
     return trainer
 
 
-def resume_training(folder: str | Path, overrides: Sequence[str] = ()) -> ModelTrainer:
+def resume_training(
+    folder: str | Path, overrides: Sequence[str] = (), video_paths: VideoPaths | None = None
+) -> ModelTrainer:
     """Go on with an interrupted run, exactly where it stopped, in its own folder.
 
     Args:
         folder: The run folder.
         overrides: Changes of its configuration as ``key=value``, for example a later ``trainer_config.max_epochs``.
+        video_paths: Where the videos of the labels are now, if they have moved again since the run began.
 
     Returns:
         The trainer, as of `run_training`, whose errors also apply.
@@ -73,7 +79,7 @@ def resume_training(folder: str | Path, overrides: Sequence[str] = ()) -> ModelT
 
     from sleap_nn.training.run_folder import resume_config
 
-    return run_training(resume_config(Path(folder), overrides))
+    return run_training(resume_config(Path(folder), overrides), video_paths=video_paths)
 
 
 def train(*args: Any, **keywords: Any) -> None:

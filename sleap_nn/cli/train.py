@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
 from sleap_nn import log
 from sleap_nn.cli.options import Command
+from sleap_nn.cli.video_options import read_video_paths, video_options
 
 EXAMPLES = """\
 sleap-nn train config.yaml
 sleap-nn train -c config -d configs/ trainer_config.max_epochs=50
 sleap-nn train config.yaml "data_config.train_labels_path=[a.pkg.slp,b.pkg.slp]" trainer_config.optimizer.lr=5e-4
+sleap-nn train config.yaml data_config.split.split_by=video
+sleap-nn train config.yaml --prefix-map /old/server/data /new/local/data
+sleap-nn train config.yaml -v /data/first.mp4 -v /data/second.mp4
 sleap-nn train --resume models/run
 
 An override is key=value; a key that the file does not contain is added, ~key returns to its default.
@@ -28,6 +33,7 @@ continue with --resume.
 @click.option("--config-name", "-c", metavar="NAME", help="Name of the configuration file, with or without .yaml.")
 @click.option("--config-dir", "-d", metavar="DIR", default=".", help="Folder of --config-name.")
 @click.option("--resume", metavar="RUN_FOLDER", help="Go on with an interrupted run; needs nothing else.")
+@video_options
 @click.pass_context
 def command(
     ctx: click.Context,
@@ -36,6 +42,7 @@ def command(
     config_name: str | None,
     config_dir: str,
     resume: str | None,
+    **video_values: Any,
 ) -> None:
     """Train a model, then predict and evaluate the labelled frames with it.
 
@@ -51,15 +58,16 @@ def command(
     wrong = [text for text in overrides if "=" not in text and not text.startswith("~")]
     if wrong:
         raise click.UsageError(f"{wrong[0]!r} is no override; write key=value, or ~key for the default.", ctx)
+    video_paths = read_video_paths(ctx, **video_values)
     # Imported here so that --help does not load torch.
     from sleap_nn.config.training_job_config import TrainingJobConfig
     from sleap_nn.train import resume_training, run_training
 
     log.configure()
     if source is None:
-        trainer = resume_training(str(resume), overrides)
+        trainer = resume_training(str(resume), overrides, video_paths)
     else:
-        trainer = run_training(TrainingJobConfig.load(source, overrides))
+        trainer = run_training(TrainingJobConfig.load(source, overrides), video_paths=video_paths)
     if trainer.run_dir is not None:
         click.echo(f"Run folder: {trainer.run_dir}")
 

@@ -205,14 +205,45 @@ class IdentityConfig:
 
 @config_class
 class SplitConfig:
-    """Splitting of the labels into folds."""
+    """How labelled frames are divided into training and validation."""
 
-    split_by: Annotated[str, Option("What is kept together in one fold.", choices=("frame", "video", "identity"))] = (
-        "frame"
-    )
-    n_folds: Annotated[int, Option("Number of folds.", ge=2)] = 5
-    fold: Annotated[int, Option("Index, from 0, of the fold used for validation.", ge=0)] = 0
-    seed: Annotated[int, Option("Seed of the split.")] = 0
+    split_by: Annotated[
+        str,
+        Option(
+            "What stays together on one side: time_block (frames close in time in a video), video, identity (frames "
+            "with a common track name), or frame (nothing: plain random frames); auto: time_block.",
+            choices=("auto", "frame", "video", "time_block", "identity"),
+        ),
+    ] = "auto"
+    n_folds: Annotated[
+        int | None,
+        Option("Number of folds, each of which validates in one run; null: one split by validation_fraction.", ge=2),
+    ] = None
+    fold: Annotated[int, Option("Index, from 0, of the fold that validates.", ge=0)] = 0
+    seed: Annotated[int | None, Option("Seed of the split; null: trainer_config.seed.", ge=0)] = None
+    block_gap: Annotated[int, Option("Frames without labels that end a time block.", ge=1, extension=True)] = 30
+    block_length: Annotated[
+        int | None,
+        Option(
+            "About the largest number of labelled frames in a time block, longer ones are cut; null: a fifth of the "
+            "validation frames, but 10 where there are enough.",
+            ge=1,
+            extension=True,
+        ),
+    ] = None
+
+    def __post_init__(self) -> None:
+        """Check that the fold exists.
+
+        Raises:
+            ConfigError: It does not.
+        """
+        if self.n_folds is None and self.fold:
+            raise ConfigError(f"SplitConfig.fold is {self.fold}, which needs n_folds, the number of folds.")
+        if self.n_folds is not None and self.fold >= self.n_folds:
+            raise ConfigError(
+                f"SplitConfig.fold must be below n_folds ({self.n_folds}), as folds count from 0, not {self.fold}."
+            )
 
 
 @config_class
@@ -229,12 +260,13 @@ class DataConfig:
     val_labels_path: Annotated[
         list[str] | None,
         Option(
-            "Label files to validate on; null: validation_fraction of every training file.",
+            "Label files to validate on; null: a part of the training files, see validation_fraction and split.",
             convert=one_item_list,
         ),
     ] = None
     validation_fraction: Annotated[
-        float, Option("Fraction of every training file that is split off for validation.", ge=0, lt=1)
+        float,
+        Option("Fraction of the labelled frames of all training files that is set aside for validation.", ge=0, lt=1),
     ] = 0.1
     use_same_data_for_val: Annotated[
         bool, Option("Validate on the training data, to see whether the model can learn it at all.")
@@ -306,7 +338,7 @@ class DataConfig:
     ] = None
     split: Annotated[
         SplitConfig | None,
-        Option("Splitting into folds; null: validation_fraction.", available=False, extension=True),
+        Option("How frames are divided into training and validation; null: its defaults.", extension=True),
     ] = None
     centroids_from_masks: Annotated[
         str | None,

@@ -115,6 +115,7 @@ TRAIN_KEYWORDS: dict[str, Keyword] = {
     "ema_decay": _keys(f"{_TRAINER}.ema_decay"),
     "foreground_weight": _keys(f"{_TRAINER}.foreground_weight"),
     "use_tensorboard": _keys(f"{_TRAINER}.use_tensorboard"),
+    "split": _keys(f"{_DATA}.split"),
 }
 """Keyword -> what it sets, in the order of the signature of ``train()``."""
 

@@ -19,6 +19,7 @@ from sleap_nn.config.training_job_config import DictConfig, TrainingJobConfig, c
 from sleap_nn.data.dataset import PoseDataset
 from sleap_nn.data.labels import Labels, SioSkeleton
 from sleap_nn.data.loaders import EpochSampler, PoseLoader, free_exchange, make_loader, usable_cpus, useful_workers
+from sleap_nn.data.video_paths import VideoPaths
 from sleap_nn.heads.losses import HardKeypointMining, LossSettings
 from sleap_nn.log import logger
 from sleap_nn.networks import model_dir
@@ -59,6 +60,7 @@ class ModelTrainer:
         config: TrainingJobConfig | DictConfig | dict | str | Path,
         train_labels: Sequence[Labels] | None = None,
         val_labels: Sequence[Labels] | None = None,
+        video_paths: VideoPaths | None = None,
     ) -> None:
         """Read the labels, split them, and fill in what the configuration leaves open.
 
@@ -66,6 +68,8 @@ class ModelTrainer:
             config: The configuration, or the path of its YAML file.
             train_labels: Labels to train on, in place of the files of the configuration.
             val_labels: Labels to validate on; without them a part of the training labels is set aside.
+            video_paths: Where the videos of the labels are now; None: where the labels say, or where a run that is
+                resumed had them.
 
         Raises:
             ConfigError: The configuration is wrong, or contradicts the labels.
@@ -79,7 +83,10 @@ class ModelTrainer:
         self._position = Position(0) if self._resume is None else Position.read(self._resume)
         self._seed = self._choose_seed()
         pl.seed_everything(self._seed, workers=True, verbose=False)
-        data = TrainingData.from_config(self._initial, train_labels, val_labels)
+        self._video_paths = video_paths
+        if video_paths is None:
+            self._video_paths = run_folder.video_paths_of(self._initial.trainer_config.resume_ckpt_path)
+        data = TrainingData.from_config(self._initial, train_labels, val_labels, self._video_paths)
         self.job = resolve(self._initial, data.facts(self._initial), datetime.now())
         self.task = self._task(data.train.set.skeleton)
         self.data = data.with_classes(self.task.classes)
@@ -95,9 +102,10 @@ class ModelTrainer:
         config: TrainingJobConfig | DictConfig | dict | str | Path,
         train_labels: Sequence[Labels] | None = None,
         val_labels: Sequence[Labels] | None = None,
+        video_paths: VideoPaths | None = None,
     ) -> ModelTrainer:
         """Return a trainer that is ready to `train`; arguments and errors as for the constructor."""
-        return cls(config, train_labels, val_labels)
+        return cls(config, train_labels, val_labels, video_paths)
 
     @property
     def config(self) -> DictConfig:
@@ -267,6 +275,8 @@ class ModelTrainer:
             where = (self._resume, self._position.epoch, self._position.batch)
             logger.info("Going on from %s at epoch %d, batch %d.", *where)
         run_folder.write_configs(self.run_dir, self._initial, self.job)
+        self.data.record.save(self.run_dir / run_folder.SPLIT)
+        run_folder.write_video_paths(self.run_dir, self._video_paths)
         only_user = self.job.data_config.user_instances_only
         for split, files in (("train", self.train_labels), ("val", self.val_labels)):
             for index, labels in enumerate(files):

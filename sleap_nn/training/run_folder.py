@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from sleap_nn.config.training_job_config import TrainingJobConfig
+from sleap_nn.data.label_table import labeled_indices, subset
 from sleap_nn.data.labels import Labels, write_labels
-from sleap_nn.data.splits import labeled_indices, subset
+from sleap_nn.data.video_paths import VideoPaths
 from sleap_nn.errors import MissingFileError, OutputError
 from sleap_nn.networks import model_dir
 
 LOG = "training_log.csv"
+SPLIT = "split.json"
+VIDEO_PATHS = "video_paths.yaml"
 CHECKPOINTS = (model_dir.RESUME, model_dir.LAST_WEIGHTS, model_dir.WEIGHTS)
 """Checkpoints that training can go on from, the newest first."""
 
@@ -105,9 +109,44 @@ def write_configs(folder: Path, initial: TrainingJobConfig, resolved: TrainingJo
 
 
 def write_ground_truth(folder: Path, split: str, index: int, labels: Labels, user_instances_only: bool) -> None:
-    """Write the labelled frames of one file of a split; images are not embedded anew."""
-    used = subset(labels, labeled_indices(labels, user_instances_only))
-    write_labels(used, ground_truth_path(folder, split, index))
+    """Write the labelled frames of one file of a split, if it has any; images are not embedded anew."""
+    used, path = labeled_indices(labels, user_instances_only), ground_truth_path(folder, split, index)
+    path.unlink(missing_ok=True)
+    if used:
+        write_labels(subset(labels, used), path)
+
+
+def write_video_paths(folder: Path, paths: VideoPaths | None) -> None:
+    """Write where the videos are, for resuming; None leaves no such file behind."""
+    (folder / VIDEO_PATHS).unlink(missing_ok=True)
+    if paths is not None:
+        paths.save(folder / VIDEO_PATHS)
+
+
+def video_paths_of(resumed: str | None) -> VideoPaths | None:
+    """Return where the videos were in the run that is resumed, None if they were where the labels say.
+
+    The labels may have been repaired since, so these paths need not fit any more.
+
+    Args:
+        resumed: A checkpoint, or a run folder.
+    """
+    file = beside(resumed, VIDEO_PATHS)
+    return None if file is None else replace(VideoPaths.load(file), required=False)
+
+
+def beside(checkpoint: str | None, name: str) -> Path | None:
+    """Return a file of the run folder that a checkpoint is in, None if it is not there.
+
+    Args:
+        checkpoint: The checkpoint, or the run folder itself.
+        name: Name of the file.
+    """
+    if checkpoint is None:
+        return None
+    path = Path(checkpoint)
+    file = (path if path.is_dir() else path.parent) / name
+    return file if file.is_file() else None
 
 
 def test_paths(config: TrainingJobConfig) -> list[Path]:
@@ -128,7 +167,8 @@ def remove_unfinished(folder: Path) -> None:
     """Remove what a run wrote before its first checkpoint; a folder with a checkpoint or other files stays."""
     if any((folder / name).exists() for name in CHECKPOINTS):
         return
-    written = [folder / name for name in (model_dir.INITIAL_CONFIG, model_dir.CONFIG, LOG)]
+    names = (model_dir.INITIAL_CONFIG, model_dir.CONFIG, LOG, SPLIT, VIDEO_PATHS)
+    written = [folder / name for name in names]
     for path in [*written, *folder.glob("labels_gt.*.slp")]:
         path.unlink(missing_ok=True)
     if not any(folder.iterdir()):

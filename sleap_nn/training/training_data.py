@@ -5,7 +5,7 @@ What a sample looks like is decided in `data.dataset`; which values follow from 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -14,16 +14,22 @@ from sleap_nn.config.training_job_config import TrainingJobConfig
 from sleap_nn.data.augment import Augmenter
 from sleap_nn.data.crop_size import extents
 from sleap_nn.data.dataset import PoseDataset
+from sleap_nn.data.frame_groups import FrameId
 from sleap_nn.data.input_spec import InputSpec
+from sleap_nn.data.label_table import LabelTable
 from sleap_nn.data.labels import Labels, LabelSet, load_labels, user_centroids
+from sleap_nn.data.moved_videos import move_videos
 from sleap_nn.data.sources import FrameSource, VideoFrames, frame_size
-from sleap_nn.data.splits import split_labels
+from sleap_nn.data.video_paths import VideoPaths
 from sleap_nn.errors import DataError
 from sleap_nn.ops.centroids import centroids
+from sleap_nn.structures.sample import FrameKey
 from sleap_nn.tasks import TASKS
 from sleap_nn.tasks.base import Task
 from sleap_nn.training import run_folder
+from sleap_nn.training.division import divide_labels, warn_of_shared_frames
 from sleap_nn.training.resolve import LabelFacts
+from sleap_nn.training.split_record import SplitRecord
 
 
 @dataclass(frozen=True)
@@ -64,11 +70,13 @@ class TrainingData:
         train: What is trained on.
         val: What validates; classes are counted as in `train`.
         test_labels: Labels of the test files that are no videos, by their position among the test files.
+        record: Which frames are on which side, and why.
     """
 
     train: Split
     val: Split
     test_labels: dict[int, Labels]
+    record: SplitRecord
 
     @classmethod
     def from_config(
@@ -76,6 +84,7 @@ class TrainingData:
         config: TrainingJobConfig,
         train_labels: Sequence[Labels] | None = None,
         val_labels: Sequence[Labels] | None = None,
+        video_paths: VideoPaths | None = None,
     ) -> TrainingData:
         """Read and divide the labels.
 
@@ -83,22 +92,21 @@ class TrainingData:
             config: What the user set.
             train_labels: Labels to train on, in place of the files of the configuration.
             val_labels: Labels to validate on; without them a part of the training labels is set aside.
+            video_paths: Where the videos of all labels are now, if not where the labels say.
 
         Raises:
+            ConfigError: New paths do not fit the videos.
             DataError: The labels cannot be used.
             MissingFileError: A labels file or video is not there.
         """
-        train_files, val_files = _divide(config, train_labels, val_labels)
-        train = Split.from_labels(train_files, config)
-        val = Split.from_labels(val_files, config).with_classes(train.set.track_names)
+        train_files, val_files, test = _read(config, train_labels, val_labels, video_paths)
+        divided = divide_labels(config, train_files, val_files)
+        train = Split.from_labels(divided.train, config)
+        val = Split.from_labels(divided.val, config).with_classes(train.set.track_names)
         if config.data_config.use_same_data_for_val:
             val = replace(val, source=train.source)
-        test = {
-            index: load_labels(path)
-            for index, path in enumerate(run_folder.test_paths(config))
-            if path.suffix == ".slp"
-        }
-        return cls(train, val, test)
+        _check_test_labels(test, divided.record)
+        return cls(train, val, test, divided.record)
 
     def facts(self, config: TrainingJobConfig) -> LabelFacts:
         """Return what `resolve` needs."""
@@ -142,35 +150,51 @@ class TrainingData:
         return train, PoseDataset(self.val.set, self.val.source, task, spec)
 
 
-def _divide(
-    config: TrainingJobConfig, train: Sequence[Labels] | None, val: Sequence[Labels] | None
-) -> tuple[list[Labels], list[Labels]]:
-    """Return training and validation labels.
+def _read(
+    config: TrainingJobConfig,
+    train: Sequence[Labels] | None,
+    val: Sequence[Labels] | None,
+    video_paths: VideoPaths | None,
+) -> tuple[list[Labels], list[Labels] | None, dict[int, Labels]]:
+    """Return training, validation and test labels, with their videos where they are now.
 
     Raises:
         DataError: No labels are named.
     """
     data = config.data_config
-    if train is None:
-        if not data.train_labels_path:
-            raise DataError("No training labels are named; set data_config.train_labels_path to .slp files.")
-        train = [load_labels(path) for path in data.train_labels_path]
-    if val is None and data.val_labels_path:
-        val = [load_labels(path) for path in data.val_labels_path]
-    if data.use_same_data_for_val:
-        return list(train), list(train)
-    if val is not None:
-        return list(train), list(val)
-    parts = [
-        split_labels(
-            labels,
-            validation_fraction=data.validation_fraction,
-            seed=config.trainer_config.seed,
-            user_instances_only=data.user_instances_only,
-        )
-        for labels in train
-    ]
-    return [part[0] for part in parts], [part[1] for part in parts]
+    if train is None and not data.train_labels_path:
+        raise DataError("No training labels are named; set data_config.train_labels_path to .slp files.")
+    train_files = _own(train, data.train_labels_path, video_paths)
+    needs_val = not data.use_same_data_for_val and (val is not None or data.val_labels_path)
+    val_files = _own(val, data.val_labels_path, video_paths) if needs_val else None
+    paths = enumerate(run_folder.test_paths(config))
+    test = {index: load_labels(path) for index, path in paths if path.suffix == ".slp"}
+    if video_paths is not None:
+        move_videos([*train_files, *(val_files or ())], video_paths, optional=list(test.values()))
+    return train_files, val_files, test
+
+
+def _own(labels: Sequence[Labels] | None, paths: Sequence[str] | None, video_paths: VideoPaths | None) -> list[Labels]:
+    """Return labels from memory or from files; copies where their videos will get new paths."""
+    if labels is None:
+        return [load_labels(path) for path in paths or ()]
+    return list(labels) if video_paths is None else [part.copy() for part in labels]
+
+
+def _check_test_labels(test: Mapping[int, Labels], record: SplitRecord) -> None:
+    """Look at the test labels now rather than after hours of training.
+
+    Raises:
+        MissingFileError: A video of theirs is not there.
+    """
+    frames: list[FrameId] = []
+    for labels in test.values():
+        table = LabelTable.from_labels(labels)
+        index = {id(video): i for i, video in enumerate(labels.videos)}
+        used = [labels.labeled_frames[position] for position in table.positions]
+        VideoFrames(labels.videos, [FrameKey(index[id(frame.video)], int(frame.frame_idx)) for frame in used])
+        frames += table.ids
+    warn_of_shared_frames("test", record.trained, frames)
 
 
 def _label_set(labels: list[Labels], config: TrainingJobConfig) -> LabelSet:

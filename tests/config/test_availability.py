@@ -31,6 +31,7 @@ def job(path, value):
         ("data_config.preprocessing.max_height", 64),
         ("data_config.preprocessing.crop_size", 64),
         ("data_config.use_negative_frames", True),
+        ("data_config.split", {"n_folds": 3}),
         (
             "data_config.augmentation_config",
             {"intensity": {"contrast_p": 1}, "geometric": {"flip_p": 1, "mixup_p": 0.5}},
@@ -76,7 +77,6 @@ def test_what_exists_may_be_set(path, value):
         ("data_config.preprocessing.tiling", {"enabled": True}, ".enabled"),
         ("data_config.preprocessing.tiling", {"overlap": 8}, ".overlap"),
         ("data_config.identity", {}, ""),
-        ("data_config.split", {"n_folds": 3}, ""),
         ("data_config.bbox_source", "masks", ""),
         ("model_config.head_configs.semantic_segmentation", {}, ""),
         ("model_config.head_configs.embedding", {"dim": 3}, ""),

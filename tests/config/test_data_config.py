@@ -64,7 +64,10 @@ DATA = {
             IdentityConfig,
             {"tracks_are_proofread": False, "track_names_are_global": False, "detections_deduplicated": True},
         ),
-        (SplitConfig, {"split_by": "frame", "n_folds": 5, "fold": 0, "seed": 0}),
+        (
+            SplitConfig,
+            {"split_by": "auto", "n_folds": None, "fold": 0, "seed": None, "block_gap": 30, "block_length": None},
+        ),
     ],
 )
 def test_keys_and_defaults(cls, defaults):
@@ -105,6 +108,12 @@ def test_keys_and_defaults(cls, defaults):
         (DataConfig, "negative_loss_weight", [0.5], [0, -1]),
         (DataConfig, "bbox_source", ["masks"], ["boxes"]),
         (DataConfig, "augmentation_config", [None, {"intensity": {}}], [True, [1]]),
+        (SplitConfig, "split_by", ["auto", "frame", "video", "time_block", "identity"], ["fold", None]),
+        (SplitConfig, "n_folds", [None, 2], [1, 0]),
+        (SplitConfig, "seed", [None, 0], [-1]),
+        (SplitConfig, "block_gap", [1], [0, None]),
+        (SplitConfig, "block_length", [None, 1], [0]),
+        (DataConfig, "split", [None, {"split_by": "video"}, {"n_folds": 3, "fold": 2}], [True, {"folds": 3}]),
         (DataConfig, "skeletons", [None, [], [{"nodes": []}]], ["a", [1]]),
     ],
 )
@@ -114,6 +123,14 @@ def test_ranges(cls, key, good, bad):
     for value in bad:
         with pytest.raises(ConfigError, match=rf"{cls.__name__}.*{key}"):
             cls(**{key: value})
+
+
+def test_a_fold_must_exist():
+    assert SplitConfig(n_folds=4, fold=3).fold == 3
+    with pytest.raises(ConfigError, match=r"fold must be below n_folds \(4\).*not 4"):
+        SplitConfig(n_folds=4, fold=4)
+    with pytest.raises(ConfigError, match="fold is 1, which needs n_folds"):
+        SplitConfig(fold=1)
 
 
 def test_a_single_path_is_a_list_of_one():

@@ -141,7 +141,10 @@ def test_parts_have_the_defaults_of_train():
 
 
 def test_keywords_reach_their_keys():
-    data = get_data_config(train_labels_path=[Path("a.slp")], scale=0.5, crop_size=96, max_epochs=3)
+    data = get_data_config(
+        train_labels_path=[Path("a.slp")], scale=0.5, crop_size=96, max_epochs=3, split={"n_folds": 4, "fold": 1}
+    )
+    assert (data.split.split_by, data.split.n_folds, data.split.fold) == ("auto", 4, 1)
     assert (data.train_labels_path, data.preprocessing.scale, data.preprocessing.crop_size) == (["a.slp"], 0.5, 96)
     model = get_model_config(init_weights="xavier", backbone_config="unet_medium_rf", head_configs="centroid")
     assert (model.init_weights, model.backbone_config.unet.filters_rate) == ("xavier", 2.0)
