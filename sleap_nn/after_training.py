@@ -13,6 +13,7 @@ from sleap_nn.errors import TrainingCollapsedError
 from sleap_nn.evaluation.evaluator import Evaluator
 from sleap_nn.evaluation.main_figures import main_figures
 from sleap_nn.evaluation.metrics_files import load_metrics, metrics_path, write_metrics
+from sleap_nn.heartbeat import phase
 from sleap_nn.inference.predictor import MissingFramesError
 from sleap_nn.inference.run import predict
 from sleap_nn.log import logger
@@ -104,7 +105,8 @@ def _evaluate_split(folder: Path, config: TrainingJobConfig, split: str, index: 
     if num_instances == 0:
         logger.warning("No instance was found on %s.%d, so it has no metrics.", split, index)
         return 0
-    metrics = _metrics(load_labels(truth_path), found, config)
+    with phase(f"comparing {target.name} with the labels"):
+        metrics = _metrics(load_labels(truth_path), found, config)
     write_metrics(metrics, metrics_path(folder, split, index))
     logger.info("%s.%d: %d instances on %d frames, %s.", split, index, num_instances, len(found), _summary(metrics))
     return num_instances

@@ -6,6 +6,7 @@ from inspect import Parameter, Signature, signature
 from typing import TYPE_CHECKING, Any
 
 from sleap_nn.config.train_keywords import train_keyword_defaults
+from sleap_nn.heartbeat import phase
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -42,9 +43,10 @@ def run_training(
         TrainingInterruptedError: Ctrl+C or SIGTERM; `resume_training` goes on.
         TrainingCollapsedError: The trained network finds nothing; everything else is written.
     """
-    from sleap_nn.after_training import evaluate_run, refuse_collapsed, tell_metrics
-    from sleap_nn.training import run_folder
-    from sleap_nn.training.model_trainer import ModelTrainer
+    with phase("loading PyTorch"):
+        from sleap_nn.after_training import evaluate_run, refuse_collapsed, tell_metrics
+        from sleap_nn.training import run_folder
+        from sleap_nn.training.model_trainer import ModelTrainer
 
     trainer = ModelTrainer(config, train_labels, val_labels, video_paths)
     num_found = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from types import TracebackType
 
 from rich.console import Console
@@ -15,6 +16,8 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 from rich.text import Text
+
+from sleap_nn.heartbeat import bar_shown
 
 
 class _FramesPerSecond(ProgressColumn):
@@ -30,13 +33,16 @@ class FramesBar:
 
     def __init__(self, description: str) -> None:
         """Name what is going on."""
+        console = Console(stderr=True)
+        self._is_seen = console.is_terminal
+        self._seen = ExitStack()
         self._progress = Progress(
             TextColumn("{task.description}"),
             BarColumn(),
             MofNCompleteColumn(),
             _FramesPerSecond(),
             TimeRemainingColumn(),
-            console=Console(stderr=True),
+            console=console,
             speed_estimate_period=5.0,
             transient=True,
         )
@@ -45,6 +51,8 @@ class FramesBar:
     def __enter__(self) -> FramesBar:
         """Show the bar."""
         self._progress.start()
+        if self._is_seen:
+            self._seen.enter_context(bar_shown())
         return self
 
     def __exit__(
@@ -52,6 +60,7 @@ class FramesBar:
     ) -> None:
         """Take the bar away."""
         self._progress.stop()
+        self._seen.close()
 
     def __call__(self, done: int, total: int) -> None:
         """Move the bar; a total of -1 is unknown."""

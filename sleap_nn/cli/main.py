@@ -17,6 +17,7 @@ from sleap_nn.version import __version__
 COMMANDS = {
     "train": ("sleap_nn.cli.train:command", "Train a model from labelled frames."),
     "preview": ("sleap_nn.cli.preview:command", "Draw what a network would be trained on, before training."),
+    "check": ("sleap_nn.cli.check:command", "List what looks wrong in labels, with video and frame."),
     "predict": (
         "sleap_nn.cli.predict:command",
         "Find animals in a video or a labels file with trained models.",

@@ -10,6 +10,7 @@ import click
 from sleap_nn import log
 from sleap_nn.cli.options import Command, options_from
 from sleap_nn.config.inference_config import InferenceConfig
+from sleap_nn.heartbeat import phase
 
 EXAMPLES = """\
 sleap-nn predict -i clip.mp4 -m models/run
@@ -35,10 +36,11 @@ def command(data_path: str, **options: Any) -> None:
     that already exists is replaced when all frames are done.
     """
     # Imported here so that --help does not load torch.
-    from sleap_nn.cli.frames_bar import FramesBar
-    from sleap_nn.inference.run import default_output, predict
-
     log.configure()
+    with phase("loading PyTorch"):
+        from sleap_nn.cli.frames_bar import FramesBar
+        from sleap_nn.inference.run import default_output, predict
+
     output = options["output_path"] if options["output_path"] else default_output(data_path, options["video_index"])
     given = {name: value for name, value in options.items() if value is not None}
     with FramesBar("Predicting...") as bar:

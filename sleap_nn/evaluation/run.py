@@ -11,6 +11,7 @@ from sleap_nn.evaluation.evaluator import Evaluator
 from sleap_nn.evaluation.metrics_files import write_metrics
 from sleap_nn.evaluation.pairs import Labels
 from sleap_nn.evaluation.report import print_report
+from sleap_nn.heartbeat import phase
 from sleap_nn.log import logger
 
 CENTROID_DISTANCE = 50.0
@@ -77,7 +78,8 @@ def run_evaluation(  # noqa: PLR0913 - the documented signature
         count_missing_frames=count_missing_frames,
     )
     _log_pairs(evaluator)
-    metrics = evaluator.evaluate()
+    with phase("comparing the instances"):
+        metrics = evaluator.evaluate()
     print_report(metrics)
     if save_metrics is not None:
         archive, readable = write_metrics(metrics, save_metrics)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Unpack
 
 from sleap_nn.data.labels import Labels, load_labels
+from sleap_nn.heartbeat import Phase, phase
 from sleap_nn.inference.predictor import MissingFramesError, Predictor, Progress
 from sleap_nn.inference.select import Source, select_frames, video_at
 from sleap_nn.inference.settings import DecodeKeywords
@@ -64,22 +65,25 @@ def predict(  # noqa: PLR0913 - the public verb lists every option
         OutputError: The output cannot be written.
     """
     output = None if output_path is None else Path(output_path)
-    selection = select_frames(source, frames, video_index, only_labeled_frames)
+    with phase("reading the source"):
+        selection = select_frames(source, frames, video_index, only_labeled_frames)
     if output is not None:
         check_output(output, selection.image_files)
-    predictor = Predictor.from_model_paths(
-        model_paths,
-        device=device,
-        batch_size=batch_size,
-        precision=precision,
-        preprocess_config=preprocess_config,
-        queue_maxsize=queue_maxsize,
-        **decoding,
-    )
-    try:
-        labels = predictor.predict(
-            selection, clean_empty_frames=clean_empty_frames, progress_callback=progress_callback
+    with phase("loading the model"):
+        predictor = Predictor.from_model_paths(
+            model_paths,
+            device=device,
+            batch_size=batch_size,
+            precision=precision,
+            preprocess_config=preprocess_config,
+            queue_maxsize=queue_maxsize,
+            **decoding,
         )
+    try:
+        with phase(_activity(source), len(selection.frames)) as step:
+            labels = predictor.predict(
+                selection, clean_empty_frames=clean_empty_frames, progress_callback=_counting(step, progress_callback)
+            )
     except MissingFramesError as error:
         if output is not None:
             _save(error.labels, output, cli_args)
@@ -108,6 +112,22 @@ def default_output(source: str | Path, video_index: int | None = None) -> Path:
     name = video.filename[0] if isinstance(video.filename, list) else video.filename
     stem = Path(name).stem if name else f"video_{video_index}"
     return source.with_name(f"{source.stem}.{stem}.predictions.slp")
+
+
+def _activity(source: Source) -> str:
+    """Return what is going on, for signs of life."""
+    return f"predicting {Path(source).name}" if isinstance(source, str | Path) else "predicting"
+
+
+def _counting(step: Phase, progress: Progress | None) -> Progress:
+    """Return a callback that counts frames for signs of life, and passes them on."""
+
+    def count(done: int, total: int) -> None:
+        step.done = done
+        if progress is not None:
+            progress(done, total)
+
+    return count
 
 
 def _save(labels: Labels, output: Path, cli_args: Mapping[str, Any] | None) -> None:

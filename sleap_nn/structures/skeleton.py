@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
+
+_SIDES = (("left", "right"), ("Left", "Right"), ("LEFT", "RIGHT"), ("L", "R"), ("l", "r"))
 
 
 @dataclass(frozen=True)
@@ -31,6 +34,18 @@ class Skeleton:
         for left, right in self.symmetries:
             order[left], order[right] = right, left
         return order
+
+    def pairs_by_name(self) -> list[tuple[int, int]]:
+        """Return the pairs of nodes that differ only in left and right, such as ``earL`` and ``earR``."""
+        index = {name: position for position, name in enumerate(self.node_names)}
+        pairs = {
+            (index[name], index[other])
+            for name in self.node_names
+            for left, right in _SIDES
+            for found in re.finditer(left, name)
+            if (other := name[: found.start()] + right + name[found.end() :]) in index
+        }
+        return sorted(pairs)
 
     def to_config(self) -> dict:
         """Return the skeleton as stored in ``data_config.skeletons``."""

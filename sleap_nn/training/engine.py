@@ -23,6 +23,7 @@ from sleap_nn.training.callbacks.epoch_record import EpochRecord
 from sleap_nn.training.callbacks.guards import TimeLimit
 from sleap_nn.training.callbacks.listeners import Listeners
 from sleap_nn.training.callbacks.live import LiveLog
+from sleap_nn.training.callbacks.phases import Phases
 from sleap_nn.training.callbacks.progress import ProgressBar
 from sleap_nn.training.callbacks.resume_point import ResumePoint
 from sleap_nn.training.callbacks.summary import RunSummary
@@ -64,7 +65,7 @@ def make_callbacks(
         listeners: Who follows the run.
     """
     record = EpochRecord(settings.model_ckpt.monitor, settings.model_ckpt.mode)
-    callbacks: list[Callback] = [ProgressBar(settings.enable_progress_bar)]
+    callbacks: list[Callback] = [Phases(), ProgressBar(settings.enable_progress_bar)]
     if settings.ema_decay > 0:
         callbacks.append(EMAWeightAveraging(decay=settings.ema_decay, use_buffers=False))
     if folder is not None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from datetime import datetime
 from pathlib import Path
 
@@ -21,6 +21,7 @@ from sleap_nn.data.labels import Labels, SioSkeleton
 from sleap_nn.data.loaders import EpochSampler, PoseLoader, free_exchange, make_loader, usable_cpus, useful_workers
 from sleap_nn.data.video_paths import VideoPaths
 from sleap_nn.heads.losses import HardKeypointMining, LossSettings
+from sleap_nn.heartbeat import phase
 from sleap_nn.log import logger
 from sleap_nn.networks import model_dir
 from sleap_nn.networks.devices import resolve_accelerator, resolve_precision
@@ -35,6 +36,7 @@ from sleap_nn.training.callbacks.guards import CollapseWatch
 from sleap_nn.training.callbacks.listeners import Listeners
 from sleap_nn.training.checkpoints import Position, check_fits
 from sleap_nn.training.frame_cache import CachedData, frame_cache
+from sleap_nn.training.label_report import report_labels
 from sleap_nn.training.module import TrainingModule
 from sleap_nn.training.resolve import resolve
 from sleap_nn.training.run_folder import resume_point
@@ -86,8 +88,9 @@ class ModelTrainer:
         self._video_paths = video_paths
         if video_paths is None:
             self._video_paths = run_folder.video_paths_of(self._initial.trainer_config.resume_ckpt_path)
-        data = TrainingData.from_config(self._initial, train_labels, val_labels, self._video_paths)
-        self.job = resolve(self._initial, data.facts(self._initial), datetime.now())
+        with phase("reading labels"):
+            data = TrainingData.from_config(self._initial, train_labels, val_labels, self._video_paths)
+            self.job = resolve(self._initial, data.facts(self._initial), datetime.now())
         self.task = self._task(data.train.set.skeleton)
         self.data = data.with_classes(self.task.classes)
         self.run_dir: Path | None = None
@@ -149,7 +152,8 @@ class ModelTrainer:
         """
         settings = self.job.trainer_config
         task = self.task
-        network = self._network()
+        with phase("building the network"):
+            network = self._network()
         if settings.channels_last:
             network = network.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
         self.job.model_config.total_params = network.num_parameters
@@ -157,7 +161,10 @@ class ModelTrainer:
         settings.trainer_accelerator = accelerator
         settings.precision = resolve_precision(str(settings.precision), accelerator)
         self._choose_workers()
-        self._prepare_run_folder()
+        with phase("writing the labels of the run"):
+            self._prepare_run_folder()
+        with phase("checking the labels"):
+            report_labels(self.data, task, self.job, self.run_dir)
         if self._resume is not None:
             check_fits(self._resume, network)
         self.lightning_model = TrainingModule(task, network, settings, self._seed)
@@ -168,8 +175,7 @@ class ModelTrainer:
             self.trainer = engine.make_trainer(settings, callbacks, self.run_dir)
         self._announce(network)
         try:
-            cache = frame_cache(self.job, self.data, self.run_dir)
-            with cache as cached, self._loaders(cached) as loaders, engine.quiet(), self.listeners:
+            with self._samples() as loaders, engine.quiet(), self.listeners:
                 engine.fit(self.trainer, self.lightning_model, *loaders, resume=self._resume)
         except KeyboardInterrupt:
             if self.run_dir is not None:
@@ -232,6 +238,15 @@ class ModelTrainer:
         if self._position.seed is not None:
             return self._position.seed
         return secrets.randbits(31) if seed is None else seed
+
+    @contextmanager
+    def _samples(self) -> Iterator[tuple[PoseLoader, PoseLoader]]:
+        """Yield the training and validation loaders over the frame cache, and clean up behind them."""
+        with ExitStack() as stack:
+            with phase("preparing the samples"):
+                cached = stack.enter_context(frame_cache(self.job, self.data, self.run_dir))
+                loaders = stack.enter_context(self._loaders(cached))
+            yield loaders
 
     @contextmanager
     def _loaders(self, cached: CachedData) -> Iterator[tuple[PoseLoader, PoseLoader]]:

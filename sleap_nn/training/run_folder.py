@@ -16,6 +16,7 @@ from sleap_nn.networks import model_dir
 LOG = "training_log.csv"
 SPLIT = "split.json"
 VIDEO_PATHS = "video_paths.yaml"
+LABEL_CHECK = "label_check.json"
 CHECKPOINTS = (model_dir.RESUME, model_dir.LAST_WEIGHTS, model_dir.WEIGHTS)
 """Checkpoints that training can go on from, the newest first."""
 
@@ -167,7 +168,7 @@ def remove_unfinished(folder: Path) -> None:
     """Remove what a run wrote before its first checkpoint; a folder with a checkpoint or other files stays."""
     if any((folder / name).exists() for name in CHECKPOINTS):
         return
-    names = (model_dir.INITIAL_CONFIG, model_dir.CONFIG, LOG, SPLIT, VIDEO_PATHS)
+    names = (model_dir.INITIAL_CONFIG, model_dir.CONFIG, LOG, SPLIT, LABEL_CHECK, VIDEO_PATHS)
     written = [folder / name for name in names]
     for path in [*written, *folder.glob("labels_gt.*.slp")]:
         path.unlink(missing_ok=True)

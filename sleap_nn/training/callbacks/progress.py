@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import time
+from contextlib import ExitStack
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from torch import Tensor
 
+from sleap_nn.heartbeat import bar_shown
 from sleap_nn.log import logger
 
 _SMOOTHING = 0.05
@@ -23,6 +25,7 @@ class ProgressBar(Callback):
         self._show_bar = show_bar and self._console.is_terminal
         self._progress: Progress | None = None
         self._task: TaskID | None = None
+        self._shown = ExitStack()
         self._start = 0.0
         self._num_samples = 0
         self._loss: float | None = None
@@ -55,6 +58,7 @@ class ProgressBar(Callback):
             f"Epoch {trainer.current_epoch}", total=trainer.num_training_batches, loss="--", rate="--"
         )
         self._progress.start()
+        self._shown.enter_context(bar_shown())
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: object, batch: object, batch_idx: int
@@ -93,4 +97,5 @@ class ProgressBar(Callback):
         """End the bar, if there is one."""
         if self._progress is not None:
             self._progress.stop()
+            self._shown.close()
             self._progress = None
