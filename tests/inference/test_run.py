@@ -2,9 +2,11 @@ from pathlib import Path
 
 import pytest
 from factories import make_labels
+from phase_recorder import PhaseRecorder
 
+from sleap_nn import heartbeat
 from sleap_nn.errors import ConfigError, MissingFileError
-from sleap_nn.inference.run import default_output
+from sleap_nn.inference.run import default_output, predict
 
 
 @pytest.mark.parametrize("name", ["clip.mp4", "labels.pkg.slp", "labels.slp"])
@@ -24,3 +26,18 @@ def test_one_video_of_a_labels_file_names_the_output(tmp_path: Path) -> None:
 
 def test_a_video_file_has_no_video_index(tmp_path: Path) -> None:
     assert default_output(tmp_path / "clip.mp4", 3) == tmp_path / "clip.mp4.slp"
+
+
+def test_prediction_says_what_it_is_doing_and_how_far_it_is(trained: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    recorder, told = PhaseRecorder(), []
+    monkeypatch.setattr(heartbeat, "_HEARTBEAT", recorder)
+    predict(
+        str(trained / "labels.pkg.slp"),
+        model_paths=trained / "models" / "run",
+        device="cpu",
+        progress_callback=lambda *step: told.append((*step, recorder.open[-1].done)),
+    )
+    assert recorder.names == ["reading the source", "loading the model", "predicting labels.pkg.slp"]
+    assert (recorder.phases[-1].done, recorder.phases[-1].total) == (12, 12)
+    assert told == [(4, 12, 4), (8, 12, 8), (12, 12, 12), (12, 12, 12)]
+    assert recorder.open == []

@@ -8,7 +8,9 @@ import sleap_io as sio
 import torch
 from factories import make_labels
 from omegaconf import OmegaConf
+from phase_recorder import PhaseRecorder
 
+from sleap_nn import heartbeat
 from sleap_nn.config.training_job_config import TrainingJobConfig
 from sleap_nn.errors import ConfigError, DataError, TrainingCollapsedError
 from sleap_nn.networks import model_dir
@@ -77,6 +79,28 @@ def test_a_run_leaves_the_documented_artifacts(folder: Path) -> None:
     assert len(train_frames) == 7
     assert len(val_frames) == 1
     assert not train_frames & val_frames
+
+
+def test_every_phase_that_may_take_long_is_announced(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    recorder = PhaseRecorder()
+    monkeypatch.setattr(heartbeat, "_HEARTBEAT", recorder)
+    config = settings(folder, max_epochs=2)
+    config["data_config"]["data_pipeline_fw"] = "torch_dataset_cache_img_memory"
+    ModelTrainer(config).train()
+    names = list(dict.fromkeys(recorder.names))
+    before = ["reading labels", "decoding frames", "building the network", "writing the labels of the run"]
+    before += ["checking the labels", "preparing the samples", "waiting for the first batch", "running the first step"]
+    epochs = ["training epoch 0", "validating epoch 0", "training epoch 1", "validating epoch 1"]
+    assert names == before + epochs
+    assert [(phase.done, phase.total) for phase in recorder.phases if phase.total is not None] == [
+        (7, 7),
+        (1, 1),
+        (2, 2),
+        (1, 1),
+        (2, 2),
+        (1, 1),
+    ]
+    assert recorder.open == []
 
 
 def test_the_checkpoint_holds_the_documented_names_and_no_objects(folder: Path) -> None:

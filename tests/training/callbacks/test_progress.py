@@ -6,8 +6,10 @@ from typing import Any, cast
 
 import pytest
 import torch
+from phase_recorder import PhaseRecorder
 from rich.console import Console
 
+from sleap_nn import heartbeat
 from sleap_nn.training.callbacks.progress import ProgressBar
 
 
@@ -85,6 +87,20 @@ def test_nothing_is_drawn_where_no_bar_belongs(
     run_epoch(ProgressBar(show_bar, console), engine(is_global_zero=is_global_zero))
     assert text(console) == ""
     assert len(logged.records) == 1
+
+
+@pytest.mark.parametrize(("console", "num_bars"), [(file(), 0), (terminal(), 1)], ids=["file", "terminal"])
+def test_only_a_bar_that_is_seen_silences_signs_of_life(
+    console: Console, num_bars: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recorder = PhaseRecorder()
+    monkeypatch.setattr(heartbeat, "_HEARTBEAT", recorder)
+    bar, trainer = ProgressBar(True, console), engine()
+    for epoch in range(2):
+        bar.on_train_epoch_start(engine(epoch), cast(Any, None))
+        assert recorder.num_bars == num_bars
+    bar.on_train_epoch_end(trainer, cast(Any, None))
+    assert recorder.num_bars == 0
 
 
 @pytest.mark.parametrize("console", [file(), terminal()], ids=["file", "terminal"])
