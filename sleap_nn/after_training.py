@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +18,10 @@ from sleap_nn.inference.run import predict
 from sleap_nn.log import logger
 from sleap_nn.networks import model_dir
 from sleap_nn.tasks import TASKS
-from sleap_nn.training.callbacks.guards import REMEDIES
 from sleap_nn.training.callbacks.listeners import Event, Listeners
+from sleap_nn.training.collapse import PEAK_THRESHOLD, HeadStrength, find_collapse, poor_on_train_text
 from sleap_nn.training.run_folder import ground_truth_path, predictions_path, test_paths
 
-PEAK_THRESHOLD = 0.2
 CENTROID_DISTANCE = 50.0
 """Largest distance in px of a centroid from the one it stands for."""
 
@@ -63,27 +61,24 @@ def tell_metrics(folder: Path, listeners: Listeners) -> None:
     listeners.write(Event("evaluated", values=values))
 
 
-def refuse_collapsed(peak_height: float, num_found: int | None, was_stopped: bool = False) -> None:
+def refuse_collapsed(strengths: Sequence[HeadStrength], num_found: int | None, was_stopped: bool = False) -> None:
     """Say in plain words that a network is of no use.
 
     Args:
-        peak_height: Largest confidence map value on the validation set, NaN if unknown.
+        strengths: How much each head said in the last validation; empty if there was none.
         num_found: Instances found on the training frames, None if nothing was predicted.
         was_stopped: The user ended the training, maybe too early for a result: this is a warning, then.
 
     Raises:
         TrainingCollapsedError: The maps are flat, or not one instance was found.
     """
-    if num_found == 0:
-        reason = "it finds no instance on the very frames it was trained on"
-    elif num_found is None and not math.isnan(peak_height) and peak_height < PEAK_THRESHOLD:
-        reason = f"its highest confidence map value is {peak_height:.3f}, and {PEAK_THRESHOLD} makes a point"
-    else:
+    collapse = find_collapse(strengths, num_found)
+    if collapse is None:
         return
     if was_stopped:
-        logger.warning("Training was stopped before the network is of any use: %s.", reason)
+        logger.warning("Training was stopped before the network is of any use: %s.", collapse.reason)
         return
-    raise TrainingCollapsedError(f"Training ended, but the network is of no use: {reason}. {REMEDIES}")
+    raise TrainingCollapsedError(f"Training ended, but the network is of no use: {collapse.reason}. {collapse.remedy}")
 
 
 def _test_videos(config: TrainingJobConfig) -> list[tuple[int, Path]]:
@@ -109,7 +104,17 @@ def _evaluate_split(folder: Path, config: TrainingJobConfig, split: str, index: 
         metrics = _metrics(load_labels(truth_path), found, config)
     write_metrics(metrics, metrics_path(folder, split, index))
     logger.info("%s.%d: %d instances on %d frames, %s.", split, index, num_instances, len(found), _summary(metrics))
+    if split == "train":
+        _warn_if_poor(metrics)
     return num_instances
+
+
+def _warn_if_poor(metrics: Mapping[str, Any]) -> None:
+    """Say so if a network is hardly of use on the frames it was trained on."""
+    counts, poses = metrics["counts"], metrics.get("mOKS")
+    text = poor_on_train_text(counts["matched"], counts["truth_instances"], None if poses is None else poses["mOKS"])
+    if text is not None:
+        logger.warning(text)
 
 
 def _metrics(truth: Labels, found: Labels, config: TrainingJobConfig) -> dict[str, Any]:

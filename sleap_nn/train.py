@@ -56,7 +56,7 @@ def run_training(
             num_found = evaluate_run(trainer.run_dir, trainer.job)
             tell_metrics(trainer.run_dir, trainer.listeners)
             run_folder.remove_resume_point(trainer.run_dir)
-    refuse_collapsed(trainer.peak_height, num_found, was_stopped=trainer.listeners.stop_received)
+    refuse_collapsed(trainer.strengths, num_found, was_stopped=trainer.listeners.stop_received)
     return trainer
 
 

@@ -1,6 +1,5 @@
 import json
 import logging
-import math
 from pathlib import Path
 
 import numpy as np
@@ -13,8 +12,8 @@ from listening import Notebook
 from sleap_nn.after_training import evaluate_run, refuse_collapsed, tell_metrics
 from sleap_nn.config.training_job_config import TrainingJobConfig
 from sleap_nn.errors import MissingFileError, TrainingCollapsedError
-from sleap_nn.training.callbacks.guards import REMEDIES
 from sleap_nn.training.callbacks.listeners import Listeners
+from sleap_nn.training.collapse import HeadStrength
 
 
 @pytest.fixture(autouse=True)
@@ -49,33 +48,20 @@ def names(folder: Path, start: str) -> set[str]:
     return {path.name for path in folder.glob(f"{start}*")}
 
 
-@pytest.mark.parametrize("num_found", [1, 500])
-@pytest.mark.parametrize("height", [0.0, 0.1, 0.9, math.nan])
-def test_a_network_that_finds_something_is_accepted(height: float, num_found: int) -> None:
-    refuse_collapsed(height, num_found)
-
-
-@pytest.mark.parametrize("height", [0.0, 0.9, math.nan])
-def test_a_network_that_finds_nothing_is_refused_whatever_its_maps(height: float) -> None:
-    with pytest.raises(TrainingCollapsedError) as caught:
-        refuse_collapsed(height, 0)
-    assert str(caught.value) == (
-        "Training ended, but the network is of no use: it finds no instance on the very frames it was trained on. "
-        + REMEDIES
-    )
-
-
-@pytest.mark.parametrize(("height", "is_refused"), [(0.0, True), (0.199, True), (0.2, False), (1.0, False)])
-def test_without_predictions_the_maps_decide(height: float, is_refused: bool) -> None:
-    if is_refused:
-        with pytest.raises(TrainingCollapsedError, match=rf"value is {height:.3f}, and 0\.2 makes a point"):
-            refuse_collapsed(height, None)
-    else:
-        refuse_collapsed(height, None)
+def test_a_network_that_finds_nothing_is_refused_and_one_that_finds_something_is_not() -> None:
+    strengths = (HeadStrength("confmaps", "confidence maps", 0.05),)
+    with pytest.raises(
+        TrainingCollapsedError, match=r"finds no instance on the very frames .* is 0\.050, and 0\.2 makes"
+    ):
+        refuse_collapsed(strengths, 0)
+    with pytest.raises(TrainingCollapsedError, match="highest value of its confidence maps"):
+        refuse_collapsed(strengths, None)
+    refuse_collapsed(strengths, 3)
+    refuse_collapsed((), None)
 
 
 def test_a_run_that_the_user_stopped_is_not_refused(logged: pytest.LogCaptureFixture) -> None:
-    refuse_collapsed(0.0, 0, was_stopped=True)
+    refuse_collapsed((), 0, was_stopped=True)
     assert "stopped before the network is of any use: it finds no instance" in logged.text
 
 
@@ -94,10 +80,6 @@ def test_listeners_are_told_the_metrics_of_all_splits(project: Path, tmp_path: P
     stored = json.loads((folder / "metrics.train.0.json").read_text())
     assert event.values["eval/train.0/mOKS"] == pytest.approx(stored["mOKS"]["mOKS"])
     assert {name.split("/")[1] for name in event.values} == {"train.0"}
-
-
-def test_without_any_knowledge_there_is_no_verdict() -> None:
-    refuse_collapsed(math.nan, None)
 
 
 def test_every_split_is_predicted_and_scored(project: Path, tmp_path: Path, logged: pytest.LogCaptureFixture) -> None:
@@ -165,6 +147,16 @@ def test_a_network_that_finds_nothing_has_predictions_and_no_metrics(
     assert "No instance was found on train.0, so it has no metrics." in logged.text
 
 
+def test_a_network_that_has_learned_nothing_of_its_training_frames_is_named(
+    project: Path, tmp_path: Path, logged: pytest.LogCaptureFixture
+) -> None:
+    folder, config = run(project, tmp_path)  # all points in one cell of the map, wherever the animal is
+    evaluate_run(folder, config)
+    poor = [message for message in logged.messages if "training frames predicted points lie far" in message]
+    assert len(poor) == 1
+    assert "foreground_weight" in poor[0]
+
+
 def test_without_weights_there_is_nothing_to_judge(
     project: Path, tmp_path: Path, logged: pytest.LogCaptureFixture
 ) -> None:
@@ -172,7 +164,7 @@ def test_without_weights_there_is_nothing_to_judge(
     (folder / "best.ckpt").unlink()
     num_found = evaluate_run(folder, config)
     assert "holds no best.ckpt" in logged.text
-    refuse_collapsed(0.9, num_found)
+    refuse_collapsed((HeadStrength("confmaps", "confidence maps", 0.9),), num_found)
     assert names(folder, "labels_pr") == set()
 
 

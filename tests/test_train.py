@@ -82,7 +82,7 @@ def fitting(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     seen: dict[str, Any] = {"run_dir": None, "num_found": 3, "listener": Notebook()}
 
     class Trainer:
-        peak_height = 0.75
+        strengths = ("confmaps at 0.75",)
 
         def __init__(self, *arguments: object):
             seen["arguments"] = arguments
@@ -118,14 +118,14 @@ def test_a_run_with_a_folder_is_predicted_and_judged(fitting: dict[str, Any]) ->
     assert fitting["arguments"] == ("config.yaml", ["train"], ["val"])
     assert fitting["trained"]
     assert fitting["evaluated"] == (Path("models/run"), "job")
-    assert fitting["verdict"] == (0.75, 3, False)
+    assert fitting["verdict"] == (("confmaps at 0.75",), 3, False)
     assert trainer.run_dir == Path("models/run")
 
 
 def test_a_run_without_a_folder_is_judged_by_its_maps(fitting: dict[str, Any]) -> None:
     run_training({"a": 1})
     assert "evaluated" not in fitting
-    assert fitting["verdict"] == (0.75, None, False)
+    assert fitting["verdict"] == (("confmaps at 0.75",), None, False)
 
 
 def test_those_who_listen_also_hear_the_metrics(fitting: dict[str, Any]) -> None:
@@ -143,7 +143,7 @@ def test_the_verdict_knows_that_the_user_stopped_the_run(fitting: dict[str, Any]
     fitting["listener"] = Notebook(stop_at=0)
     fitting["run_dir"] = Path("models/run")
     run_training("config.yaml")
-    assert fitting["verdict"] == (0.75, 3, True)
+    assert fitting["verdict"] == (("confmaps at 0.75",), 3, True)
 
 
 def test_importing_the_verb_loads_no_training_stack() -> None:

@@ -153,7 +153,7 @@ def _width_and_height(shape: Sequence[int] | None) -> tuple[float, float]:
 def _off_frame(table: _Table) -> Iterator[Finding]:
     low = (table.points < -OUTSIDE).any(axis=-1)
     high = (table.points > table.size[:, None] + OUTSIDE).any(axis=-1)
-    outside = low | high
+    outside = np.asarray(low | high)
     if outside.any():
         yield Finding(
             "off_frame",
@@ -203,7 +203,7 @@ def _giants(table: _Table) -> Iterator[Finding]:
             "look for a point on another animal or by accident",
             tuple(
                 table.place(row, f"{sides[row]:.0f} px where {usual[row]:.0f} px are usual, the instance")
-                for row in np.flatnonzero(giant)
+                for row in np.flatnonzero(giant).tolist()
             ),
         )
 
@@ -258,7 +258,7 @@ def _single_points(table: _Table) -> Iterator[Finding]:
             "single_point",
             f"{counted(len(alone), 'instance')} with a single visible point",
             "label the other points, or delete what was made by accident",
-            tuple(table.place(row, f"only {table.nodes(seen[row])}") for row in alone),
+            tuple(table.place(row, f"only {table.nodes(seen[row])}") for row in alone.tolist()),
         )
 
 

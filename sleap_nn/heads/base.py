@@ -25,6 +25,7 @@ class Head(ABC):
     Attributes:
         name: Key in the output of the network, and in ``head_configs`` (``confmaps``).
         loss_name: Name of the loss in logs (``confmaps_loss``).
+        title: What its output is called in messages ("confidence maps").
         reads: What the layer reads: the backbone's map at `output_stride`, or its bottleneck.
         metric_names: Names of `metrics`, under which they are logged.
         layer_name: Name of the layer in saved weights (``SingleInstanceConfmapsHead``).
@@ -36,6 +37,7 @@ class Head(ABC):
 
     name: ClassVar[str]
     loss_name: ClassVar[str]
+    title: ClassVar[str]
     reads: ClassVar[Literal["map", "bottleneck"]] = "map"
     metric_names: ClassVar[tuple[str, ...]] = ()
     layer_name: str
@@ -65,6 +67,10 @@ class Head(ABC):
     @abstractmethod
     def activate(self, output: Tensor) -> Tensor:
         """Return the output as it is decoded."""
+
+    @abstractmethod
+    def strength(self, activated: Tensor) -> Float[Tensor, ""]:
+        """Return how much an activated output says: 0 where it is flat, about 1 for the target of a label."""
 
     @abstractmethod
     def metrics(self, output: Tensor, target: Tensor) -> dict[str, Float[Tensor, ""]]:

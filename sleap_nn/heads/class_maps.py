@@ -25,6 +25,7 @@ class ClassMapsHead(Head):
 
     name: ClassVar[str] = "class_maps"
     loss_name: ClassVar[str] = "classmap_loss"
+    title: ClassVar[str] = "class maps"
     metric_names: ClassVar[tuple[str, ...]] = ("class_accuracy",)
     sigma: float = 5.0
     loss_settings: LossSettings = field(default_factory=LossSettings)
@@ -51,6 +52,11 @@ class ClassMapsHead(Head):
     def activate(self, output: Float[Tensor, "batch classes h w"]) -> Float[Tensor, "batch classes h w"]:
         """Return probabilities."""
         return output.sigmoid()
+
+    def strength(self, activated: Float[Tensor, "batch classes h w"]) -> Float[Tensor, ""]:
+        """Return the largest difference between the classes of a cell, or between the cells of a single class."""
+        dim = 1 if activated.shape[1] > 1 else (2, 3)
+        return (activated.amax(dim=dim) - activated.amin(dim=dim)).amax()
 
     def metrics(self, output: Tensor, target: Tensor) -> dict[str, Float[Tensor, ""]]:
         """Return the share of claimed cells whose likeliest class is right, as ``class_accuracy``."""

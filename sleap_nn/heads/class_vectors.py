@@ -26,6 +26,7 @@ class ClassVectorsHead(Head):
 
     name: ClassVar[str] = "class_vectors"
     loss_name: ClassVar[str] = "classvector_loss"
+    title: ClassVar[str] = "class vectors"
     reads: ClassVar[Literal["map", "bottleneck"]] = "bottleneck"
     metric_names: ClassVar[tuple[str, ...]] = ("class_accuracy",)
     num_fc_layers: int = 1
@@ -61,6 +62,12 @@ class ClassVectorsHead(Head):
     def activate(self, output: Float[Tensor, "batch classes"]) -> Float[Tensor, "batch classes"]:
         """Return probabilities."""
         return output.softmax(dim=1)
+
+    def strength(self, activated: Float[Tensor, "batch classes"]) -> Float[Tensor, ""]:
+        """Return the largest difference between the classes of an animal; a single class leaves nothing to say."""
+        if activated.shape[1] == 1:
+            return activated.amax()
+        return (activated.amax(dim=1) - activated.amin(dim=1)).amax()
 
     def metrics(self, output: Tensor, target: Tensor) -> dict[str, Float[Tensor, ""]]:
         """Return the share of samples with a class whose likeliest class is right, as ``class_accuracy``."""

@@ -29,6 +29,7 @@ class ConfidenceMapsHead(Head):
 
     name: ClassVar[str] = "confmaps"
     loss_name: ClassVar[str] = "confmaps_loss"
+    title: ClassVar[str] = "confidence maps"
     sigma: float = 5.0
     loss_settings: LossSettings = field(default_factory=LossSettings)
     of_anchors: bool = False
@@ -55,6 +56,10 @@ class ConfidenceMapsHead(Head):
     def activate(self, output: Float[Tensor, "batch nodes h w"]) -> Float[Tensor, "batch nodes h w"]:
         """Return the output as it is: the maps are linear."""
         return output
+
+    def strength(self, activated: Float[Tensor, "batch nodes h w"]) -> Float[Tensor, ""]:
+        """Return the highest value."""
+        return activated.amax()
 
     def metrics(self, output: Tensor, target: Tensor) -> dict[str, Float[Tensor, ""]]:
         """Return nothing; the loss of each channel is logged by its name."""

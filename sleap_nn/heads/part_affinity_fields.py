@@ -27,6 +27,7 @@ class PartAffinityFieldsHead(Head):
 
     name: ClassVar[str] = "pafs"
     loss_name: ClassVar[str] = "paf_loss"
+    title: ClassVar[str] = "part affinity fields"
     edges: tuple[tuple[int, int], ...] = ()
     sigma: float = 15.0
     loss_settings: LossSettings = field(default_factory=LossSettings)
@@ -54,6 +55,10 @@ class PartAffinityFieldsHead(Head):
     def activate(self, output: Float[Tensor, "batch fields h w"]) -> Float[Tensor, "batch fields h w"]:
         """Return the output as it is: the fields are linear."""
         return output
+
+    def strength(self, activated: Float[Tensor, "batch fields h w"]) -> Float[Tensor, ""]:
+        """Return the length of the longest vector."""
+        return activated.unflatten(1, (-1, 2)).norm(dim=2).amax()
 
     def metrics(self, output: Tensor, target: Tensor) -> dict[str, Float[Tensor, ""]]:
         """Return nothing beside the loss."""

@@ -140,7 +140,6 @@ class Task(ABC):
                 named |= {f"{head.name}/{name}": error for name, error in zip(head.channel_names, errors, strict=True)}
         return named
 
-    def peak_height(self, outputs: Mapping[str, Tensor]) -> float:
-        """Return the largest activated value of the first head; near 0 means that the network finds nothing."""
-        head = self.heads[0]
-        return float(head.activate(outputs[head.name]).max())
+    def strengths(self, outputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Return how much the output of every head says; near 0 in the first, the network finds nothing."""
+        return {head.name: head.strength(head.activate(outputs[head.name].float())) for head in self.heads}

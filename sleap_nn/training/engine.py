@@ -23,6 +23,7 @@ from sleap_nn.training.callbacks.epoch_record import EpochRecord
 from sleap_nn.training.callbacks.guards import TimeLimit
 from sleap_nn.training.callbacks.listeners import Listeners
 from sleap_nn.training.callbacks.live import LiveLog
+from sleap_nn.training.callbacks.losses import LossWatch
 from sleap_nn.training.callbacks.phases import Phases
 from sleap_nn.training.callbacks.progress import ProgressBar
 from sleap_nn.training.callbacks.resume_point import ResumePoint
@@ -71,6 +72,7 @@ def make_callbacks(
     if folder is not None:
         callbacks.append(CSVLog(folder / run_folder.LOG, record, log_columns(task)))
         callbacks.append(_checkpoints(settings, folder))
+    callbacks.append(LossWatch(keeps_best=folder is not None and settings.model_ckpt.monitor == "val/loss"))
     stopping = settings.early_stopping
     if stopping.stop_training_on_plateau:
         callbacks.append(

@@ -35,6 +35,7 @@ from sleap_nn.training import engine, monitoring, run_folder
 from sleap_nn.training.callbacks.guards import CollapseWatch
 from sleap_nn.training.callbacks.listeners import Listeners
 from sleap_nn.training.checkpoints import Position, check_fits
+from sleap_nn.training.collapse import HeadStrength
 from sleap_nn.training.frame_cache import CachedData, frame_cache
 from sleap_nn.training.label_report import report_labels
 from sleap_nn.training.module import TrainingModule
@@ -54,7 +55,7 @@ class ModelTrainer:
         lightning_model: The training module, None before `train`; its ``model`` is the network.
         trainer: The engine's trainer, None before `train`.
         listeners: Who follows the run from outside; whoever enters them around `train` keeps them open after it.
-        peak_height: Largest confidence map value on the validation set at the end, NaN before.
+        strengths: How much each head said in the last validation; empty before.
     """
 
     def __init__(
@@ -97,7 +98,7 @@ class ModelTrainer:
         self.lightning_model: TrainingModule | None = None
         self.trainer: pl.Trainer | None = None
         self.listeners = Listeners()
-        self.peak_height = float("nan")
+        self.strengths: tuple[HeadStrength, ...] = ()
 
     @classmethod
     def get_model_trainer_from_config(
@@ -181,7 +182,7 @@ class ModelTrainer:
             if self.run_dir is not None:
                 run_folder.remove_unfinished(self.run_dir)
             raise
-        self.peak_height = watch.height
+        self.strengths = watch.strengths
         if self.run_dir is not None:
             run_folder.write_configs(self.run_dir, self._initial, self.job)
 

@@ -29,7 +29,8 @@ class TrainingModule(LightningModule):
     Attributes:
         task: The model type.
         model: The network; its weights are saved as ``model.*``.
-        peak_height: Largest map value of the last validation, a sign of whether the maps rise at all.
+        strengths: How much the output of every head said at most in the last validation, see `Head.strength`; empty
+            before the first.
     """
 
     def __init__(self, task: Task, network: PoseNetwork, config: TrainerConfig, seed: int = 0) -> None:
@@ -37,7 +38,7 @@ class TrainingModule(LightningModule):
         super().__init__()
         self.task = task
         self.model = network
-        self.peak_height = float("nan")
+        self.strengths: dict[str, Tensor] = {}
         self._config = config
         self._seed = seed
         self._train_averages = EpochAverages()
@@ -57,13 +58,13 @@ class TrainingModule(LightningModule):
         return total
 
     def validation_step(self, batch: Batch, batch_index: int) -> None:
-        """Collect the losses of a batch and follow the height of the maps."""
+        """Collect the losses of a batch and follow how much the heads say."""
         outputs, targets = self._run(batch)
         losses = self.task.losses(outputs, targets)
         values = {"loss": self.task.total_loss(losses)} | self._head_losses(losses)
         self._val_averages.add(values | self.task.metrics(outputs, targets), len(batch))
-        height = self.task.peak_height(outputs)
-        self.peak_height = height if batch_index == 0 else max(self.peak_height, height)
+        own, earlier = self.task.strengths(outputs), self.strengths if batch_index else {}
+        self.strengths = {name: torch.maximum(value, earlier.get(name, value)) for name, value in own.items()}
 
     def on_validation_epoch_end(self) -> None:
         """Log the averages of the epoch: every epoch ends with a validation."""

@@ -121,3 +121,20 @@ def test_points_survive_the_confidence_maps(heads: list[Head], output_stride: in
         assert np.nanmax(np.linalg.norm(found - points, axis=-1)) <= 0.6 * output_stride
         assert (values[np.isnan(points[..., 0])] == 0).all()
         assert (values[~np.isnan(points[..., 0])] > 0.5).all()
+
+
+def test_the_target_of_a_label_is_strong_and_a_new_layer_is_flat(heads: list[Head]) -> None:
+    points = np.array([[(8, 8), (40, 8), (24, 32)]] * 2, float)
+    for head in heads:
+        target = head.encode(make_batch(points))
+        assert 0.5 < float(head.strength(target)) <= 1.001
+        features = torch.rand(2, 5, *target.shape[2:]) if target.ndim == 4 else torch.zeros(2, 5, 3, 4)
+        assert float(head.strength(head.activate(0 * head.layer(5)(features).detach()))) == 0
+        assert len(head.title) > 5
+
+
+def test_numbers_that_are_none_show_in_the_strength(heads: list[Head]) -> None:
+    for head in heads:
+        target = head.encode(make_batch(random_points(5)))
+        target.view(-1)[0] = math.nan
+        assert math.isnan(float(head.strength(target)))

@@ -194,12 +194,14 @@ def test_a_threshold_above_the_maps_finds_nothing(name: str, build_task: BuildTa
     assert len(task.assemble(KEY, detections[:1], DecodeSettings())) == 0
 
 
-def test_peak_height_is_the_largest_value_of_the_first_head(name: str, build_task: BuildTask) -> None:
+def test_every_head_says_how_strong_it_is(name: str, build_task: BuildTask) -> None:
     task = build_task(name)
     outputs = outputs_like(task.encode(make_batch(LABELS["no animal"])), -1.0)
     first = outputs[task.heads[0].name].detach()
     first[1, 0, 2, 3] = 0.75
-    assert task.peak_height({**outputs, task.heads[0].name: first}) == pytest.approx(0.75)
+    strengths = task.strengths({**outputs, task.heads[0].name: first})
+    assert list(strengths) == [head.name for head in task.heads]
+    assert float(strengths[task.heads[0].name]) == pytest.approx(0.75)
 
 
 def test_work_can_go_to_another_process(name: str, build_task: BuildTask) -> None:

@@ -19,6 +19,7 @@ from sleap_nn.training.callbacks.epoch_record import EpochRecord
 from sleap_nn.training.callbacks.guards import TimeLimit
 from sleap_nn.training.callbacks.listeners import Listeners
 from sleap_nn.training.callbacks.live import LiveLog
+from sleap_nn.training.callbacks.losses import LossWatch
 from sleap_nn.training.callbacks.phases import Phases
 from sleap_nn.training.callbacks.progress import ProgressBar
 from sleap_nn.training.callbacks.resume_point import ResumePoint
@@ -27,7 +28,7 @@ from sleap_nn.training.callbacks.zmq import ZmqListener
 
 TASK = SingleInstance.from_config(SingleInstanceConfig(), Skeleton(("nose", "tail")))
 
-ALWAYS = {Phases, ProgressBar, EpochRecord, RunSummary}
+ALWAYS = {Phases, ProgressBar, LossWatch, EpochRecord, RunSummary}
 
 Kind = TypeVar("Kind", bound=Callback)
 

@@ -6,13 +6,22 @@ import math
 import time
 from typing import Any
 
+import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
+from torch import Tensor
 
 from sleap_nn.errors import TrainingCollapsedError
 from sleap_nn.log import logger
+from sleap_nn.training.collapse import REMEDIES, HeadStrength, early_warnings, final_warnings
 from sleap_nn.training.module import TrainingModule
 
-RISEN = 0.1
+__all__ = ["REMEDIES", "CollapseWatch", "TimeLimit"]
+
+NUMERIC_REMEDIES = (
+    "lower trainer_config.optimizer.lr, set trainer_config.gradient_clip_val=1 or train with precision=32"
+)
+
+_MOST_BAD = 3
 
 
 class TimeLimit(Callback):
@@ -46,49 +55,94 @@ class TimeLimit(Callback):
 
 
 class CollapseWatch(Callback):
-    """Follows the height of the maps on the validation set.
+    """Follows how much the heads say on the validation set, and whether the losses are numbers.
 
-    Maps that stay flat mean a network that predicts "no animal anywhere": a low loss, and no predictions.
+    Outputs that stay flat mean a network that predicts "no animal anywhere": a low loss, and no predictions.
 
     Attributes:
-        height: Largest map value of the last validation, NaN before the first.
+        strengths: Those of the last validation, one for each head; empty before the first.
     """
 
     def __init__(self, patience: int = 5) -> None:
-        """Warn after so many epochs of flat maps, once."""
+        """Warn after so many epochs with a flat head, once."""
         self._patience = patience
-        self.height = math.nan
-
-    def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Look at the maps of this epoch."""
-        if not isinstance(pl_module, TrainingModule):
-            return
-        self.height = pl_module.peak_height
-        if trainer.current_epoch + 1 == self._patience and self.height < RISEN:
-            logger.warning(
-                "After %d epochs the highest confidence map value is %.3f of 1: the maps have not risen. %s",
-                self._patience,
-                self.height,
-                REMEDIES,
-            )
+        self._unchecked: tuple[int, int, Tensor] | None = None
+        self._num_bad = 0
+        self.strengths: tuple[HeadStrength, ...] = ()
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: object, batch: object, batch_idx: int
     ) -> None:
         """Stop a run whose loss is no number any more.
 
+        The loss that is looked at is that of the step before, so that no step waits for the device.
+
         Raises:
-            TrainingCollapsedError: The loss of this batch is NaN or infinite.
+            TrainingCollapsedError: It is NaN or infinite.
         """
+        self._check_loss()
         loss = outputs["loss"] if isinstance(outputs, dict) else outputs
-        if not math.isfinite(float(loss)):  # pyright: ignore[reportArgumentType]
+        self._unchecked = (trainer.current_epoch, batch_idx, torch.as_tensor(loss).detach())
+
+    def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Look at the last loss of the epoch.
+
+        Raises:
+            TrainingCollapsedError: It is NaN or infinite.
+        """
+        self._check_loss()
+
+    def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Look at the outputs of this epoch."""
+        if not isinstance(pl_module, TrainingModule):
+            return
+        said = pl_module.strengths
+        self.strengths = tuple(HeadStrength(h.name, h.title, float(said[h.name])) for h in pl_module.task.heads)
+        if trainer.current_epoch + 1 == self._patience:
+            for text in early_warnings(self.strengths, self._patience):
+                logger.warning(text)
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Warn of a run that gives no numbers in validation, and stop one that goes on so.
+
+        Raises:
+            TrainingCollapsedError: There has never been a validation loss, or three validations had no numbers.
+        """
+        loss = float(trainer.callback_metrics.get("val/loss", math.nan))
+        if math.isfinite(loss) and not any(math.isnan(head.value) for head in self.strengths):
+            self._num_bad = 0
+            return
+        self._num_bad += 1
+        text = f"On validation frames the network gives no numbers (epoch {trainer.current_epoch}); {NUMERIC_REMEDIES}."
+        if math.isnan(loss) or self._num_bad == _MOST_BAD:
+            raise TrainingCollapsedError(text)
+        if self._num_bad == 1:
+            logger.warning(text)
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Tell of heads that are of no use beside one that is.
+
+        Raises:
+            TrainingCollapsedError: The loss of the last step is NaN or infinite.
+        """
+        self._check_loss()
+        if not isinstance(pl_module, TrainingModule):
+            return
+        accuracy = trainer.callback_metrics.get("val/class_accuracy")
+        known = None if accuracy is None else float(accuracy)
+        for text in final_warnings(self.strengths, len(pl_module.task.classes), known):
+            logger.warning(text)
+
+    def _check_loss(self) -> None:
+        """Look at the loss that was kept.
+
+        Raises:
+            TrainingCollapsedError: It is NaN or infinite.
+        """
+        if self._unchecked is None:
+            return
+        (epoch, batch, loss), self._unchecked = self._unchecked, None
+        if not math.isfinite(value := float(loss)):
             raise TrainingCollapsedError(
-                f"The training loss became {float(loss)} in epoch {trainer.current_epoch}, batch {batch_idx}; "  # pyright: ignore[reportArgumentType]
-                "lower trainer_config.optimizer.lr, set trainer_config.gradient_clip_val=1 or train with precision=32."
+                f"The training loss became {value} in epoch {epoch}, batch {batch}; {NUMERIC_REMEDIES}."
             )
-
-
-REMEDIES = (
-    "Try a larger trainer_config.foreground_weight, a larger sigma or output_stride of the head, a smaller "
-    "preprocessing.scale, a higher trainer_config.optimizer.lr, or more epochs."
-)

@@ -6,15 +6,17 @@ from typing import Any, cast
 import pytest
 import torch
 
-from sleap_nn.config.model_config import SingleInstanceConfig, UNetConfig
+from sleap_nn.config.model_config import BottomUpMultiClassConfig, SingleInstanceConfig, UNetConfig
 from sleap_nn.config.trainer_config import TrainerConfig
 from sleap_nn.errors import TrainingCollapsedError
 from sleap_nn.networks.network import PoseNetwork
 from sleap_nn.networks.unet import UNet
 from sleap_nn.structures.skeleton import Skeleton
+from sleap_nn.tasks.multi_class_bottomup import MultiClassBottomUp
 from sleap_nn.tasks.single_instance import SingleInstance
 from sleap_nn.training.callbacks import guards
-from sleap_nn.training.callbacks.guards import REMEDIES, CollapseWatch, TimeLimit
+from sleap_nn.training.callbacks.guards import CollapseWatch, TimeLimit
+from sleap_nn.training.collapse import REMEDIES, HeadStrength
 from sleap_nn.training.module import TrainingModule
 
 
@@ -91,30 +93,30 @@ def test_a_resumed_run_has_the_rest_of_its_time(clock: SimpleNamespace) -> None:
     assert trainer.should_stop
 
 
-def validate(watch: CollapseWatch, module: TrainingModule, heights: list[float]) -> None:
+def validate(watch: CollapseWatch, module: TrainingModule, heights: list[float], **metrics: float) -> None:
     for epoch, height in enumerate(heights):
-        module.peak_height = height
-        watch.on_validation_epoch_end(engine(epoch), module)
+        module.strengths = {"confmaps": torch.tensor(height)}
+        trainer = engine(epoch)
+        trainer.callback_metrics = {"val/loss": torch.tensor(0.5)} | {
+            f"val/{name}": torch.tensor(value) for name, value in metrics.items()
+        }
+        watch.on_validation_epoch_end(trainer, module)
+        watch.on_validation_end(trainer, module)
 
 
 def test_flat_maps_are_reported_after_the_patience_once(
     module: TrainingModule, logged: pytest.LogCaptureFixture
 ) -> None:
     watch = CollapseWatch(patience=3)
-    assert math.isnan(watch.height)
+    assert watch.strengths == ()
     validate(watch, module, [0.01, 0.02])
     assert not logged.records
     validate(watch, module, [0.01, 0.02, 0.0312, 0.03, 0.03, 0.03])
     (record,) = logged.records
     assert record.levelno == logging.WARNING
     assert record.getMessage() == (
-        "After 3 epochs the highest confidence map value is 0.031 of 1: the maps have not risen. " + REMEDIES
+        "After 3 epochs the highest value of the confidence maps is 0.031 of 1: they have not risen. " + REMEDIES
     )
-
-
-def test_the_remedies_name_the_settings() -> None:
-    for key in ("foreground_weight", "sigma", "output_stride", "preprocessing.scale", "optimizer.lr", "epochs"):
-        assert key in REMEDIES
 
 
 def test_maps_that_have_risen_are_no_news(module: TrainingModule, logged: pytest.LogCaptureFixture) -> None:
@@ -122,21 +124,76 @@ def test_maps_that_have_risen_are_no_news(module: TrainingModule, logged: pytest
     assert not logged.records
 
 
-def test_the_height_is_that_of_the_last_validation(module: TrainingModule) -> None:
+def test_the_strengths_are_those_of_the_last_validation(module: TrainingModule) -> None:
     watch = CollapseWatch()
     validate(watch, module, [0.9, 0.4])
-    assert watch.height == 0.4
+    assert watch.strengths == (HeadStrength("confmaps", "confidence maps", pytest.approx(0.4)),)
+
+
+def identity_module() -> TrainingModule:
+    config = BottomUpMultiClassConfig()
+    config.class_maps.classes = ["a", "b"]
+    task = MultiClassBottomUp.from_config(config, Skeleton(("nose",)))
+    network = PoseNetwork(UNet(UNetConfig(filters=2, max_stride=2)), task.heads)
+    return TrainingModule(task, network, TrainerConfig())
+
+
+@pytest.mark.parametrize(("maps", "accuracy", "word"), [(0.02, 0.9, "flat class maps"), (0.9, 0.5, "right in 50%")])
+def test_heads_of_no_use_are_named_at_the_end(
+    maps: float, accuracy: float, word: str, logged: pytest.LogCaptureFixture
+) -> None:
+    module, watch, trainer = identity_module(), CollapseWatch(), engine(9)
+    module.strengths = {"confmaps": torch.tensor(0.9), "class_maps": torch.tensor(maps)}
+    trainer.callback_metrics = {"val/class_accuracy": torch.tensor(accuracy)}
+    watch.on_validation_epoch_end(trainer, module)
+    watch.on_train_end(trainer, module)
+    (text,) = logged.messages
+    assert word in text
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
 @pytest.mark.parametrize("wrap", [torch.tensor, lambda value: {"loss": torch.tensor(value)}], ids=["tensor", "dict"])
-def test_a_loss_that_is_no_number_ends_the_run_with_a_sentence(value: float, wrap: Any) -> None:
+@pytest.mark.parametrize("event", ["next batch", "validation", "end"])
+def test_a_loss_that_is_no_number_ends_the_run_with_a_sentence(
+    value: float, wrap: Any, event: str, module: TrainingModule
+) -> None:
+    watch = CollapseWatch()
+    end_batch(watch, engine(4), 0.5, 16)
+    end_batch(watch, engine(4), wrap(value), 17)
     with pytest.raises(
         TrainingCollapsedError, match=rf"loss became {value} in epoch 4, batch 17; lower .*optimizer\.lr"
     ):
-        end_batch(CollapseWatch(), engine(4), wrap(value), 17)
+        if event == "next batch":
+            end_batch(watch, engine(4), 0.5, 18)
+        elif event == "validation":
+            watch.on_validation_start(engine(4), module)
+        else:
+            watch.on_train_end(engine(4), module)
 
 
 def test_a_loss_that_is_a_number_is_let_through() -> None:
-    for loss in (torch.tensor(0.0), {"loss": torch.tensor(1e30)}):
-        end_batch(CollapseWatch(), engine(), loss)
+    watch = CollapseWatch()
+    for loss in (torch.tensor(0.0), {"loss": torch.tensor(1e30)}, 0.5):
+        end_batch(watch, engine(), loss)
+
+
+def test_a_first_validation_without_a_loss_ends_the_run(module: TrainingModule) -> None:
+    trainer = engine(0)
+    trainer.callback_metrics = {}
+    with pytest.raises(TrainingCollapsedError, match=r"no numbers \(epoch 0\); .*precision=32"):
+        CollapseWatch().on_validation_end(trainer, module)
+
+
+@pytest.mark.parametrize("kind", ["output", "loss"])
+def test_validations_without_numbers_warn_once_and_then_end_the_run(
+    module: TrainingModule, logged: pytest.LogCaptureFixture, kind: str
+) -> None:
+    watch = CollapseWatch()
+    height, metrics = (math.nan, {}) if kind == "output" else (0.5, {"loss": math.inf})
+    validate(watch, module, [height, height], **metrics)
+    assert len(logged.messages) == 1
+    validate(watch, module, [0.5])
+    validate(watch, module, [height, height], **metrics)
+    assert len(logged.messages) == 2
+    with pytest.raises(TrainingCollapsedError, match="no numbers"):
+        validate(watch, module, [height], **metrics)
