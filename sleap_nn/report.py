@@ -13,6 +13,9 @@ from sleap_nn.log import logger, quiet
 
 REPORT = "report.html"
 
+DEFECTS = (ArithmeticError, AttributeError, ImportError, LookupError, RuntimeError, TypeError, ValueError)
+"""What a defect of the report raises: its traceback is shown, but it does not fail a run after hours of training."""
+
 
 def report(run_folder: str | Path, output: str | Path | None = None) -> Path:
     """Write the report of a training run: settings, curves, metrics with intervals, errors, example frames, advice.
@@ -40,12 +43,14 @@ def report(run_folder: str | Path, output: str | Path | None = None) -> Path:
 
 
 def report_after_training(folder: Path) -> None:
-    """Write the report of a run that has just ended; if that fails, say so and leave the run as it is."""
+    """Write the report of a run that has just ended; whatever goes wrong with it, the run itself has succeeded."""
     try:
         with quiet():
             written = report(folder)
     except (UserError, OSError) as error:
         logger.warning("The report of %s could not be made (%s); sleap-nn report makes it later.", folder, error)
+    except DEFECTS:
+        logger.warning("The report of %s could not be made because of a defect in it:", folder, exc_info=True)
     else:
         logger.info("Report: %s", written)
 

@@ -14,7 +14,7 @@ _LOG_RATIO = 20.0
 """Losses that span more than this ratio are drawn on a logarithmic axis."""
 
 _MOST_POINTS = 400
-_HISTOGRAM_BINS = 30
+_FEWEST_BINS, _MOST_BINS = 8, 30
 _FEWEST_COUNTS = 5
 _LONGEST_NAME = 16
 _NAME_WIDTH = 112
@@ -98,7 +98,7 @@ def histogram(title: str, values: Float[np.ndarray, " values"], css: str) -> Cha
     """
     median, p95, p99 = np.percentile(values, (50, 95, 99))
     end = float(p99) if p99 > 0 else 1.0
-    edges = np.linspace(0, end, _HISTOGRAM_BINS + 1)
+    edges = np.linspace(0, end, int(np.clip(2 * np.sqrt(len(values)), _FEWEST_BINS, _MOST_BINS)) + 1)
     counts, _ = np.histogram(np.minimum(values, end), edges)
     plot = Plot(x_axis([0, end]), y_axis([0, counts.max(), _FEWEST_COUNTS]))
     plot.grid("error (px)", "points")

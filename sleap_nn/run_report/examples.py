@@ -32,7 +32,6 @@ class Example:
 
     Attributes:
         kind: ``worst``, ``median`` or ``best``; ``any`` where all frames are equally good.
-        rank: Counted from 1 within its kind.
         place: Name of the video and index of the frame.
         facts: How far the two are apart, in words.
         image: JPEG file.
@@ -40,7 +39,6 @@ class Example:
     """
 
     kind: str
-    rank: int
     place: str
     facts: str
     image: bytes
@@ -69,33 +67,21 @@ def choose(quality: Float[np.ndarray, " frames"]) -> list[tuple[str, int]]:
     return [(kind, frame) for kind, frames in kinds for frame in frames]
 
 
-def draw_examples(scores: SplitScores) -> list[Example]:
-    """Draw the chosen frames of a split.
+def draw_example(scores: SplitScores, kind: str, frame: int) -> Example:
+    """Read and draw one frame of a split.
 
     Raises:
-        MissingFileError: A video is not there any more.
-        DataError: A frame cannot be read.
+        MissingFileError: The video is not there any more.
+        DataError: The frame cannot be read.
     """
-    examples: list[Example] = []
-    for kind, frame in choose(scores.quality()):
-        rank = 1 + sum(example.kind == kind for example in examples)
-        examples.append(_example(scores, frame, kind, rank))
-    return examples
-
-
-def _example(scores: SplitScores, frame: int, kind: str, rank: int) -> Example:
-    """Read and draw one frame."""
     labelled = scores.frames[frame][0]
     source = VideoFrames([labelled.video], [FrameKey(0, int(labelled.frame_idx))])
     image = source.read(source.keys[0]).image
     source.close()
     truth, predicted = scores.points_of(frame)
-    edges = () if scores.one_point else scores.skeleton.edges
-    drawn = draw_frame(image, truth, predicted, edges)
-    size = (drawn.shape[1], drawn.shape[0])
-    return Example(
-        kind, rank, frame_name(labelled.video, int(labelled.frame_idx)), _facts(scores, frame), jpeg_bytes(drawn), size
-    )
+    drawn = draw_frame(image, truth, predicted, () if scores.one_point else scores.skeleton.edges)
+    name = frame_name(labelled.video, int(labelled.frame_idx))
+    return Example(kind, name, _facts(scores, frame), jpeg_bytes(drawn), (drawn.shape[1], drawn.shape[0]))
 
 
 def draw_frame(
@@ -144,6 +130,8 @@ def _facts(scores: SplitScores, frame: int) -> str:
     distances = matches.distances[matches.indices[:, 0] == frame]
     known = distances[~np.isnan(distances)]
     parts = [f"mean error {known.mean():.2f} px, largest {known.max():.2f} px"] if known.size else []
+    if not scores.one_point:
+        parts.insert(0, f"OKS {scores.quality[frame]:.2f}")
     for number, one, many in (
         (int((matches.missed[:, 0] == frame).sum()), "animal missed", "animals missed"),
         (int((matches.extra[:, 0] == frame).sum()), "prediction without animal", "predictions without animal"),

@@ -39,7 +39,8 @@ def model_rows(config: TrainingJobConfig) -> list[Row]:
     model, data = config.model_config, config.data_config
     head_name, head = model.head_configs.which_oneof_attrib_name(), model.head_configs.which_oneof()
     backbone_name, backbone = model.backbone_config.which_oneof_attrib_name(), model.backbone_config.which_oneof()
-    shape = [f"{name} {plain_text(value)}" for name, value in values_of(backbone).items() if name in _SHAPE]
+    values = {name: value for name, value in values_of(backbone).items() if name in _SHAPE}
+    shape = [f"{name} {plain_text(value)}" for name, value in values.items() if (name, value) != ("stacks", 1)]
     rows = [
         ("Model type", MODEL_TYPES.get(str(head_name), str(head_name))),
         ("Backbone", f"{BACKBONES.get(str(backbone_name), str(backbone_name))} ({', '.join(shape)})"),
@@ -111,6 +112,7 @@ class LabelsFacts:
         num_frames: Labelled frames.
         num_animals: Labelled animals.
         num_points: Visible points.
+        node_names: Nodes of the skeleton.
     """
 
     split: str
@@ -119,6 +121,7 @@ class LabelsFacts:
     num_frames: int
     num_animals: int
     num_points: int
+    node_names: tuple[str, ...]
 
     @classmethod
     def of(cls, split: str, number: int, labels: Labels, config: TrainingJobConfig | None) -> LabelsFacts:
@@ -131,6 +134,7 @@ class LabelsFacts:
             num_frames=len(labels.labeled_frames),
             num_animals=len(instances),
             num_points=sum(int(np.isfinite(instance.numpy()[:, :2]).all(axis=1).sum()) for instance in instances),
+            node_names=tuple(labels.skeletons[0].node_names) if labels.skeletons else (),
         )
 
 

@@ -38,7 +38,8 @@ FAR_OFF, ROUGH = 0.1, 0.05
 
 FEW_LABELS = 10
 MOST_MISSED = 0.5
-FEW_FOUND = 0.8
+FEW_FOUND, FEW_RIGHT, FEW_NAMED = 0.8, 0.8, 0.9
+"""Shares of animals found, of predictions that are animals, and of identities that are right."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +78,20 @@ class Evidence:
 
 def find(evidence: Evidence) -> list[Finding]:
     """Return everything worth saying, serious things first."""
-    rules = (_collapse, _missed, _far_off, _gap, _losses, _unfinished, _few_frames, _same_frames, _nodes, _crops)
+    rules = (
+        _collapse,
+        _missed,
+        _surplus,
+        _far_off,
+        _identities,
+        _gap,
+        _losses,
+        _unfinished,
+        _few_frames,
+        _same_frames,
+        _nodes,
+        _crops,
+    )
     found = [finding for rule in rules for finding in rule(evidence)]
     return sorted(found, key=lambda finding: finding.level != "serious")
 
@@ -105,6 +119,30 @@ def _missed(evidence: Evidence) -> Iterator[Finding]:
             text = f"{found} of {found + missed} labelled animals of {split} were found ({100 * share:.0f} %)."
             cure = "Train longer, label frames like those that were missed, or predict with a lower peak threshold."
             yield Finding(level, f"Many animals of {split} were missed", f"{text} {cure}")
+
+
+def _surplus(evidence: Evidence) -> Iterator[Finding]:
+    for split in ("val", "test"):
+        scores = evidence.scores.get(split)
+        if scores is None:
+            continue
+        true, false = len(scores.matches.indices), len(scores.matches.extra)
+        if false and true / (true + false) < FEW_RIGHT:
+            text = f"{false} of {true + false} predictions on {split} belong to no labelled animal."
+            cure = "Train longer, predict with a higher peak threshold, or label the animals that are not labelled yet."
+            yield Finding("note", f"Many predictions on {split} are no animal", f"{text} {cure}")
+
+
+def _identities(evidence: Evidence) -> Iterator[Finding]:
+    for split in ("val", "test"):
+        right = evidence.columns[split].estimates.get("identity") if split in evidence.columns else None
+        if right is not None and right.value < FEW_NAMED:
+            yield Finding(
+                "note",
+                f"Identities of {split} are often wrong",
+                f"{100 * right.value:.0f} % are right. Train longer, give the identities a larger loss_weight, and see "
+                "that the tracks of the labels name the same animal in every video.",
+            )
 
 
 def _far_off(evidence: Evidence) -> Iterator[Finding]:
@@ -179,10 +217,10 @@ def _unfinished(evidence: Evidence) -> Iterator[Finding]:
 
 
 def _still_falling(history: History) -> bool:
-    """Tell whether the validation loss fell by 2 % or more over the last fifth of the epochs."""
+    """Tell whether the validation loss fell by 5 % or more over the last fifth of the epochs."""
     losses = history.columns.get("val/loss", np.array([]))
     recent = losses[-max(2, len(losses) // 5) :]
-    return bool(recent.size and np.isfinite(recent).all() and recent.min() < 0.98 * recent[0])
+    return bool(recent.size and np.isfinite(recent).all() and recent.min() < 0.95 * recent[0])
 
 
 def _few_frames(evidence: Evidence) -> Iterator[Finding]:
@@ -192,8 +230,8 @@ def _few_frames(evidence: Evidence) -> Iterator[Finding]:
             yield Finding(
                 "note",
                 f"Few frames in {split}",
-                f"Numbers from {frames} frames depend much on which frames they are: read the intervals, not the "
-                "values.",
+                f"Numbers from {frames} frame{'' if frames == 1 else 's'} depend much on which frames they are: read "
+                "the intervals, not the values.",
             )
 
 

@@ -23,15 +23,15 @@ from sleap_nn.run_report.charts import (
     quantile_rows,
 )
 from sleap_nn.run_report.curves import history_charts
-from sleap_nn.run_report.examples import Example, draw_examples
+from sleap_nn.run_report.examples import Example, choose, draw_example
 from sleap_nn.run_report.findings import Evidence, find
 from sleap_nn.run_report.reader import Run, read_run
 from sleap_nn.run_report.scores import SplitScores
 from sleap_nn.run_report.tables import METRICS, MetricColumn, NodeErrors
 from sleap_nn.version import __version__
 
-KEY_FIGURES = ("p50", "p95", "PCK@5", "mOKS", "mAP", "recall", "precision", "identity")
-MOST_FIGURES = 5
+KEY_FIGURES = ("p50", "p95", "identity", "mOKS", "mAP", "recall", "precision", "PCK@5")
+MOST_FIGURES = 6
 SPLIT_NAMES = {"train": "training", "val": "validation", "test": "test"}
 
 
@@ -84,6 +84,7 @@ def _content(run: Run) -> dict[str, Any]:
         "made": datetime.now().strftime("%Y-%m-%d %H:%M"),
         "figures": _figures(run),
         "findings": find(evidence),
+        "judged": bool(run.columns) or run.history is not None,
         "curves": () if run.history is None else history_charts(run.history, run.config),
         "metrics": _metric_rows(run.columns),
         "columns": run.columns,
@@ -97,7 +98,7 @@ def _content(run: Run) -> dict[str, Any]:
         "model": [] if run.config is None else facts.model_rows(run.config),
         "training": facts.training_rows(run.config, run.history),
         "machine": facts.machine_rows(run.config, run.provenance),
-        "nodes": _node_names(run),
+        "nodes": next((labels.node_names for labels in run.labels), ()),
         "labels": run.labels,
         "split_file": _split_file(run),
         **_differences(run),
@@ -174,14 +175,12 @@ def _examples(run: Run, main: SplitScores | None) -> dict[str, list[Example]]:
     """Return the frames to show, by kind."""
     if main is None:
         return {}
-    drawn = run.notes.attempt("examples", draw_examples, main)
-    kinds = dict.fromkeys(example.kind for example in drawn or [])
-    return {kind: [example for example in drawn or [] if example.kind == kind] for kind in kinds}
-
-
-def _node_names(run: Run) -> tuple[str, ...]:
-    """Return the nodes of the labels."""
-    return next((scores.skeleton.node_names for scores in run.scores.values()), ())
+    drawn: dict[str, list[Example]] = {}
+    for kind, frame in choose(main.quality):
+        example = run.notes.attempt("examples", draw_example, main, kind, frame)
+        if example is not None:
+            drawn.setdefault(kind, []).append(example)
+    return drawn
 
 
 def _split_file(run: Run) -> list[facts.Row]:

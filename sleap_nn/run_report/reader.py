@@ -27,8 +27,10 @@ class Notes:
     by_section: dict[str, list[str]] = field(default_factory=dict)
 
     def add(self, section: str, sentence: str) -> None:
-        """Add a sentence."""
-        self.by_section.setdefault(section, []).append(sentence)
+        """Add a sentence, once."""
+        sentences = self.by_section.setdefault(section, [])
+        if sentence not in sentences:
+            sentences.append(sentence)
 
     def attempt(self, section: str, function: Callable[..., T], *arguments: Any, **options: Any) -> T | None:
         """Call a function; if it fails because of what it is given, note why and return None."""

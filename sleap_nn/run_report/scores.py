@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
@@ -94,8 +95,9 @@ class SplitScores:
         """Points of pairs that are labelled or predicted."""
         return counted_nodes(self.matches)
 
+    @cached_property
     def quality(self) -> Float[np.ndarray, " frames"]:
-        """Return how good each frame is, from 0 to 1: the mean over its animals, missed and surplus ones counting 0.
+        """How good each frame is, from 0 to 1: the mean over its animals, missed and surplus ones counting 0.
 
         An animal counts with its OKS, a centroid with 1 at its place and 0 at the largest distance of a pair. NaN for
         frames without animals on either side.
