@@ -87,7 +87,11 @@ def predict(truth: Labels, rng: np.random.Generator, error: float, centroids: bo
             scores = np.exp(-np.linalg.norm(shift, axis=1) / max(2 * error, 1e-6))
             instances.append(
                 sio.PredictedInstance.from_numpy(
-                    points + shift, skeleton=skeleton, point_scores=scores, score=float(scores.mean()), track=instance.track
+                    points + shift,
+                    skeleton=skeleton,
+                    point_scores=scores,
+                    score=float(scores.mean()),
+                    track=instance.track,
                 )
             )
         frames.append(sio.LabeledFrame(video=frame.video, frame_idx=frame.frame_idx, instances=instances))

@@ -22,7 +22,7 @@ SMALLEST_SIDE, LARGEST_SIDE = 440, 640
 MARGIN = 0.35
 """Space about the animals, as a part of their extent."""
 
-SMALLEST_MARGIN = 16
+SMALLEST_MARGIN = 24
 LARGEST_UPSCALING = 6
 
 
@@ -111,9 +111,9 @@ def draw_frame(
 
 
 def _window(points: Float[np.ndarray, "i n 2"], width: int, height: int) -> tuple[int, int, int, int]:
-    """Return (left, top, right, bottom) of a part of a frame that holds all points; the frame without points."""
+    """Return (left, top, right, bottom) of a part of a frame that holds all points; the frame if it shows none."""
     known = points[np.isfinite(points).all(axis=-1)]
-    if not len(known):
+    if not ((known >= 0) & (known < (width, height))).all(axis=-1).any():
         return 0, 0, width, height
     low, high = known.min(axis=0), known.max(axis=0)
     margin = max(SMALLEST_MARGIN, MARGIN * float((high - low).max()))

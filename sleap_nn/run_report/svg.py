@@ -16,6 +16,7 @@ import numpy as np
 WIDTH, HEIGHT = 380, 245
 LEFT, RIGHT, TOP, BOTTOM = 54, 14, 10, 40
 _TARGET_TICKS = 5
+_FINE_RATIO = 300
 _ROW_HEIGHT = 22
 
 
@@ -72,8 +73,8 @@ class Axis:
             step = _step(self.high - self.low)
             return [round(i * step, 12) for i in range(math.ceil(self.low / step), round(self.high / step) + 1)]
         decades = range(math.floor(math.log10(self.low)), math.ceil(math.log10(self.high)) + 1)
-        digits = (1,) if len(decades) > 3 else (1, 2, 5)
-        every = -(-len(decades) // (_TARGET_TICKS + 1))
+        digits = (1, 2, 5) if self.high <= _FINE_RATIO * self.low else (1,)
+        every = -(-len(decades) // (_TARGET_TICKS + 1)) if digits == (1,) else 1
         values = [digit * 10.0**decade for decade in decades[::every] for digit in digits]
         return [value for value in values if self.low * 0.999 <= value <= self.high * 1.001]
 

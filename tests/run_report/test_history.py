@@ -63,7 +63,9 @@ def test_head_losses_of_earlier_programs_are_found(tmp_path: Path):
         ("no such column", "min", None),
     ],
 )
-def test_the_best_epoch_is_that_of_the_value_that_was_watched(tmp_path: Path, monitor: str, mode: str, best: int | None):
+def test_the_best_epoch_is_that_of_the_value_that_was_watched(
+    tmp_path: Path, monitor: str, mode: str, best: int | None
+):
     assert read(tmp_path, TODAY).best(monitor, mode) == best
 
 
