@@ -101,7 +101,7 @@ def _evaluate_split(folder: Path, config: TrainingJobConfig, split: str, index: 
         logger.warning("No instance was found on %s.%d, so it has no metrics.", split, index)
         return 0
     with phase(f"comparing {target.name} with the labels"):
-        metrics = _metrics(load_labels(truth_path), found, config)
+        metrics = evaluator_of_run(load_labels(truth_path), found, config).evaluate()
     write_metrics(metrics, metrics_path(folder, split, index))
     logger.info("%s.%d: %d instances on %d frames, %s.", split, index, num_instances, len(found), _summary(metrics))
     if split == "train":
@@ -117,12 +117,21 @@ def _warn_if_poor(metrics: Mapping[str, Any]) -> None:
         logger.warning(text)
 
 
-def _metrics(truth: Labels, found: Labels, config: TrainingJobConfig) -> dict[str, Any]:
-    """Compare poses, or centroids where a model predicts nothing else."""
+def evaluator_of_run(truth: Labels, found: Labels, config: TrainingJobConfig) -> Evaluator:
+    """Compare poses, or centroids where a model predicts nothing else.
+
+    Args:
+        truth: Labels of a run.
+        found: What the model of the run predicts on them.
+        config: The resolved configuration of the run.
+
+    Raises:
+        DataError: No frame, or no node name, occurs in both.
+    """
     only_user = config.data_config.user_instances_only
     heads = config.model_config.head_configs
     if not TASKS[str(heads.which_oneof_attrib_name())].one_point:
-        return Evaluator(truth, found, user_labels_only=only_user).evaluate()
+        return Evaluator(truth, found, user_labels_only=only_user)
     anchor = skeleton_of(truth).node_index(heads.which_oneof().confmaps.anchor_part)
     return Evaluator(
         truth,
@@ -131,7 +140,7 @@ def _metrics(truth: Labels, found: Labels, config: TrainingJobConfig) -> dict[st
         user_labels_only=only_user,
         match_method="centroid",
         anchor_ind=anchor,
-    ).evaluate()
+    )
 
 
 def _summary(metrics: Mapping[str, Any]) -> str:

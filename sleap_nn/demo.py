@@ -19,6 +19,7 @@ from sleap_nn.data.synthetic import Scene, SyntheticDataset, write_dataset
 from sleap_nn.evaluation import run_evaluation
 from sleap_nn.inference.run import predict
 from sleap_nn.log import logger
+from sleap_nn.report import REPORT
 from sleap_nn.train import run_training
 from sleap_nn.viz import contact_sheet, draw_comparison, save_png, write_overlay_video
 
@@ -34,6 +35,7 @@ class DemoResult:
     Attributes:
         folder: Where everything is.
         run_dir: The run folder.
+        report: Page about the training in the run folder.
         predictions: Predicted labels of the video.
         overlay: The video with predictions drawn on it.
         contact_sheet: Frames of the video, truth as rings and predictions as points.
@@ -42,6 +44,7 @@ class DemoResult:
 
     folder: Path
     run_dir: Path
+    report: Path
     predictions: Path
     overlay: Path
     contact_sheet: Path
@@ -77,7 +80,7 @@ def run_demo(folder: str | Path, minutes: float = 3.2, num_video_frames: int = 3
     chosen = np.linspace(0, len(found) - 1, min(_SHEET_FRAMES, len(found))).astype(int)
     captions = [f"frame {i}" for i in chosen]
     save_png(sheet, contact_sheet(list(_overlays(found, truth, chosen)), columns=4, captions=captions))
-    return DemoResult(folder, run_dir, predictions, overlay, sheet, metrics)
+    return DemoResult(folder, run_dir, run_dir / REPORT, predictions, overlay, sheet, metrics)
 
 
 def demo_config(drawn: SyntheticDataset, folder: Path, minutes: float, seed: int) -> TrainingJobConfig:

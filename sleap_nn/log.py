@@ -6,6 +6,8 @@ Importing this module attaches no handler; commands call `configure` once.
 import logging
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TextIO
 
 logger = logging.getLogger("sleap_nn")
@@ -33,3 +35,14 @@ def configure(stream: TextIO | None = None, level: int = logging.INFO) -> None:
 def redirect_logs_to_stderr() -> None:
     """Move log lines to standard error, so that standard output carries results only."""
     configure(sys.stderr)
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Show errors only, for work that repeats what was said before."""
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)

@@ -24,7 +24,7 @@ def run_training(
     val_labels: Sequence[Labels] | None = None,
     video_paths: VideoPaths | None = None,
 ) -> ModelTrainer:
-    """Train; with ``save_ckpt`` also predict every split with the best weights and write its metrics.
+    """Train; with ``save_ckpt`` also predict every split with the best weights, and write its metrics and the report.
 
     Args:
         config: The configuration, or the path of its YAML file.
@@ -45,6 +45,7 @@ def run_training(
     """
     with phase("loading PyTorch"):
         from sleap_nn.after_training import evaluate_run, refuse_collapsed, tell_metrics
+        from sleap_nn.report import report_after_training
         from sleap_nn.training import run_folder
         from sleap_nn.training.model_trainer import ModelTrainer
 
@@ -56,6 +57,7 @@ def run_training(
             num_found = evaluate_run(trainer.run_dir, trainer.job)
             tell_metrics(trainer.run_dir, trainer.listeners)
             run_folder.remove_resume_point(trainer.run_dir)
+            report_after_training(trainer.run_dir)
     refuse_collapsed(trainer.strengths, num_found, was_stopped=trainer.listeners.stop_received)
     return trainer
 

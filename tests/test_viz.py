@@ -13,6 +13,14 @@ EDGES = [(0, 1)]
 RED = (255, 0, 0)
 
 
+def test_a_jpeg_has_the_colours_of_the_image():
+    image = np.full((30, 40, 3), RED, np.uint8)
+    decoded = cv2.imdecode(np.frombuffer(viz.jpeg_bytes(image), np.uint8), cv2.IMREAD_COLOR)
+    assert decoded.shape == (30, 40, 3)
+    assert np.abs(decoded.astype(int)[..., ::-1] - image).max() < 4
+    assert len(viz.jpeg_bytes(image, quality=5)) <= len(viz.jpeg_bytes(image, quality=95))
+
+
 def gray(height: int = 60, width: int = 80, value: int = 100) -> np.ndarray:
     return np.full((height, width, 1), value, np.uint8)
 

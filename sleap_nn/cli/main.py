@@ -23,6 +23,7 @@ COMMANDS = {
         "Find animals in a video or a labels file with trained models.",
     ),
     "eval": ("sleap_nn.cli.eval:command", "Compare predictions with ground truth."),
+    "report": ("sleap_nn.cli.report:command", "Write the report of a training run as one HTML page."),
     "config": ("sleap_nn.cli.config:command", "Print the configuration schema or its reference."),
     "demo": ("sleap_nn.cli.demo:command", "Train and predict on drawn animals, start to end, in minutes."),
     "system": ("sleap_nn.cli.system:command", "Report versions, devices and whether they compute correctly."),

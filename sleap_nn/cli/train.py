@@ -47,7 +47,7 @@ def command(
     """Train a model, then predict and evaluate the labelled frames with it.
 
     With trainer_config.save_ckpt=true everything is kept in <ckpt_dir>/<run_name>: configuration, weights,
-    training_log.csv, the labels used, predictions and metrics.
+    training_log.csv, the labels used, predictions, metrics, and report.html, which shows it all on one page.
     """
     source, overrides = find_source(arguments, config_path, config_name, config_dir)
     if resume is not None and source is not None:

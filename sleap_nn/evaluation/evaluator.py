@@ -33,6 +33,9 @@ class Evaluator:
         num_skipped_frames: Frames of the truth left out because nothing was predicted for them.
         num_videos: Videos with truth, and `num_videos_matched` how many of them the predictions have.
         dists_dict: `dists` (pairs, nodes) px, or (pairs,) for centroids, and `frame_idxs`, `video_paths`.
+        true_tracks: Track name of the true instance of each pair, None without one; `found_tracks` likewise of the
+            prediction.
+        anchor_index: Node of the truth that is the centroid, None for the mean of visible nodes and for poses.
     """
 
     def __init__(  # noqa: PLR0913 - the documented signature
@@ -69,6 +72,7 @@ class Evaluator:
         _check_settings(oks_stddev, oks_scale, match_method)
         truth, predicted = ground_truth_instances, predicted_instances
         self.match_method = "centroid" if match_method == "centroid" else "oks"
+        self.anchor_index = anchor_ind if self.match_method == "centroid" else None
         if self.match_method == "oks":
             pairs.check_nodes(truth, predicted)
         found = pairs.pair_frames(truth, predicted, user_labels_only, count_missing_frames)
@@ -79,7 +83,7 @@ class Evaluator:
         self.num_videos, self.num_videos_matched = found.num_videos, found.num_videos_matched
         names = pairs.node_names(truth, "ground truth")
         if self.match_method == "centroid":
-            frames = pairs.centroid_frames(found.pairs, names, anchor_ind)
+            frames = pairs.centroid_frames(found.pairs, names, self.anchor_index)
             self.matches = detection.match_detections(frames, match_threshold)
         else:
             frames = pairs.keypoint_frames(found.pairs, names)
@@ -89,6 +93,8 @@ class Evaluator:
         self.positive_pairs = pairs.positive_pairs(self.frame_pairs, self.matches)
         self.false_negatives = [pairs.true_instance(self.frame_pairs, *at) for at in self.matches.missed]
         self.false_positives = [pairs.predicted_instance(self.frame_pairs, *at) for at in self.matches.extra]
+        self.true_tracks = [_track_name(true) for true, _, _ in self.positive_pairs]
+        self.found_tracks = [_track_name(found) for _, found, _ in self.positive_pairs]
         distances = self.matches.distances
         self.dists_dict = {
             "dists": distances[:, 0] if self.match_method == "centroid" else distances,
@@ -158,11 +164,9 @@ class Evaluator:
 
     def _identity_metrics(self) -> dict[str, dict[str, float]]:
         """Return `identity_metrics`, or nothing where no prediction carries a track name of the truth."""
-        truth = [_track_name(true) for true, _, _ in self.positive_pairs]
-        predicted = [_track_name(found) for _, found, _ in self.positive_pairs]
-        if not (set(truth) & set(predicted)) - {None}:
+        if not (set(self.true_tracks) & set(self.found_tracks)) - {None}:
             return {}
-        return {"identity_metrics": same_identity(truth, predicted)}
+        return {"identity_metrics": same_identity(self.true_tracks, self.found_tracks)}
 
 
 def match_frame_pairs(

@@ -123,7 +123,7 @@ def distance_statistics(distances: np.ndarray) -> dict[str, float]:
     }
 
 
-def _counted_nodes(matches: Matches) -> Bool[np.ndarray, "pairs nodes"]:
+def counted_nodes(matches: Matches) -> Bool[np.ndarray, "pairs nodes"]:
     """Tell which nodes of each pair enter PCK: those missing on both sides are agreed to be absent."""
     return visible_nodes(matches.truth) | visible_nodes(matches.predicted)
 
@@ -133,7 +133,7 @@ def pck_of_pairs(
 ) -> Float[np.ndarray, " pairs"]:
     """Return the mean PCK of each pair over its counted nodes and the thresholds in px."""
     correct = matches.distances[..., None] < thresholds
-    counted = _counted_nodes(matches).sum(axis=1)
+    counted = counted_nodes(matches).sum(axis=1)
     return correct.sum(axis=(1, 2)) / (counted * len(thresholds))
 
 
@@ -154,7 +154,7 @@ def pck_metrics(
         `mPCK_parts` (nodes), `mPCK` (mean over nodes), `PCK@5` and `PCK@10` (mean over counted points).
     """
     thresholds = np.asarray(list(thresholds), np.float64)
-    distances, counted = matches.distances, _counted_nodes(matches)
+    distances, counted = matches.distances, counted_nodes(matches)
     pcks = distances[..., None] < thresholds
     num_counted = counted.sum(axis=0)
     parts = np.full(counted.shape[1], np.nan)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -80,6 +80,33 @@ class Matches:
             "false_positives": len(self.extra),
             "points": int(np.count_nonzero(~np.isnan(self.distances))),
         }
+
+
+def join_matches(parts: Sequence[Matches]) -> Matches:
+    """Return the matches of several sets of frames as one; frames are counted through, in the order of the parts.
+
+    Args:
+        parts: At least one; all have the same nodes.
+    """
+    starts = np.cumsum([0, *(part.num_frames for part in parts)])
+
+    def join(name: Literal["indices", "missed", "extra"]) -> Int[np.ndarray, "rows columns"]:
+        rows = [vars(part)[name] for part in parts]
+        shifts = np.repeat(starts[:-1], [len(own) for own in rows])
+        joined = np.concatenate(rows)
+        joined[:, 0] += shifts
+        return joined
+
+    return Matches(
+        truth=np.concatenate([part.truth for part in parts]),
+        predicted=np.concatenate([part.predicted for part in parts]),
+        similarities=np.concatenate([part.similarities for part in parts]),
+        scores=np.concatenate([part.scores for part in parts]),
+        indices=join("indices"),
+        missed=join("missed"),
+        extra=join("extra"),
+        num_frames=int(starts[-1]),
+    )
 
 
 def collect_matches(frames: Sequence[FramePoints], match: Callable[[FramePoints], FrameMatch]) -> Matches:

@@ -22,6 +22,7 @@ from sleap_nn.evaluation.detection import compute_gt_centroids, predicted_centro
 from sleap_nn.evaluation.matches import FramePoints, Matches
 from sleap_nn.evaluation.videos import VideoDescription, VideoFile, match_videos
 from sleap_nn.log import logger
+from sleap_nn.ops.similarity import visible_nodes
 
 FramePair = tuple[LabeledFrame, LabeledFrame]
 
@@ -202,6 +203,17 @@ def instance_points(instances: Iterable[Instance], names: Sequence[str]) -> Floa
         shared = [i for i, name in enumerate(names) if name in columns]
         points[row, shared] = own[[columns[names[i]] for i in shared]]
     return points
+
+
+def point_scores(instances: Iterable[Instance], names: Sequence[str]) -> Float[np.ndarray, "i n"]:
+    """Return the score of every predicted point, nodes in the order of `names`; NaN for points without a score."""
+    instances = list(instances)
+    scores = np.full((len(instances), len(names)), np.nan)
+    for row, instance in enumerate(instances):
+        if isinstance(instance, PredictedInstance):
+            own = dict(zip(instance.skeleton.node_names, instance.points["score"], strict=True))
+            scores[row] = [own.get(name, np.nan) for name in names]
+    return np.where(visible_nodes(instance_points(instances, names)), scores, np.nan)
 
 
 def keypoint_frames(pairs: Sequence[FramePair], names: Sequence[str]) -> list[FramePoints]:

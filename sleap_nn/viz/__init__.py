@@ -5,7 +5,17 @@ uint8 image. Points are (x, y) in pixels of the image given; an integer is a pix
 Nothing here knows labels, models or settings.
 """
 
-from sleap_nn.viz.images import PALETTE, Color, contact_sheet, downscale, save_png, to_rgb, upscale, write_lines
+from sleap_nn.viz.images import (
+    PALETTE,
+    Color,
+    contact_sheet,
+    downscale,
+    jpeg_bytes,
+    save_png,
+    to_rgb,
+    upscale,
+    write_lines,
+)
 from sleap_nn.viz.maps import draw_class_maps, draw_confidence_maps, draw_fields
 from sleap_nn.viz.poses import FILLED, HOLLOW, DrawStyle, draw_comparison, draw_instances
 from sleap_nn.viz.video import write_overlay_video
@@ -23,6 +33,7 @@ __all__ = [
     "draw_confidence_maps",
     "draw_fields",
     "draw_instances",
+    "jpeg_bytes",
     "save_png",
     "to_rgb",
     "upscale",

@@ -127,6 +127,12 @@ def save_png(path: str | Path, image: np.ndarray) -> None:
         raise OutputError(f"The image {path} cannot be written ({error.strerror}); check the folder.") from error
 
 
+def jpeg_bytes(image: np.ndarray, quality: int = 82) -> bytes:
+    """Return an image as the content of a JPEG file; `quality` is 0 to 100."""
+    _, encoded = cv2.imencode(".jpg", to_rgb(image)[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])
+    return encoded.tobytes()
+
+
 def _shorten(text: str, width: int) -> str:
     """Cut a caption to what fits a width in pixels, at 8 pixels a letter."""
     limit = max(1, width // 8)

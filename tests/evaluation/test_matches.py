@@ -1,6 +1,6 @@
 import numpy as np
 
-from sleap_nn.evaluation.matches import FrameMatch, FramePoints, collect_matches
+from sleap_nn.evaluation.matches import FrameMatch, FramePoints, collect_matches, join_matches
 
 
 def test_collect_matches_leaves_out_instances_without_points():
@@ -38,3 +38,21 @@ def test_collect_matches_of_nothing():
     matches = collect_matches([], lambda _: FrameMatch(*[np.empty(0, int)] * 3))
     assert matches.distances.shape == (0, 0)
     assert matches.counts()["frames"] == 0
+
+
+def test_joined_matches_count_frames_through():
+    def pair_first(frame):
+        return FrameMatch(np.array([0]), np.array([0]), np.array([0.5]))
+
+    def part(num_frames, score):
+        points = np.full((2, 3, 2), score)
+        return collect_matches([FramePoints(points, points, np.full(2, score))] * num_frames, pair_first)
+
+    parts = [part(2, 1.0), part(1, 2.0)]
+    joined = join_matches(parts)
+    assert joined.indices.tolist() == [[0, 0, 0], [1, 0, 0], [2, 0, 0]]
+    assert joined.missed.tolist() == joined.extra.tolist() == [[0, 1], [1, 1], [2, 1]]
+    assert joined.scores.tolist() == [1, 1, 2]
+    assert joined.truth[:, 0, 0].tolist() == joined.predicted[:, 0, 0].tolist() == [1, 1, 2]
+    assert joined.num_frames == 3
+    assert parts[1].indices.tolist() == [[0, 0, 0]], "the parts stay as they are"

@@ -15,6 +15,7 @@ from sleap_nn.evaluation.pairs import (
     instance_points,
     keypoint_frames,
     pair_frames,
+    point_scores,
     video_path,
 )
 
@@ -109,6 +110,15 @@ def test_only_predictions_are_scored(make_labels):
     assert frame.predicted.shape == (1, 3, 2)
     assert frame.scores.tolist() == [0.25]
     assert count_instances(found) == (2, 1)
+
+
+def test_scores_of_points_follow_the_node_order_asked_for(make_labels):
+    found = make_labels({0: [[[1.0, 2], [np.nan, np.nan], [5, 6]]]}, predicted=True).labeled_frames[0].instances
+    found[0].points["score"] = [0.1, 0.2, 0.3]
+    drawn = make_labels({0: POSE}).labeled_frames[0].instances
+    scores = point_scores([*found, *drawn], ["c", "b", "x", "a"])
+    np.testing.assert_array_equal(scores, [[0.3, np.nan, np.nan, 0.1], [np.nan] * 4])
+    assert point_scores([], ["a"]).shape == (0, 1)
 
 
 def test_centroids_of_a_one_node_prediction_need_no_common_name(make_labels):
