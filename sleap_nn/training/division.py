@@ -74,7 +74,7 @@ def warn_of_shared_frames(what: str, frames: Collection[FrameId], others: Collec
     shared = find_frames(others, frames)
     if shared:
         logger.warning(
-            "%d of the %d labelled frames of the %s labels are also in the training labels, so their metrics say "
+            "%d of the %d labelled frame(s) of the %s labels are also in the training labels, so their metrics say "
             "little about new frames; take these frames out of one of the two.",
             len(shared),
             len(set(others)),
@@ -134,12 +134,12 @@ def _again(
     logger.info("The split of the run is used again: %d frames train, %d validate.", len(sides[0]), len(sides[1]))
     if num_new:
         logger.warning(
-            "%d labelled frames are new since the run began and are not used; to learn from them, start a new run with "
+            "%d labelled frame(s) are new since the run began and are not used; to learn from them, start a new run with "
             "model_config.pretrained_backbone_weights set to the checkpoint.",
             num_new,
         )
     if num_gone > 0:
-        logger.warning("%d frames of the split are no longer labelled, so the run does not go on exactly.", num_gone)
+        logger.warning("%d frame(s) of the split are no longer labelled, so the run does not go on exactly.", num_gone)
     return DividedLabels(parts[0], parts[1], record)
 
 
@@ -185,7 +185,7 @@ def _given(
     num_left_out = sum(len(table.ids) - len(ids) for table, ids in zip(tables, train_ids, strict=True))
     if num_left_out:
         logger.warning(
-            "%d frames of the training labels validated the weights that this training starts from, and are left out.",
+            "%d frame(s) of the training labels validated the weights that this training starts from, and are left out.",
             num_left_out,
         )
     val_ids = [frame for table in val_tables for frame in table.ids]
