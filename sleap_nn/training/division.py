@@ -26,6 +26,7 @@ from sleap_nn.training.split_report import report_split
 
 SHARED_SEED = 42
 """Seed of the split where no seed is set and several processes have to find the same one."""
+_SAME = "use_same_data_for_val"
 
 
 @dataclass(frozen=True)
@@ -50,13 +51,14 @@ def divide_labels(config: TrainingJobConfig, train: Sequence[Labels], val: Seque
     """
     tables = [_table(labels, config) for labels in train]
     val_tables = None if val is None else [_table(labels, config) for labels in val]
-    if config.data_config.use_same_data_for_val:
-        return _same(tables)
+    same = config.data_config.use_same_data_for_val
     resumed = _record_beside(config.trainer_config.resume_ckpt_path)
-    if resumed is not None:
+    if resumed is not None and same == (resumed.method == _SAME):
         again = _again(resumed, tables, val_tables)
         if again is not None:
             return again
+    if same:
+        return _same(tables)
     known, held_out = _earlier_sides(config, resumed, tables, val_tables)
     if val_tables is not None:
         return _given(tables, val_tables, known, held_out)
@@ -115,7 +117,7 @@ def _same(tables: Sequence[LabelTable]) -> DividedLabels:
     """Use the training labels on both sides."""
     files = tuple(FileSplit(_path(table), tuple(table.ids), tuple(table.ids)) for table in tables)
     labels = [table.labels for table in tables]
-    return DividedLabels(labels, labels, SplitRecord("use_same_data_for_val", None, files))
+    return DividedLabels(labels, labels, SplitRecord(_SAME, None, files))
 
 
 def _again(

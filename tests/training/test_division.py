@@ -92,11 +92,16 @@ def test_negative_frames_are_divided_as_well() -> None:
     assert sorted(times(without.train)[0] + times(without.val)[0]) == [0, 30, 40, 50, 60, 70]
 
 
-def test_the_training_frames_may_validate() -> None:
+def test_the_training_frames_may_validate(tmp_path: Path) -> None:
     labels = labels_of(4)
     divided = divide_labels(job({"use_same_data_for_val": True}), [labels], None)
     assert divided.train == divided.val == [labels]
     assert divided.record.trained == divided.record.validated
+    path = run_folder_of(tmp_path / "run", divided)
+    again = divide_labels(job({"use_same_data_for_val": True}, resume_ckpt_path=path), [labels_of(6)], None)
+    assert times(again.train) == times(again.val) == times([labels])
+    other = divide_labels(job(resume_ckpt_path=path), [labels_of(6)], None)
+    assert times(other.train) != times(other.val)
 
 
 def test_labels_without_labels_are_refused() -> None:
