@@ -94,7 +94,7 @@ def test_every_split_is_predicted_and_scored(project: Path, tmp_path: Path, logg
     assert [frame.frame_idx for frame in predicted] == [frame.frame_idx for frame in truth]
     assert all(len(frame.instances) == 1 for frame in predicted)
     assert predicted.provenance["model_paths"] == [folder.resolve().as_posix()]
-    metrics = json.loads((folder / "metrics.val.0.json").read_text())
+    metrics = json.loads((folder / "metrics.train.0.json").read_text())
     assert metrics["distance_metrics"]["p50"] > 0
     assert "train.0: 6 instances on 6 frames, mOKS" in logged.text
     assert "val.0: 2 instances on 2 frames, mOKS" in logged.text
@@ -132,9 +132,19 @@ def test_every_file_of_a_split_is_predicted(project: Path, tmp_path: Path) -> No
     other = project / "other.pkg.slp"
     make_labels(4, path=other, seed=3)
     paths = [str(project / "labels.pkg.slp"), str(other)]
-    folder, config = run(project, tmp_path, train_labels_path=paths)
-    assert evaluate_run(folder, config) == 6 + 3
+    frames = {"split_by": "frame", "seed": 2}
+    folder, config = run(project, tmp_path, train_labels_path=paths, validation_fraction=0.5, split=frames)
+    assert evaluate_run(folder, config) == 6
     assert names(folder, "labels_pr") == {f"labels_pr.{split}.{i}.slp" for split in ("train", "val") for i in (0, 1)}
+
+
+def test_a_file_without_frames_on_a_side_is_left_out_there(project: Path, tmp_path: Path) -> None:
+    other = project / "one.pkg.slp"
+    make_labels(1, path=other, seed=3)
+    paths = [str(project / "labels.pkg.slp"), str(other)]
+    folder, config = run(project, tmp_path, train_labels_path=paths, split={"split_by": "video"})
+    assert evaluate_run(folder, config) == 8
+    assert names(folder, "labels_pr") == {"labels_pr.train.0.slp", "labels_pr.val.1.slp"}
 
 
 def test_a_network_that_finds_nothing_has_predictions_and_no_metrics(

@@ -115,7 +115,7 @@ def fitting(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
 def test_a_run_with_a_folder_is_predicted_and_judged(fitting: dict[str, Any]) -> None:
     fitting["run_dir"] = Path("models/run")
     trainer = run_training("config.yaml", ["train"], ["val"])
-    assert fitting["arguments"] == ("config.yaml", ["train"], ["val"])
+    assert fitting["arguments"] == ("config.yaml", ["train"], ["val"], None)
     assert fitting["trained"]
     assert fitting["evaluated"] == (Path("models/run"), "job")
     assert fitting["verdict"] == (("confmaps at 0.75",), 3, False)

@@ -154,4 +154,4 @@ def _head(name: str) -> list[str]:
 
 
 def _kind(name: str) -> str:
-    return name.split("|")[2].rpartition(" ")[2]
+    return f"{name}||".split("|")[2].rpartition(" ")[2]

@@ -26,6 +26,7 @@ from sleap_nn.training.split_report import report_split
 
 SHARED_SEED = 42
 """Seed of the split where no seed is set and several processes have to find the same one."""
+_SAME = "use_same_data_for_val"
 
 
 @dataclass(frozen=True)
@@ -50,13 +51,14 @@ def divide_labels(config: TrainingJobConfig, train: Sequence[Labels], val: Seque
     """
     tables = [_table(labels, config) for labels in train]
     val_tables = None if val is None else [_table(labels, config) for labels in val]
-    if config.data_config.use_same_data_for_val:
-        return _same(tables)
+    same = config.data_config.use_same_data_for_val
     resumed = _record_beside(config.trainer_config.resume_ckpt_path)
-    if resumed is not None:
+    if resumed is not None and same == (resumed.method == _SAME):
         again = _again(resumed, tables, val_tables)
         if again is not None:
             return again
+    if same:
+        return _same(tables)
     known, held_out = _earlier_sides(config, resumed, tables, val_tables)
     if val_tables is not None:
         return _given(tables, val_tables, known, held_out)
@@ -74,7 +76,7 @@ def warn_of_shared_frames(what: str, frames: Collection[FrameId], others: Collec
     shared = find_frames(others, frames)
     if shared:
         logger.warning(
-            "%d of the %d labelled frames of the %s labels are also in the training labels, so their metrics say "
+            "%d of the %d labelled frame(s) of the %s labels are also in the training labels, so their metrics say "
             "little about new frames; take these frames out of one of the two.",
             len(shared),
             len(set(others)),
@@ -115,7 +117,7 @@ def _same(tables: Sequence[LabelTable]) -> DividedLabels:
     """Use the training labels on both sides."""
     files = tuple(FileSplit(_path(table), tuple(table.ids), tuple(table.ids)) for table in tables)
     labels = [table.labels for table in tables]
-    return DividedLabels(labels, labels, SplitRecord("use_same_data_for_val", None, files))
+    return DividedLabels(labels, labels, SplitRecord(_SAME, None, files))
 
 
 def _again(
@@ -134,12 +136,12 @@ def _again(
     logger.info("The split of the run is used again: %d frames train, %d validate.", len(sides[0]), len(sides[1]))
     if num_new:
         logger.warning(
-            "%d labelled frames are new since the run began and are not used; to learn from them, start a new run with "
+            "%d labelled frame(s) are new since the run began and are not used; to learn from them, start a new run with "
             "model_config.pretrained_backbone_weights set to the checkpoint.",
             num_new,
         )
     if num_gone > 0:
-        logger.warning("%d frames of the split are no longer labelled, so the run does not go on exactly.", num_gone)
+        logger.warning("%d frame(s) of the split are no longer labelled, so the run does not go on exactly.", num_gone)
     return DividedLabels(parts[0], parts[1], record)
 
 
@@ -185,7 +187,7 @@ def _given(
     num_left_out = sum(len(table.ids) - len(ids) for table, ids in zip(tables, train_ids, strict=True))
     if num_left_out:
         logger.warning(
-            "%d frames of the training labels validated the weights that this training starts from, and are left out.",
+            "%d frame(s) of the training labels validated the weights that this training starts from, and are left out.",
             num_left_out,
         )
     val_ids = [frame for table in val_tables for frame in table.ids]

@@ -70,7 +70,7 @@ def trained(project: Path) -> Path:
 
 def test_train_writes_predictions_and_metrics(trained: Path) -> None:
     metrics = json.loads((trained / "metrics.train.0.json").read_text())
-    assert metrics["distance_metrics"]["p50"] < 6
+    assert metrics["distance_metrics"]["p50"] < 8
 
 
 def test_predict_a_video_then_the_labels_then_score_them(project: Path, trained: Path, tmp_path: Path) -> None:
@@ -87,7 +87,7 @@ def test_predict_a_video_then_the_labels_then_score_them(project: Path, trained:
     assert result.exit_code == 0, result.output
     assert "mOKS" in result.output
     with np.load(tmp_path / "metrics.npz", allow_pickle=False) as metrics:
-        assert metrics["distance_metrics/p50"] < 6
+        assert metrics["distance_metrics/p50"] < 8
 
 
 def test_the_default_output_lies_beside_the_input(project: Path, trained: Path) -> None:
