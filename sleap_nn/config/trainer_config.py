@@ -112,7 +112,9 @@ class EvalConfig:
         None
     )
     match_threshold: Annotated[float, Option("Radius in px within which centroids are matched.", gt=0)] = 50.0
-    select_metric: Annotated[str, Option("Metric that selects embedding models.", extension=True)] = "rank1"
+    select_metric: Annotated[str, Option("Metric that selects embedding models.", extension=True, available=False)] = (
+        "rank1"
+    )
 
 
 @config_class
@@ -262,13 +264,12 @@ class TrainerConfig:
         ZMQConfig | None,
         Option("Messages to and from the program that started the training; null: off."),
     ] = field(default_factory=ZMQConfig)
-    eval: Annotated[EvalConfig, Option("Metrics of the validation set while training runs.", available=False)] = field(
+    eval: Annotated[EvalConfig, Option("Metrics of the validation set while training runs.")] = field(
         default_factory=EvalConfig
     )
     visualize_preds_during_training: Annotated[
-        bool, Option("Draw predictions of a few samples after every epoch.", available=False)
+        bool,
+        Option("Draw the prediction of a training and a validation sample after every epoch, into viz/ of the run."),
     ] = False
-    keep_viz: Annotated[bool, Option("Keep those drawings after training.", available=False)] = False
-    viz_img_format: Annotated[
-        str, Option("Format of those drawings: png, or jpg for smaller files.", available=False)
-    ] = "png"
+    keep_viz: Annotated[bool, Option("Keep those drawings after training.")] = False
+    viz_img_format: Annotated[str, Option("Format of those drawings: png, or jpg for smaller files.")] = "png"

@@ -58,10 +58,19 @@ class PoseDataset(Dataset):
         task: Task,
         spec: InputSpec,
         augmenter: Augmenter | None = None,
-        seed: int = 0,
+        seed: int | None = 0,
         negative_weight: float = 1.0,
     ) -> None:
         """Lay out the rows.
+
+        Args:
+            labels: What is learned.
+            source: Where its frames are read.
+            task: Says what a row is: a frame, or an instance.
+            spec: What the network reads.
+            augmenter: Random changes, None for none.
+            seed: Of all that is random; with None every draw of a row is the same, as validation needs it.
+            negative_weight: How much frames without animals count in the loss.
 
         Raises:
             DataError: A labelled frame does not fit the task.
@@ -82,7 +91,7 @@ class PoseDataset(Dataset):
     def __getitem__(self, draw: Draw | int) -> Sample:
         """Make one sample; a plain row number draws it for the first time."""
         row_number, number = draw if isinstance(draw, tuple) else (draw, 0)
-        rng = np.random.default_rng((self._seed, number, row_number))
+        rng = np.random.default_rng(row_number if self._seed is None else (self._seed, number, row_number))
         augmentation = None if self._augmenter is None else self._augmenter.draw(rng)
         sample = self._read(self.rows[row_number], augmentation, rng)
         if augmentation is None or augmentation.mixed == 0:
@@ -111,7 +120,8 @@ class PoseDataset(Dataset):
             anchors=visible_inside(transform(anchors), height, width),
             class_ids=row.frame.class_ids[row.instances],
             transform=transform,
-            weight=1.0 if len(row.frame.points) else self._negative_weight,
+            weight=self._negative_weight if row.frame.is_negative else 1.0,
+            is_negative=row.frame.is_negative,
         )
 
     def close_files(self) -> None:

@@ -67,9 +67,13 @@ class LabelTable:
         return subset(self.labels, [self.positions[i] for i in chosen])
 
 
-def labeled_indices(labels: Labels, user_instances_only: bool = True) -> list[int]:
-    """Return the positions of the frames that have a visible labelled point."""
-    return [i for i, frame in enumerate(labels.labeled_frames) if _is_labelled(frame, user_instances_only)]
+def labeled_indices(labels: Labels, user_instances_only: bool = True, negative_frames: bool = False) -> list[int]:
+    """Return the positions of the frames that have a visible labelled point, or are marked as showing no animal."""
+    return [
+        i
+        for i, frame in enumerate(labels.labeled_frames)
+        if _is_labelled(frame, user_instances_only) or (negative_frames and frame.is_negative)
+    ]
 
 
 def subset(labels: Labels, indices: Sequence[int]) -> Labels:

@@ -44,6 +44,11 @@ class LabeledFrame:
     class_ids: Int[np.ndarray, " instances"]
     centroids: Float[np.ndarray, "instances 2"] | None = None
 
+    @property
+    def is_negative(self) -> bool:
+        """Whether the frame is there to show that it holds no animal."""
+        return len(self.points) == 0
+
 
 @dataclass(frozen=True, eq=False)
 class LabelSet:
@@ -119,6 +124,11 @@ class LabelSet:
     def num_instances(self) -> int:
         """The number of labelled instances."""
         return sum(len(frame.points) for frame in self.frames)
+
+    @property
+    def num_negative(self) -> int:
+        """The number of frames that are there to show that they hold no animal."""
+        return sum(frame.is_negative for frame in self.frames)
 
     def where(self, frame: LabeledFrame) -> str:
         """Return the name of a frame for messages."""

@@ -12,9 +12,9 @@ from sleap_nn.data.input_spec import InputSpec
 from sleap_nn.errors import ConfigError, ModelError
 from sleap_nn.inference.runtime import TorchRuntime
 from sleap_nn.inference.settings import StageSettings
-from sleap_nn.inference.stage import Stage
 from sleap_nn.networks import model_dir
 from sleap_nn.networks.network import PoseNetwork
+from sleap_nn.stages.stage import Stage
 from sleap_nn.structures.skeleton import Skeleton
 from sleap_nn.tasks import TASKS
 from sleap_nn.tasks.base import Task

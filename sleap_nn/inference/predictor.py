@@ -4,29 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
-from functools import partial
 from pathlib import Path
 from typing import Any, Unpack
 
 from sleap_nn.data.labels import Labels, LabelSet
-from sleap_nn.data.sources import FrameSource
 from sleap_nn.errors import ConfigError, DataError
 from sleap_nn.inference.load import LoadedModel, load_models
 from sleap_nn.inference.provenance import build_inference_provenance
 from sleap_nn.inference.select import Selection, Source, select_frames
 from sleap_nn.inference.settings import DecodeKeywords, StageSettings
-from sleap_nn.inference.stage import Prepared, Stage, run_stages
 from sleap_nn.inference.to_labels import to_labels
-from sleap_nn.inference.workers import ReadAhead
-from sleap_nn.ops.centroids import centroids
+from sleap_nn.stages.stream import LabelledAnchors, Progress, anchors_of_labels, predict_frames
 from sleap_nn.structures.predictions import Predictions
-from sleap_nn.structures.region import Region
-from sleap_nn.structures.sample import FrameKey
 from sleap_nn.structures.skeleton import Skeleton
 from sleap_nn.tasks.base import Task
-
-Progress = Callable[[int, int], None]
-LabelledAnchors = Mapping[FrameKey, list[Region]]
 
 
 class MissingFramesError(DataError):
@@ -127,7 +118,7 @@ class Predictor:
         """
         selection = source if isinstance(source, Selection) else select_frames(source, frames)
         started = datetime.now()
-        failures: list[str] = []
+        failures: list[DataError] = []
         found = list(self._stream(selection, failures.append, progress_callback))
         task = self._models[-1].stage.task
         videos = selection.frames.videos()
@@ -136,7 +127,7 @@ class Predictor:
         if failures:
             raise MissingFramesError(
                 f"{len(failures)} of {len(selection.frames)} requested frames could not be read and are not in the "
-                f"output: {' '.join(failures[:5])}{' ...' if len(failures) > 5 else ''}",
+                f"output: {' '.join(map(str, failures[:5]))}{' ...' if len(failures) > 5 else ''}",
                 labels,
             )
         return labels
@@ -154,34 +145,16 @@ class Predictor:
             DataError: A frame cannot be read.
         """
         selection = source if isinstance(source, Selection) else select_frames(source, frames)
-        return self._stream(selection, _raise, progress_callback)
+        return self._stream(selection, None, progress_callback)
 
     def _stream(
-        self, selection: Selection, on_failure: Callable[[str], None], progress: Progress | None
+        self, selection: Selection, on_failure: Callable[[DataError], None] | None, progress: Progress | None
     ) -> Iterator[Predictions]:
-        """Yield the instances of every frame that can be read; the others are reported to `on_failure`."""
-        frames, stages = selection.frames, [model.stage for model in self._models]
-        first = stages[0]
-        anchors = _labelled_anchors(selection, first.task) if first.task.view == "crop" else None
-        prepared = ReadAhead(partial(_prepare, frames, first, anchors), frames.keys, self.queue_size)
-        batch: list[Prepared] = []
-        done = 0
-        for entry in prepared:
-            if isinstance(entry, DataError):
-                on_failure(str(entry))
-                done += 1
-                continue
-            batch.append(entry)
-            if len(batch) == self.batch_size:
-                yield from run_stages(stages, batch)
-                done += len(batch)
-                batch = []
-                if progress is not None:
-                    progress(done, len(frames))
-        if batch:
-            yield from run_stages(stages, batch)
-        if progress is not None:
-            progress(len(frames), len(frames))
+        """Run the stages; frames that cannot be read are reported to `on_failure`, without it the first is an error."""
+        stages = [model.stage for model in self._models]
+        first = stages[0].task
+        anchors = _labelled_anchors(selection, first) if first.view == "crop" else None
+        return predict_frames(stages, selection.frames, self.batch_size, self.queue_size, anchors, on_failure, progress)
 
     def _provenance(self, selection: Selection, started: datetime) -> dict[str, Any]:
         """Return where the predictions come from."""
@@ -210,15 +183,6 @@ class Predictor:
         )
 
 
-def _prepare(frames: FrameSource, stage: Stage, anchors: LabelledAnchors | None, key: FrameKey) -> Prepared | DataError:
-    """Read and prepare one frame; a frame that cannot be read is returned as the error that says so."""
-    try:
-        frame = frames.read(key)
-    except DataError as error:
-        return error
-    return stage.prepare(frame, None if anchors is None else anchors.get(key, []))
-
-
 def _labelled_anchors(selection: Selection, task: Task) -> LabelledAnchors:
     """Return the anchors of the labelled instances, for a model of crops without one that finds them.
 
@@ -232,12 +196,4 @@ def _labelled_anchors(selection: Selection, task: Task) -> LabelledAnchors:
         )
     labels = LabelSet.from_labels([selection.labels], user_instances_only=False)
     anchor = None if task.anchor_node is None else task.skeleton.node_names[task.anchor_node]
-    node = labels.skeleton.node_index(anchor)
-    return {
-        frame.key: [Region((float(x), float(y))) for x, y in centroids(frame.points, node)] for frame in labels.frames
-    }
-
-
-def _raise(message: str) -> None:
-    """Fail at the first frame that cannot be read."""
-    raise DataError(message)
+    return anchors_of_labels(labels.frames, labels.skeleton.node_index(anchor))

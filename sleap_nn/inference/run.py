@@ -8,10 +8,11 @@ from typing import Any, Unpack
 
 from sleap_nn.data.labels import Labels, load_labels
 from sleap_nn.heartbeat import Phase, phase
-from sleap_nn.inference.predictor import MissingFramesError, Predictor, Progress
+from sleap_nn.inference.predictor import MissingFramesError, Predictor
 from sleap_nn.inference.select import Source, select_frames, video_at
 from sleap_nn.inference.settings import DecodeKeywords
 from sleap_nn.inference.to_labels import check_output, save_labels
+from sleap_nn.stages.stream import Progress
 
 
 def predict(  # noqa: PLR0913 - the public verb lists every option

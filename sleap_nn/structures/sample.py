@@ -47,6 +47,7 @@ class Sample:
         transform: Frame px to input px.
         weight: How much the sample counts in the loss.
         mixed: What is mixed into it, None for nothing.
+        is_negative: Whether its frame is one of those that show no animal.
     """
 
     key: FrameKey
@@ -57,6 +58,7 @@ class Sample:
     transform: Transform
     weight: float = 1.0
     mixed: Mixed | None = None
+    is_negative: bool = False
 
 
 class Mixed(NamedTuple):
@@ -83,6 +85,7 @@ class Batch:
         weights: (B,) float32, how much each sample counts in the loss.
         transforms: (B, 2, 3) float64, frame px to input px.
         keys: The frames, in order.
+        is_negative: For each sample, whether its frame is one of those that show no animal; empty means none.
         mixed: The samples that are mixed into these, None if there are none.
         mix_weights: (B,) float32, the share of each of those, 0 for none.
     """
@@ -94,6 +97,7 @@ class Batch:
     weights: Float[Tensor, " batch"]
     transforms: Float[Tensor, "batch 2 3"]
     keys: tuple[FrameKey, ...]
+    is_negative: tuple[bool, ...] = ()
     mixed: Batch | None = None
     mix_weights: Float[Tensor, " batch"] | None = None
 
@@ -122,6 +126,7 @@ class Batch:
             weights=torch.tensor([sample.weight for sample in samples], dtype=torch.float32),
             transforms=torch.from_numpy(np.stack([sample.transform.matrix for sample in samples])),
             keys=tuple(sample.key for sample in samples),
+            is_negative=tuple(sample.is_negative for sample in samples),
             mixed=Batch.stack([s if s.mixed is None else replace(s.mixed.sample, mixed=None) for s in samples])
             if any_mixed
             else None,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import signal
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -16,11 +16,11 @@ from lightning.pytorch.callbacks import Callback, EarlyStopping, EMAWeightAverag
 from sleap_nn.config.trainer_config import TrainerConfig
 from sleap_nn.errors import DataError
 from sleap_nn.networks import model_dir
-from sleap_nn.tasks.base import Task
 from sleap_nn.training import monitoring, run_folder
 from sleap_nn.training.callbacks.csv_log import CSVLog
 from sleap_nn.training.callbacks.epoch_record import EpochRecord
 from sleap_nn.training.callbacks.guards import TimeLimit
+from sleap_nn.training.callbacks.kept import KeptWeights
 from sleap_nn.training.callbacks.listeners import Listeners
 from sleap_nn.training.callbacks.live import LiveLog
 from sleap_nn.training.callbacks.losses import LossWatch
@@ -54,13 +54,13 @@ def make_trainer(settings: TrainerConfig, callbacks: list[Callback], folder: Pat
 
 
 def make_callbacks(
-    settings: TrainerConfig, task: Task, folder: Path | None, seed: int, listeners: Listeners
+    settings: TrainerConfig, columns: Sequence[str], folder: Path | None, seed: int, listeners: Listeners
 ) -> list[Callback]:
     """Return the callbacks that the configuration asks for.
 
     Args:
         settings: How training runs.
-        task: The model type.
+        columns: What is logged beside the common columns.
         folder: The run folder, None without one.
         seed: The seed of all draws.
         listeners: Who follows the run.
@@ -70,8 +70,9 @@ def make_callbacks(
     if settings.ema_decay > 0:
         callbacks.append(EMAWeightAveraging(decay=settings.ema_decay, use_buffers=False))
     if folder is not None:
-        callbacks.append(CSVLog(folder / run_folder.LOG, record, log_columns(task)))
-        callbacks.append(_checkpoints(settings, folder))
+        kept, last = _checkpoints(settings, folder), folder / model_dir.LAST_WEIGHTS
+        callbacks.append(CSVLog(folder / run_folder.LOG, record, columns))
+        callbacks += [kept, KeptWeights(kept, last if settings.model_ckpt.save_last else None)]
     callbacks.append(LossWatch(keeps_best=folder is not None and settings.model_ckpt.monitor == "val/loss"))
     stopping = settings.early_stopping
     if stopping.stop_training_on_plateau:
@@ -88,15 +89,6 @@ def make_callbacks(
     if folder is not None:
         callbacks.append(ResumePoint(folder / model_dir.RESUME, seed))
     return callbacks
-
-
-def log_columns(task: Task) -> list[str]:
-    """Return what the log holds beside the common columns."""
-    columns = [f"train/{head.name}/{name}" for head in task.heads for name in head.channel_names]
-    if len(task.heads) == 1:
-        return columns
-    parts = [head.loss_name for head in task.heads] + [name for head in task.heads for name in head.metric_names]
-    return columns + [f"{stage}/{name}" for stage in ("train", "val") for name in parts]
 
 
 def fit(
@@ -150,13 +142,12 @@ def quiet() -> Iterator[None]:
 
 
 def _checkpoints(settings: TrainerConfig, folder: Path) -> ModelCheckpoint:
-    """Return the callback that keeps the best weights as ``best.ckpt``."""
+    """Return the callback that keeps the best weights; `KeptWeights` sees to their names, and to the last weights."""
     return ModelCheckpoint(
         dirpath=folder,
-        filename="best",
+        filename=Path(model_dir.WEIGHTS).stem,
         monitor=settings.model_ckpt.monitor,
         mode=settings.model_ckpt.mode,
         save_top_k=settings.model_ckpt.save_top_k,
-        save_last=settings.model_ckpt.save_last,
         auto_insert_metric_name=False,
     )

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import lightning.pytorch as pl
 import torch
+from lightning.pytorch import Callback
 from torch import Tensor
 
 from sleap_nn.config.training_job_config import DictConfig, TrainingJobConfig, check_must_be_set
@@ -38,7 +39,9 @@ from sleap_nn.training.checkpoints import Position, check_fits
 from sleap_nn.training.collapse import HeadStrength
 from sleap_nn.training.frame_cache import CachedData, frame_cache
 from sleap_nn.training.label_report import report_labels
+from sleap_nn.training.logged import check_monitor, log_columns
 from sleap_nn.training.module import TrainingModule
+from sleap_nn.training.observers import make_observers
 from sleap_nn.training.resolve import resolve
 from sleap_nn.training.run_folder import resume_point
 from sleap_nn.training.training_data import TrainingData
@@ -93,6 +96,7 @@ class ModelTrainer:
             data = TrainingData.from_config(self._initial, train_labels, val_labels, self._video_paths)
             self.job = resolve(self._initial, data.facts(self._initial), datetime.now())
         self.task = self._task(data.train.set.skeleton)
+        check_monitor(self.task, self.job)
         self.data = data.with_classes(self.task.classes)
         self.run_dir: Path | None = None
         self.lightning_model: TrainingModule | None = None
@@ -168,15 +172,17 @@ class ModelTrainer:
             report_labels(self.data, task, self.job, self.run_dir)
         if self._resume is not None:
             check_fits(self._resume, network)
-        self.lightning_model = TrainingModule(task, network, settings, self._seed)
+        with_negatives = self.job.data_config.use_negative_frames
+        self.lightning_model = TrainingModule(task, network, settings, self._seed, with_negatives)
         watch = CollapseWatch()
         self.listeners.join(monitoring.make_listeners(self.job, self.run_dir))
-        callbacks = [watch, *engine.make_callbacks(settings, task, self.run_dir, self._seed, self.listeners)]
-        with engine.quiet():
-            self.trainer = engine.make_trainer(settings, callbacks, self.run_dir)
+        columns = log_columns(task, self.job)
+        callbacks = [watch, *engine.make_callbacks(settings, columns, self.run_dir, self._seed, self.listeners)]
         self._announce(network)
         try:
-            with self._samples() as loaders, engine.quiet(), self.listeners:
+            with self._samples() as (data, *loaders), engine.quiet(), self.listeners:
+                callbacks = [*self._observers(data), *callbacks]
+                self.trainer = engine.make_trainer(settings, callbacks, self.run_dir)
                 engine.fit(self.trainer, self.lightning_model, *loaders, resume=self._resume)
         except KeyboardInterrupt:
             if self.run_dir is not None:
@@ -241,13 +247,13 @@ class ModelTrainer:
         return secrets.randbits(31) if seed is None else seed
 
     @contextmanager
-    def _samples(self) -> Iterator[tuple[PoseLoader, PoseLoader]]:
-        """Yield the training and validation loaders over the frame cache, and clean up behind them."""
+    def _samples(self) -> Iterator[tuple[TrainingData, PoseLoader, PoseLoader]]:
+        """Yield the data, read through the frame cache, and loaders of both splits; clean up behind them."""
         with ExitStack() as stack:
             with phase("preparing the samples"):
                 cached = stack.enter_context(frame_cache(self.job, self.data, self.run_dir))
                 loaders = stack.enter_context(self._loaders(cached))
-            yield loaders
+            yield cached.data, *loaders
 
     @contextmanager
     def _loaders(self, cached: CachedData) -> Iterator[tuple[PoseLoader, PoseLoader]]:
@@ -293,12 +299,22 @@ class ModelTrainer:
         run_folder.write_configs(self.run_dir, self._initial, self.job)
         self.data.record.save(self.run_dir / run_folder.SPLIT)
         run_folder.write_video_paths(self.run_dir, self._video_paths)
-        only_user = self.job.data_config.user_instances_only
+        data = self.job.data_config
+        kinds = data.user_instances_only, data.use_negative_frames
         for split, files in (("train", self.train_labels), ("val", self.val_labels)):
             for index, labels in enumerate(files):
-                run_folder.write_ground_truth(self.run_dir, split, index, labels, only_user)
+                run_folder.write_ground_truth(self.run_dir, split, index, labels, *kinds)
         for index, labels in self.data.test_labels.items():
             run_folder.write_ground_truth(self.run_dir, "test", index, labels, user_instances_only=True)
+
+    def _observers(self, data: TrainingData) -> list[Callback]:
+        """Return what looks at the network after every epoch; drawings make a run folder where there is none."""
+        folder = None
+        if self.job.trainer_config.visualize_preds_during_training:
+            run = run_folder.create(self.job) if self.run_dir is None else self.run_dir
+            folder = run / run_folder.DRAWINGS
+        sinks = [self.listeners] if self.listeners and (folder is not None or self.listeners.want_drawings) else []
+        return make_observers(self.job, self.task, data, self._seed, folder, sinks)
 
     def _announce(self, network: PoseNetwork) -> None:
         """Log what is about to be trained."""

@@ -15,6 +15,7 @@ from sleap_nn.networks.network import PoseNetwork
 from sleap_nn.structures.sample import Batch
 from sleap_nn.tasks.base import Task
 from sleap_nn.training.averages import EpochAverages
+from sleap_nn.training.negatives import counts_by_sign, losses_by_sign
 from sleap_nn.training.optim import make_optimizer, make_schedule
 
 AVERAGES = "train_averages"
@@ -33,14 +34,17 @@ class TrainingModule(LightningModule):
             before the first.
     """
 
-    def __init__(self, task: Task, network: PoseNetwork, config: TrainerConfig, seed: int = 0) -> None:
-        """Join the parts."""
+    def __init__(
+        self, task: Task, network: PoseNetwork, config: TrainerConfig, seed: int = 0, with_negatives: bool = False
+    ) -> None:
+        """Join the parts; `with_negatives` logs the losses of frames with and without animals by themselves."""
         super().__init__()
         self.task = task
         self.model = network
         self.strengths: dict[str, Tensor] = {}
         self._config = config
         self._seed = seed
+        self._with_negatives = with_negatives
         self._train_averages = EpochAverages()
         self._val_averages = EpochAverages()
         self._schedule: LRScheduler | ReduceLROnPlateau | None = None
@@ -55,6 +59,7 @@ class TrainingModule(LightningModule):
         total = self.task.total_loss(losses)
         named = self.task.node_losses(outputs, targets) | self.task.metrics(outputs, targets)
         self._train_averages.add({"loss": total} | self._head_losses(losses) | named, len(batch))
+        self._add_signs(self._train_averages, outputs, targets, batch, batch.weights)
         return total
 
     def validation_step(self, batch: Batch, batch_index: int) -> None:
@@ -63,13 +68,15 @@ class TrainingModule(LightningModule):
         losses = self.task.losses(outputs, targets)
         values = {"loss": self.task.total_loss(losses)} | self._head_losses(losses)
         self._val_averages.add(values | self.task.metrics(outputs, targets), len(batch))
+        self._add_signs(self._val_averages, outputs, targets, batch)
         own, earlier = self.task.strengths(outputs), self.strengths if batch_index else {}
         self.strengths = {name: torch.maximum(value, earlier.get(name, value)) for name, value in own.items()}
 
     def on_validation_epoch_end(self) -> None:
         """Log the averages of the epoch: every epoch ends with a validation."""
         for stage, averages in (("train", self._train_averages), ("val", self._val_averages)):
-            for name, value in averages.means().items():
+            counts = counts_by_sign(averages.weights()) if self._with_negatives else {}
+            for name, value in (averages.means() | counts).items():
                 self.log(f"{stage}/{name}", value)
         self._val_averages.reset()
 
@@ -105,12 +112,34 @@ class TrainingModule(LightningModule):
         """Copy a batch to the device."""
         return batch.to(device)
 
+    def maps(self, images: Tensor) -> dict[str, Tensor]:
+        """Run the network as validation does, on images (B, C, H, W) uint8; returns its outputs as float32."""
+        with self.trainer.precision_plugin.forward_context():
+            outputs = self._outputs(images.to(self.device, non_blocking=True))
+        return {name: output.float() for name, output in outputs.items()}
+
+    def _outputs(self, images: Tensor) -> dict[str, Tensor]:
+        """Run the network."""
+        if self._config.channels_last:
+            images = images.contiguous(memory_format=torch.channels_last)
+        return self.model(images)
+
     def _run(self, batch: Batch) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         """Return outputs and targets, both made on the device."""
-        image = batch.image
-        if self._config.channels_last:
-            image = image.contiguous(memory_format=torch.channels_last)
-        return self.model(image), self.task.encode(batch)
+        return self._outputs(batch.image), self.task.encode(batch)
+
+    def _add_signs(
+        self,
+        averages: EpochAverages,
+        outputs: dict[str, Tensor],
+        targets: dict[str, Tensor],
+        batch: Batch,
+        weights: Tensor | None = None,
+    ) -> None:
+        """Add the losses of samples with and without animals, each as often as there are such samples."""
+        if self._with_negatives:
+            for values, count in losses_by_sign(self.task, outputs, targets, batch.is_negative, weights):
+                averages.add(values, count)
 
     def _head_losses(self, losses: dict[str, Tensor]) -> dict[str, Tensor]:
         """Return each head's part of the loss under its documented name, where there are several."""

@@ -14,6 +14,7 @@ from sleap_nn.errors import MissingFileError, OutputError
 from sleap_nn.networks import model_dir
 
 LOG = "training_log.csv"
+DRAWINGS = "viz"
 SPLIT = "split.json"
 VIDEO_PATHS = "video_paths.yaml"
 LABEL_CHECK = "label_check.json"
@@ -24,7 +25,7 @@ CHECKPOINTS = (model_dir.RESUME, model_dir.LAST_WEIGHTS, model_dir.WEIGHTS)
 def create(config: TrainingJobConfig) -> Path:
     """Make the folder ``<ckpt_dir>/<run_name>``; one that already holds a run gets a suffix -1, -2, ...
 
-    A run that is resumed from a checkpoint in its own folder goes on there.
+    So does one with drawings of another run. A run that is resumed from a checkpoint in its own folder goes on there.
 
     Raises:
         OutputError: The folder cannot be made or written to.
@@ -35,7 +36,7 @@ def create(config: TrainingJobConfig) -> Path:
     resumed = config.trainer_config.resume_ckpt_path
     if resumed is not None and folder.resolve() in (Path(resumed).resolve(), Path(resumed).resolve().parent):
         return folder
-    while any((folder / file).exists() for file in (*CHECKPOINTS, LOG)):
+    while any((folder / file).exists() for file in (*CHECKPOINTS, LOG, DRAWINGS)):
         suffix += 1
         folder = parent / f"{name}-{suffix}"
     try:
@@ -109,9 +110,21 @@ def write_configs(folder: Path, initial: TrainingJobConfig, resolved: TrainingJo
     resolved.save(folder / model_dir.CONFIG)
 
 
-def write_ground_truth(folder: Path, split: str, index: int, labels: Labels, user_instances_only: bool) -> None:
-    """Write the labelled frames of one file of a split, if it has any; images are not embedded anew."""
-    used, path = labeled_indices(labels, user_instances_only), ground_truth_path(folder, split, index)
+def write_ground_truth(
+    folder: Path, split: str, index: int, labels: Labels, user_instances_only: bool, negative_frames: bool = False
+) -> None:
+    """Write the labelled frames of one file of a split, if it has any; images are not embedded anew.
+
+    Args:
+        folder: The run folder.
+        split: ``train``, ``val`` or ``test``.
+        index: Which file of the split.
+        labels: Its labels.
+        user_instances_only: Frames that hold only predicted instances count as not labelled.
+        negative_frames: Write the frames marked as showing no animal too.
+    """
+    used = labeled_indices(labels, user_instances_only, negative_frames)
+    path = ground_truth_path(folder, split, index)
     path.unlink(missing_ok=True)
     if used:
         write_labels(subset(labels, used), path)

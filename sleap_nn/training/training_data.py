@@ -120,7 +120,7 @@ class TrainingData:
         return LabelFacts(
             skeleton=train.skeleton,
             track_names=train.track_names,
-            num_train=train.num_instances if crops else len(train),
+            num_train=train.num_instances + train.num_negative if crops else len(train),
             num_frames=len(train) + (0 if same else len(self.val.set)),
             frame_sizes=tuple(sizes),
             channels=first.image.shape[2],
@@ -142,12 +142,24 @@ class TrainingData:
 
     def datasets(self, resolved: TrainingJobConfig, task: Task, seed: int) -> tuple[PoseDataset, PoseDataset]:
         """Return the training set, augmented, and the validation set."""
-        data = resolved.data_config
-        backbone = resolved.model_config.backbone_config.which_oneof()
-        spec = InputSpec.from_config(data.preprocessing, backbone.in_channels, bottleneck_stride(backbone))
+        data, spec = resolved.data_config, input_spec(resolved)
         augmenter = Augmenter.from_config(data.augmentation_config) if data.use_augmentations_train else None
         train = PoseDataset(self.train.set, self.train.source, task, spec, augmenter, seed, data.negative_loss_weight)
-        return train, PoseDataset(self.val.set, self.val.source, task, spec)
+        return train, PoseDataset(self.val.set, self.val.source, task, spec, seed=None)
+
+    def plain_datasets(self, resolved: TrainingJobConfig, task: Task, seed: int) -> dict[str, PoseDataset]:
+        """Return both sets without augmentation, ``train`` and ``val``."""
+        spec = input_spec(resolved)
+        return {
+            name: PoseDataset(split.set, split.source, task, spec, seed=seed)
+            for name, split in (("train", self.train), ("val", self.val))
+        }
+
+
+def input_spec(resolved: TrainingJobConfig) -> InputSpec:
+    """Return what the network of a resolved configuration reads."""
+    backbone = resolved.model_config.backbone_config.which_oneof()
+    return InputSpec.from_config(resolved.data_config.preprocessing, backbone.in_channels, bottleneck_stride(backbone))
 
 
 def _read(

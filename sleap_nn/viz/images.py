@@ -111,13 +111,27 @@ def rimmed_text(canvas: np.ndarray, text: str, place: tuple[int, int], color: Co
 
 
 def save_png(path: str | Path, image: np.ndarray) -> None:
-    """Write an image as PNG; readers never see half a file.
+    """Write an image as PNG, whatever the name of the file; readers never see half a file.
+
+    Raises:
+        OutputError: If the file cannot be written.
+    """
+    _save(Path(path), image, ".png")
+
+
+def save_image(path: str | Path, image: np.ndarray) -> None:
+    """Write an image as JPEG if the name ends in ``.jpg``, else as PNG; readers never see half a file.
 
     Raises:
         OutputError: If the file cannot be written.
     """
     path = Path(path)
-    _, encoded = cv2.imencode(".png", to_rgb(image)[..., ::-1])
+    _save(path, image, ".jpg" if path.suffix.lower() in (".jpg", ".jpeg") else ".png")
+
+
+def _save(path: Path, image: np.ndarray, extension: str) -> None:
+    """Encode an image and put it in place whole."""
+    _, encoded = cv2.imencode(extension, to_rgb(image)[..., ::-1])
     partial = path.with_name(f".{path.name}.partial")
     try:
         partial.write_bytes(encoded.tobytes())

@@ -64,6 +64,10 @@ def job(path, value):
         ("trainer_config.max_time", 1.5),
         ("trainer_config.ema_decay", 0.9),
         ("trainer_config.precision", 32),
+        ("trainer_config.eval", {"enabled": True, "frequency": 2, "match_threshold": 9.0}),
+        ("trainer_config.visualize_preds_during_training", True),
+        ("trainer_config.keep_viz", True),
+        ("trainer_config.viz_img_format", "jpg"),
     ],
 )
 def test_what_exists_may_be_set(path, value):
@@ -84,9 +88,7 @@ def test_what_exists_may_be_set(path, value):
         ("trainer_config.trainer_device_indices", [0, 1], ""),
         ("trainer_config.trainer_strategy", "ddp", ""),
         ("trainer_config.profiler", "simple", ""),
-        ("trainer_config.eval", {"enabled": True}, ".enabled"),
-        ("trainer_config.visualize_preds_during_training", True, ""),
-        ("trainer_config.keep_viz", True, ""),
+        ("trainer_config.eval", {"select_metric": "rank5"}, ".select_metric"),
     ],
 )
 def test_what_does_not_exist_yet_is_refused_by_its_path(path, value, place):

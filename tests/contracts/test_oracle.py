@@ -13,7 +13,7 @@ from sleap_nn.config.model_config import HeadConfig
 from sleap_nn.data.dataset import visible_inside
 from sleap_nn.data.input_spec import InputSpec
 from sleap_nn.heads.base import Head
-from sleap_nn.inference.stage import Stage, run_stages
+from sleap_nn.stages.stage import Stage, run_stages
 from sleap_nn.structures.predictions import Predictions
 from sleap_nn.structures.region import Region
 from sleap_nn.structures.sample import Batch, Frame, FrameKey, Sample

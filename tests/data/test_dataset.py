@@ -225,6 +225,7 @@ def crops(
     augmentation: AugmentationConfig | None = None,
     shift: tuple[float, float] = (0, 0),
     anchor: int | None = None,
+    seed: int | None = 0,
 ) -> Crops:
     """Return a data set of crops about one animal, and a frame without any."""
     task = CenteredInstance(
@@ -240,7 +241,7 @@ def crops(
     labels = LabelSet(SKELETON, (), frames, ())
     source = ArrayFrames([spots(points)] * 2)
     augmenter = None if augmentation is None else Augmenter.from_config(augmentation)
-    return Crops(PoseDataset(labels, source, task, spec, augmenter, negative_weight=0.25), points)
+    return Crops(PoseDataset(labels, source, task, spec, augmenter, seed, negative_weight=0.25), points)
 
 
 @pytest.mark.parametrize("anchor", [None, 0, 3])
@@ -278,10 +279,16 @@ def test_a_turned_crop_keeps_its_anchor_in_the_middle() -> None:
 def test_frames_without_animals_are_negative_examples() -> None:
     dataset, _ = crops(InputSpec(1, stride=16, crop_size=32))
     assert [dataset[i].weight for i in range(3)] == [1, 1, 0.25]
+    assert Batch.stack([dataset[i] for i in range(3)]).is_negative == (False, False, True)
     first, second = dataset[Draw(2, 0)], dataset[Draw(2, 1)]
     assert not np.array_equal(first.transform.matrix, second.transform.matrix)
     assert same(first, dataset[Draw(2, 0)])
     assert first.image.shape == (1, 32, 32)
+
+
+def test_without_a_seed_every_draw_of_a_row_is_the_same() -> None:
+    dataset, _ = crops(InputSpec(1, stride=16, crop_size=32), seed=None)
+    assert same(dataset[Draw(2, 0)], dataset[Draw(2, 7)])
 
 
 def test_too_many_animals_are_refused_with_the_frame() -> None:

@@ -15,8 +15,8 @@ from sleap_nn.data.input_spec import InputSpec
 from sleap_nn.data.labels import LabelSet
 from sleap_nn.data.sources import ArrayFrames
 from sleap_nn.errors import ConfigError
-from sleap_nn.inference.stage import Stage
 from sleap_nn.ops import resample
+from sleap_nn.stages.stage import Stage
 from sleap_nn.structures.region import Region
 from sleap_nn.structures.sample import Frame, FrameKey
 from sleap_nn.structures.transform import Transform

@@ -192,7 +192,8 @@ def test_frames_marked_as_negative_are_taken_in_on_request(tmp_path: Path) -> No
     assert len(LabelSet.from_labels([labels])) == 2
     found = LabelSet.from_labels([labels], negative_frames=True)
     assert [len(frame.points) for frame in found.frames] == [1, 0, 1]
-    assert found.num_instances == 2
+    assert [frame.is_negative for frame in found.frames] == [False, True, False]
+    assert (found.num_instances, found.num_negative) == (2, 1)
 
 
 def test_stored_centroids_are_read_on_request(tmp_path: Path) -> None:

@@ -8,15 +8,13 @@ from typing import Any, TypeVar, cast
 import pytest
 from lightning.pytorch.callbacks import Callback, EarlyStopping, EMAWeightAveraging, ModelCheckpoint
 
-from sleap_nn.config.model_config import SingleInstanceConfig
 from sleap_nn.config.optimization_config import EarlyStoppingConfig
 from sleap_nn.config.trainer_config import ModelCkptConfig, TrainerConfig, ZMQConfig
-from sleap_nn.structures.skeleton import Skeleton
-from sleap_nn.tasks.single_instance import SingleInstance
 from sleap_nn.training import engine
 from sleap_nn.training.callbacks.csv_log import CSVLog
 from sleap_nn.training.callbacks.epoch_record import EpochRecord
 from sleap_nn.training.callbacks.guards import TimeLimit
+from sleap_nn.training.callbacks.kept import KeptWeights
 from sleap_nn.training.callbacks.listeners import Listeners
 from sleap_nn.training.callbacks.live import LiveLog
 from sleap_nn.training.callbacks.losses import LossWatch
@@ -26,7 +24,7 @@ from sleap_nn.training.callbacks.resume_point import ResumePoint
 from sleap_nn.training.callbacks.summary import RunSummary
 from sleap_nn.training.callbacks.zmq import ZmqListener
 
-TASK = SingleInstance.from_config(SingleInstanceConfig(), Skeleton(("nose", "tail")))
+COLUMNS = ("train/confmaps/nose", "train/confmaps/tail")
 
 ALWAYS = {Phases, ProgressBar, LossWatch, EpochRecord, RunSummary}
 
@@ -34,7 +32,7 @@ Kind = TypeVar("Kind", bound=Callback)
 
 
 def callbacks(folder: Path | None = None, **settings: Any) -> list[Callback]:
-    return engine.make_callbacks(TrainerConfig(**settings), TASK, folder, seed=0, listeners=Listeners())
+    return engine.make_callbacks(TrainerConfig(**settings), COLUMNS, folder, seed=0, listeners=Listeners())
 
 
 def only(kind: type[Kind], among: list[Callback]) -> Kind:
@@ -51,10 +49,10 @@ def test_without_a_run_folder_nothing_is_written() -> None:
 
 
 def test_a_run_folder_gets_a_log_and_checkpoints(tmp_path: Path) -> None:
-    assert kinds(callbacks(tmp_path)) == {*ALWAYS, EarlyStopping, CSVLog, ModelCheckpoint, ResumePoint}
+    assert kinds(callbacks(tmp_path)) == {*ALWAYS, EarlyStopping, CSVLog, ModelCheckpoint, KeptWeights, ResumePoint}
 
 
-def test_the_log_has_a_column_for_every_node(tmp_path: Path) -> None:
+def test_the_log_has_the_columns_that_are_given(tmp_path: Path) -> None:
     log = only(CSVLog, callbacks(tmp_path))
     log.on_fit_start(cast(Any, SimpleNamespace(is_global_zero=True)), cast(Any, None))
     header = (tmp_path / "training_log.csv").read_text().strip()
@@ -63,12 +61,12 @@ def test_the_log_has_a_column_for_every_node(tmp_path: Path) -> None:
 
 def test_checkpoints_follow_their_section(tmp_path: Path) -> None:
     plain = only(ModelCheckpoint, callbacks(tmp_path))
-    assert (plain.monitor, plain.mode, plain.save_top_k, plain.save_last) == ("val/loss", "min", 1, None)
+    assert (plain.monitor, plain.mode, plain.save_top_k) == ("val/loss", "min", 1)
     assert Path(str(plain.dirpath)) == tmp_path
     assert plain.filename == "best"
-    section = ModelCkptConfig(save_top_k=3, save_last=True, monitor="train/loss", mode="max")
+    section = ModelCkptConfig(save_top_k=3, monitor="train/loss", mode="max")
     set_up = only(ModelCheckpoint, callbacks(tmp_path, model_ckpt=section))
-    assert (set_up.monitor, set_up.mode, set_up.save_top_k, set_up.save_last) == ("train/loss", "max", 3, True)
+    assert (set_up.monitor, set_up.mode, set_up.save_top_k) == ("train/loss", "max", 3)
 
 
 def test_early_stopping_follows_its_section() -> None:
@@ -99,7 +97,7 @@ def test_somebody_who_listens_is_told_and_may_be_allowed_to_stop_the_run() -> No
     for zmq, may_stop in (({"publish_port": 9001}, False), ({"controller_port": 9000}, True)):
         settings = TrainerConfig(zmq=ZMQConfig(**zmq))
         listeners = Listeners([ZmqListener(9001, None, 0)])
-        live = only(LiveLog, engine.make_callbacks(settings, TASK, None, 0, listeners))
+        live = only(LiveLog, engine.make_callbacks(settings, COLUMNS, None, 0, listeners))
         assert live._may_stop is may_stop
 
 

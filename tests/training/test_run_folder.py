@@ -89,6 +89,22 @@ def test_the_truth_of_a_split_refers_to_its_images(tmp_path: Path) -> None:
     assert len(labels) == 3
 
 
+def test_frames_without_animals_are_written_where_they_are_used(tmp_path: Path) -> None:
+    labels = make_labels(3, path=tmp_path / "labels.pkg.slp")
+    labels[1].instances, labels[1].is_negative = [], True
+    for negative_frames, expected in ((False, [0, 20]), (True, [0, 10, 20])):
+        run_folder.write_ground_truth(tmp_path, "train", 0, labels, True, negative_frames)
+        written = sio.load_slp(str(tmp_path / "labels_gt.train.0.slp"))
+        assert [frame.frame_idx for frame in written] == expected
+        assert [frame.is_negative for frame in written] == [time == 10 for time in expected]
+
+
+def test_the_drawings_of_another_run_are_left_alone(tmp_path: Path) -> None:
+    folder = run_folder.create(config(tmp_path))
+    (folder / run_folder.DRAWINGS).mkdir()
+    assert run_folder.create(config(tmp_path)) != folder
+
+
 def test_names_of_the_files_of_a_split(tmp_path: Path) -> None:
     assert run_folder.ground_truth_path(tmp_path, "train", 0).name == "labels_gt.train.0.slp"
     assert run_folder.predictions_path(tmp_path, "test", 11).name == "labels_pr.test.11.slp"

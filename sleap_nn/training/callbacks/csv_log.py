@@ -28,16 +28,19 @@ class CSVLog(Callback):
             self._append(self._columns)
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Drop the rows of epochs that a resumed run makes again."""
+        """Drop the rows of epochs that a resumed run makes again; what it logs anew gets columns at the end."""
         if not trainer.is_global_zero:
             return
         with self._path.open(newline="", encoding="utf-8") as file:
             header, *rows = list(csv.reader(file)) or [list(self._columns)]
         kept = [row for row in rows if len(row) == len(header) and int(row[0]) < trainer.current_epoch]
-        if len(kept) < len(rows):
+        added = [column for column in self._columns if column not in header]
+        self._columns = [*header, *added]
+        if added or len(kept) < len(rows):
+            kept = [[*row, *[""] * len(added)] for row in kept]
             partial = self._path.with_name(f".{self._path.name}.partial")
             with partial.open("w", newline="", encoding="utf-8") as file:
-                csv.writer(file).writerows([header, *kept])
+                csv.writer(file).writerows([self._columns, *kept])
             partial.replace(self._path)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:

@@ -60,7 +60,17 @@ class ResumePoint(Checkpoint):
             self._interrupt()
 
     def on_validation_batch_end(self, *args: Any, **keywords: Any) -> None:
-        """Do not wait for a long validation: the last complete epoch is saved.
+        """Do not wait for a long validation.
+
+        Raises:
+            TrainingInterruptedError: The run was told to stop.
+        """
+        self.give_way()
+
+    def give_way(self) -> None:
+        """End a run that was told to stop a while ago; what takes long after an epoch calls this now and then.
+
+        The last complete epoch is saved.
 
         Raises:
             TrainingInterruptedError: The run was told to stop.

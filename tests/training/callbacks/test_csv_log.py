@@ -100,6 +100,26 @@ def test_a_value_that_was_not_measured_is_left_empty(path: Path) -> None:
     assert row[-1] == ""
 
 
+def test_a_value_that_is_undefined_is_left_empty(path: Path) -> None:
+    log = CSVLog(path, ["eval/val/mOKS"])
+    run_epoch(log, engine(train__loss=1.0, eval__val__mOKS=float("nan")))
+    run_epoch(log, engine(1, train__loss=1.0, eval__val__mOKS=0.5))
+    assert [row[-1] for row in rows(path)] == ["", "0.5"]
+
+
+def test_a_resumed_run_that_logs_more_gets_new_columns(path: Path) -> None:
+    for epoch, columns in enumerate(([], ["eval/val/mOKS"], ["train/other"])):
+        log, trainer = CSVLog(path, columns), engine(epoch, train__loss=1.0, eval__val__mOKS=0.5)
+        log.on_fit_start(trainer, cast(Any, None))
+        log.on_train_start(trainer, cast(Any, None))
+        run_epoch(log, trainer)
+    header, *others = rows(path)
+    assert header == [*HEADER, "eval/val/mOKS", "train/other"]
+    assert [row[0] for row in others] == ["0", "1", "2"]
+    assert [row[6] for row in others] == ["", "0.5", "0.5"]
+    assert {len(row) for row in others} == {len(header)}
+
+
 def test_values_are_written_in_full(path: Path) -> None:
     run_epoch(CSVLog(path), engine(train__loss=1.2345678e-9))
     assert float(rows(path)[0][1]) == pytest.approx(1.2345678e-9, rel=1e-7)

@@ -3,7 +3,7 @@ import time
 
 import pytest
 
-from sleap_nn.inference.workers import ReadAhead
+from sleap_nn.stages.workers import ReadAhead
 
 
 def test_results_come_in_order() -> None:

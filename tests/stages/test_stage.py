@@ -7,7 +7,7 @@ from torch import Tensor
 
 from sleap_nn.config.model_config import SingleInstanceConfig
 from sleap_nn.data.input_spec import InputSpec
-from sleap_nn.inference.stage import Stage
+from sleap_nn.stages.stage import Stage
 from sleap_nn.structures.region import Region
 from sleap_nn.structures.sample import Frame, FrameKey
 from sleap_nn.structures.skeleton import Skeleton
