@@ -136,8 +136,8 @@ def _again(
     logger.info("The split of the run is used again: %d frames train, %d validate.", len(sides[0]), len(sides[1]))
     if num_new:
         logger.warning(
-            "%d labelled frame(s) are new since the run began and are not used; to learn from them, start a new run with "
-            "model_config.pretrained_backbone_weights set to the checkpoint.",
+            "%d labelled frame(s) are new since the run began and are not used; to learn from them, start a new run "
+            "with model_config.pretrained_backbone_weights set to the checkpoint.",
             num_new,
         )
     if num_gone > 0:
@@ -187,7 +187,8 @@ def _given(
     num_left_out = sum(len(table.ids) - len(ids) for table, ids in zip(tables, train_ids, strict=True))
     if num_left_out:
         logger.warning(
-            "%d frame(s) of the training labels validated the weights that this training starts from, and are left out.",
+            "%d frame(s) of the training labels validated the weights that this training starts from; they are left "
+            "out.",
             num_left_out,
         )
     val_ids = [frame for table in val_tables for frame in table.ids]
