@@ -185,9 +185,13 @@ def closest_subset(weights: Sequence[int], wanted: int, lowest: int, highest: in
     Returns:
         Positions of the items; none where no sum is allowed.
     """
-    reachable, mask = 1, (1 << (highest + 1)) - 1
+    wanted = min(max(wanted, lowest), highest)
+    largest = min(highest, wanted + max(weights, default=0))  # dropping an item of a larger sum comes closer
+    reachable, mask = 1, (1 << (largest + 1)) - 1
     last_item = {0: -1}
     for item, amount in enumerate(weights):
+        if wanted in last_item:
+            break
         new = (reachable << amount) & mask & ~reachable
         reachable |= new
         while new:

@@ -187,7 +187,7 @@ def _given(
     num_left_out = sum(len(table.ids) - len(ids) for table, ids in zip(tables, train_ids, strict=True))
     if num_left_out:
         logger.warning(
-            "%d frame(s) of the training labels validated the weights that this training starts from, and are left "
+            "%d frame(s) of the training labels validated the weights that this training starts from; they are left "
             "out.",
             num_left_out,
         )

@@ -22,6 +22,7 @@ from sleap_nn.data.moved_videos import move_videos
 from sleap_nn.data.sources import FrameSource, VideoFrames, frame_size
 from sleap_nn.data.video_paths import VideoPaths
 from sleap_nn.errors import DataError
+from sleap_nn.log import logger
 from sleap_nn.ops.centroids import centroids
 from sleap_nn.structures.sample import FrameKey
 from sleap_nn.tasks import TASKS
@@ -206,6 +207,9 @@ def _check_test_labels(test: Mapping[int, Labels], record: SplitRecord) -> None:
         used = [labels.labeled_frames[position] for position in table.positions]
         VideoFrames(labels.videos, [FrameKey(index[id(frame.video)], int(frame.frame_idx)) for frame in used])
         frames += table.ids
+        if not used:
+            name = labels.provenance.get("filename")
+            logger.warning("The test file %s has no frame labelled by a user, so it is not evaluated.", name)
     warn_of_shared_frames("test", record.trained, frames)
 
 

@@ -210,6 +210,13 @@ def test_test_labels_are_looked_at_before_training(folder: Path) -> None:
     assert not (folder / "models").exists()
     for clip in (folder / "new").glob("*.mp4"):
         shutil.copy(clip, folder / "old")
-    result = train(folder, train_on_package, "trainer_config.max_epochs=1")
+    unlabelled = sio.load_slp(str(folder / "labels.pkg.slp"))
+    for frame in unlabelled:
+        frame.instances = []
+    unlabelled.save(str(folder / "unlabelled.slp"), embed=False, verbose=False)
+    tests = f"data_config.test_file_path=['{folder / 'old' / 'labels.slp'}','{folder / 'unlabelled.slp'}']"
+    result = train(folder, train_on_package, tests, "trainer_config.max_epochs=1")
     assert result.exit_code in (0, 3), result.output
+    assert "unlabelled.slp has no frame labelled by a user, so it is not evaluated" in result.output
+    assert (folder / "models" / "run" / "labels_pr.test.0.slp").exists()
     assert "7 of the 8 labelled frame(s) of the test labels are also in the training labels" in result.output
