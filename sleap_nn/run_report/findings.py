@@ -11,12 +11,13 @@ import numpy as np
 from sleap_nn.config.training_job_config import TrainingJobConfig
 from sleap_nn.evaluation.keypoints import distance_statistics
 from sleap_nn.ops.similarity import bounding_boxes, box_areas
-from sleap_nn.run_report.facts import LabelsFacts
+from sleap_nn.run_report.facts import LabelsFacts, leakage_of
 from sleap_nn.run_report.files import DRAWN_FIRST
 from sleap_nn.run_report.history import History
 from sleap_nn.run_report.scores import SplitScores
 from sleap_nn.run_report.tables import MetricColumn, NodeErrors, node_errors
 from sleap_nn.training.callbacks.guards import REMEDIES
+from sleap_nn.training.split_record import SplitRecord
 
 FEW_FRAMES = 20
 """With fewer frames in validation or test, intervals are wide and a lucky split looks good."""
@@ -35,6 +36,9 @@ HARD_NODE = 2.5
 
 FAR_OFF, ROUGH = 0.1, 0.05
 """Median errors as parts of the size of an animal; trained networks reach 0.02."""
+
+MOST_CLOSE = 0.5
+"""Share of validation frames that have a training frame about as near as the next labelled one."""
 
 FEW_LABELS = 10
 MOST_MISSED = 0.5
@@ -64,6 +68,7 @@ class Evidence:
     Attributes:
         config: The resolved configuration, None if it cannot be read.
         history: The training log, None without one.
+        split: How the labels were divided, None if that is not known.
         labels: What the labels files hold.
         columns: Metrics by split.
         scores: Paired instances by split.
@@ -71,6 +76,7 @@ class Evidence:
 
     config: TrainingJobConfig | None
     history: History | None
+    split: SplitRecord | None
     labels: Sequence[LabelsFacts]
     columns: Mapping[str, MetricColumn]
     scores: Mapping[str, SplitScores]
@@ -89,6 +95,7 @@ def find(evidence: Evidence) -> list[Finding]:
         _unfinished,
         _few_frames,
         _same_frames,
+        _neighbours,
         _nodes,
         _crops,
     )
@@ -241,6 +248,22 @@ def _same_frames(evidence: Evidence) -> Iterator[Finding]:
             "note",
             "Validation frames are the training frames",
             "The numbers say how well the network remembers them, not how well it does on others.",
+        )
+
+
+def _neighbours(evidence: Evidence) -> Iterator[Finding]:
+    record = evidence.split
+    if record is None or record.method == "use_same_data_for_val":
+        return
+    leakage, near = leakage_of(record)
+    close = leakage.num_within(near)
+    if close > MOST_CLOSE * max(leakage.num_val, 1):
+        yield Finding(
+            "note",
+            "Validation frames are neighbours of training frames",
+            f"{close} of {leakage.num_val} have a training frame within {near} frames of the same video. Neighbours "
+            "look alike, so new videos will do worse than the numbers say. Set data_config.split.split_by=auto, or "
+            "test on a video of its own (data_config.test_file_path).",
         )
 
 
