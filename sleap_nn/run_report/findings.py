@@ -16,7 +16,9 @@ from sleap_nn.run_report.files import DRAWN_FIRST
 from sleap_nn.run_report.history import History
 from sleap_nn.run_report.scores import SplitScores
 from sleap_nn.run_report.tables import MetricColumn, NodeErrors, node_errors
-from sleap_nn.training.callbacks.guards import REMEDIES
+from sleap_nn.training import overfitting
+from sleap_nn.training.collapse import IDENTITY_REMEDIES, REMEDIES
+from sleap_nn.training.overfitting import find_overfitting
 from sleap_nn.training.split_record import SplitRecord
 
 FEW_FRAMES = 20
@@ -24,9 +26,6 @@ FEW_FRAMES = 20
 
 LARGE_GAP = 1.5
 """Validation errors that many times those of the training frames, intervals apart, are overfitting."""
-
-LARGE_RISE = 1.3
-"""Last validation loss that many times the lowest one."""
 
 RECENT = 0.1
 """Part of the epochs at the end; a best epoch there means that training had not finished."""
@@ -147,8 +146,7 @@ def _identities(evidence: Evidence) -> Iterator[Finding]:
             yield Finding(
                 "note",
                 f"Identities of {split} are often wrong",
-                f"{100 * right.value:.0f} % are right. Train longer, give the identities a larger loss_weight, and see "
-                "that the tracks of the labels name the same animal in every video.",
+                f"{100 * right.value:.0f} % are right. {IDENTITY_REMEDIES}",
             )
 
 
@@ -195,18 +193,17 @@ def _losses(evidence: Evidence) -> Iterator[Finding]:
     if history is None or "val/loss" not in history.columns:
         return
     losses = history.columns["val/loss"]
-    known = losses[np.isfinite(losses)]
-    if known.size < losses.size and known.size and not np.isfinite(losses[-1]):
-        lost = losses.size - known.size
+    lost = int((~np.isfinite(losses)).sum())
+    if lost and not np.isfinite(losses[-1]):
         text = f"The validation loss was no number in {lost} of {losses.size} epochs, also in the last."
         yield Finding("serious", "The loss became no number", f"{text} Train with a smaller learning rate.")
-    elif known.size > 2 and known[-1] > LARGE_RISE * known.min():
-        yield Finding(
-            "note",
-            "The validation loss rose again",
-            f"It was {known.min():.3g} at its lowest and {known[-1]:.3g} at the end. The best weights were kept; more "
-            "epochs with the same data will not help.",
-        )
+        return
+    found = find_overfitting(history.columns.get("train/loss", np.full(losses.size, np.nan)).tolist(), losses.tolist())
+    if found is not None:
+        rise = f"From epoch {history.epochs[found.epoch]} on it rose from {found.val[0]:.3g} to {found.val[1]:.3g}"
+        fall = f"while the training loss fell from {found.train[0]:.3g} to {found.train[1]:.3g}"
+        text = f"{rise}, {fall}. The best weights were kept. {overfitting.REMEDIES}"
+        yield Finding("note", "The validation loss rose again", text)
 
 
 def _unfinished(evidence: Evidence) -> Iterator[Finding]:

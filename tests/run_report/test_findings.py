@@ -110,8 +110,11 @@ def test_a_gap_between_training_and_validation(val: Estimate, is_gap: bool):
 
 
 def test_losses_that_rise_or_are_lost():
-    assert titles(replace(NOTHING, history=history(1, 0.5, 0.8))) == ["The validation loss rose again"]
-    assert titles(replace(NOTHING, history=history(1, 0.5, 0.6))) == []
+    rising = history(*np.linspace(1, 0.5, 6), *np.linspace(0.5, 0.9, 10))
+    assert titles(replace(NOTHING, history=rising)) == [], "without the training loss it cannot be told"
+    rising.columns["train/loss"] = np.linspace(1, 0.1, 16)
+    assert titles(replace(NOTHING, history=rising)) == ["The validation loss rose again"]
+    assert "From epoch 5 on it rose from 0.5" in only(replace(NOTHING, history=rising)).text
     lost = only(replace(NOTHING, history=history(1, 0.5, np.nan)))
     assert (lost.level, lost.title) == ("serious", "The loss became no number")
 
