@@ -7,10 +7,11 @@ import sleap_io as sio
 from factories import make_labels
 
 from sleap_nn.config.training_job_config import TrainingJobConfig
+from sleap_nn.data.label_table import subset
 from sleap_nn.data.labels import Labels, write_labels
-from sleap_nn.data.splits import subset
 from sleap_nn.networks import model_dir
 from sleap_nn.training import run_folder
+from sleap_nn.training.split_record import FileSplit, SplitRecord
 
 LOG = """\
 epoch,train/loss,val/loss,learning_rate,train/time,val/time
@@ -57,6 +58,9 @@ def write_run(
         predicted = predict(part, rng, error, centroids=model_type == "centroid")
         write_labels(predicted, run_folder.predictions_path(folder, split, 0))
     (folder / model_dir.WEIGHTS).touch()
+    SplitRecord("video", 5, (FileSplit(str(package), (("a", 0), ("a", 9)), (("b", 4),)),)).save(
+        folder / run_folder.SPLIT
+    )
     return resolved
 
 

@@ -53,6 +53,7 @@ def test_the_demo_leaves_predictions_metrics_and_pictures(
     assert config.trainer_config.seed == 3
     assert result.folder == folder
     assert result.run_dir == folder / "models" / "single_instance"
+    assert result.report == result.run_dir / "report.html"
     found = sio.load_slp(str(result.predictions))
     assert [frame.frame_idx for frame in found] == list(range(NUM_FRAMES))
     assert result.metrics is not None

@@ -106,6 +106,7 @@ def fitting(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
             tell_metrics=lambda folder, listeners: listeners.write(Event("evaluated", url=str(folder))),
             refuse_collapsed=lambda *arguments, was_stopped: seen.update(verdict=(*arguments, was_stopped)),
         ),
+        "sleap_nn.report": SimpleNamespace(report_after_training=lambda folder: seen.update(reported=folder)),
     }
     for name, module in modules.items():
         monkeypatch.setitem(sys.modules, name, module)
@@ -118,13 +119,15 @@ def test_a_run_with_a_folder_is_predicted_and_judged(fitting: dict[str, Any]) ->
     assert fitting["arguments"] == ("config.yaml", ["train"], ["val"], None)
     assert fitting["trained"]
     assert fitting["evaluated"] == (Path("models/run"), "job")
+    assert fitting["reported"] == Path("models/run")
+    assert list(fitting)[-3:] == ["evaluated", "reported", "verdict"], "a network of no use has a report, too"
     assert fitting["verdict"] == (("confmaps at 0.75",), 3, False)
     assert trainer.run_dir == Path("models/run")
 
 
 def test_a_run_without_a_folder_is_judged_by_its_maps(fitting: dict[str, Any]) -> None:
     run_training({"a": 1})
-    assert "evaluated" not in fitting
+    assert not {"evaluated", "reported"} & fitting.keys()
     assert fitting["verdict"] == (("confmaps at 0.75",), None, False)
 
 

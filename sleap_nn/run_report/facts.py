@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,8 +14,9 @@ from sleap_nn.config.differences import Difference
 from sleap_nn.config.fields import fields_of, plain_text, values_of
 from sleap_nn.config.training_job_config import TrainingJobConfig
 from sleap_nn.data.labels import Labels
-from sleap_nn.errors import DataError
+from sleap_nn.data.leakage import Leakage, usual_distance
 from sleap_nn.run_report.history import History
+from sleap_nn.training.split_record import SplitRecord
 
 Row = tuple[str, str]
 
@@ -29,6 +29,17 @@ MODEL_TYPES = {
     "multi_class_topdown": "Centered instance with identities (second stage of top-down)",
 }
 BACKBONES = {"unet": "UNet", "convnext": "ConvNeXt", "swint": "Swin transformer", "pretrained": "Pretrained encoder"}
+METHODS = {
+    "frame": "single frames at random",
+    "video": "video",
+    "time_block": "time block: frames close in time stay together",
+    "identity": "identity: frames with a common track stay together",
+    "val_labels_path": "not divided: validation labels of their own",
+    "use_same_data_for_val": "not divided: the training frames also validate",
+}
+USUAL_GAP = 30
+"""Frames without a label that are a pause, where the split does not say."""
+
 _SHAPE = ("model_name", "model_type", "filters", "filters_rate", "max_stride", "stacks")
 _LONGEST_VALUE = 140
 _IN_OTHER_TABLES = ("data_config.skeletons", "part_names", "classes", "edges", "total_params")
@@ -158,19 +169,32 @@ def difference_rows(found: Sequence[Difference]) -> list[tuple[str, str, str]]:
     ]
 
 
-def split_rows(path: Path) -> list[Row]:
-    """Return what ``split.json`` says, lists and mappings by their size.
+def split_rows(record: SplitRecord) -> list[Row]:
+    """Return how the labels were divided, and how close in time the two sides are."""
+    rows = [
+        ("Divided by", METHODS.get(record.method, record.method)),
+        ("Seed", plain_text(record.seed)),
+        *((key.replace("_", " "), _short(value)) for key, value in record.settings.items()),
+        ("Frames", f"{len(record.trained)} train, {len(record.validated)} validate"),
+    ]
+    if record.held_out:
+        rows.append(("Held out", f"{len(record.held_out)} frames that validated the weights this run started from"))
+    if record.method == "use_same_data_for_val":
+        return rows
+    leakage, near = leakage_of(record)
+    if leakage.closest is None:
+        return [*rows, ("Closeness", "no video is on both sides")]
+    close = f"{leakage.num_within(near)} of {leakage.num_val} validation frames have a training frame within {near}"
+    distances = f"closest {leakage.closest}, median {leakage.median:g}"
+    return [*rows, ("Closeness", f"{close} frames of the same video; distances in frames: {distances}")]
 
-    Raises:
-        DataError: The file is no JSON object.
-    """
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise DataError(f"{path.name} cannot be read ({error}).") from error
-    if not isinstance(content, dict):
-        raise DataError(f"{path.name} holds no JSON object.")
-    return [(key.replace("_", " "), _summary(value)) for key, value in content.items()]
+
+def leakage_of(record: SplitRecord) -> tuple[Leakage, int]:
+    """Return how close validation frames are to training frames, and how far apart labelled frames usually are."""
+    train, val = record.trained, record.validated
+    limit = record.settings.get("block_gap")
+    near = usual_distance((*train, *val), limit if isinstance(limit, int) else USUAL_GAP)
+    return Leakage.between(train, val), near
 
 
 def duration(seconds: float) -> str:
@@ -186,16 +210,6 @@ def _scalars(section: Any) -> str:
     values = values_of(section)
     names = [name for name, value in values.items() if isinstance(value, int | float) or name == "anchor_part"]
     return ", ".join(f"{name} {plain_text(values[name])}" for name in names if values[name] is not None)
-
-
-def _summary(value: Any) -> str:
-    if isinstance(value, dict):
-        inner = ", ".join(f"{key}: {_summary(item)}" for key, item in value.items())
-        return _cut(inner)
-    if isinstance(value, list):
-        long = len(value) > 4 or any(isinstance(item, dict | list) for item in value)
-        return f"{len(value)} entries" if long else _short(value)
-    return _short(value)
 
 
 def _short(value: Any) -> str:

@@ -14,7 +14,6 @@ SPLITS = ("train", "val", "test")
 DRAWN_FIRST = ("val", "test", "train")
 """The split whose errors and frames are shown is the first of these that is scored."""
 
-SPLIT_FILE = "split.json"
 CONFIGS = (model_dir.CONFIG, model_dir.INITIAL_CONFIG)
 OLD_CONFIGS = ("training_config.json", "initial_config.json")
 """Configurations of SLEAP up to 1.4."""
@@ -97,7 +96,7 @@ class RunFiles:
             config=_existing(folder, model_dir.CONFIG),
             initial_config=_existing(folder, model_dir.INITIAL_CONFIG),
             log=_existing(folder, run_folder.LOG),
-            split=_existing(folder, SPLIT_FILE),
+            split=_existing(folder, run_folder.SPLIT),
             splits=tuple(split for split in splits if split.truth or split.predictions or split.metrics),
         )
         if not found.splits and not {*CONFIGS, *OLD_CONFIGS, run_folder.LOG} & set(names):

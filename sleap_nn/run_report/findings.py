@@ -11,21 +11,21 @@ import numpy as np
 from sleap_nn.config.training_job_config import TrainingJobConfig
 from sleap_nn.evaluation.keypoints import distance_statistics
 from sleap_nn.ops.similarity import bounding_boxes, box_areas
-from sleap_nn.run_report.facts import LabelsFacts
+from sleap_nn.run_report.facts import LabelsFacts, leakage_of
 from sleap_nn.run_report.files import DRAWN_FIRST
 from sleap_nn.run_report.history import History
 from sleap_nn.run_report.scores import SplitScores
 from sleap_nn.run_report.tables import MetricColumn, NodeErrors, node_errors
-from sleap_nn.training.callbacks.guards import REMEDIES
+from sleap_nn.training import overfitting
+from sleap_nn.training.collapse import IDENTITY_REMEDIES, REMEDIES
+from sleap_nn.training.overfitting import find_overfitting
+from sleap_nn.training.split_record import SplitRecord
 
 FEW_FRAMES = 20
 """With fewer frames in validation or test, intervals are wide and a lucky split looks good."""
 
 LARGE_GAP = 1.5
 """Validation errors that many times those of the training frames, intervals apart, are overfitting."""
-
-LARGE_RISE = 1.3
-"""Last validation loss that many times the lowest one."""
 
 RECENT = 0.1
 """Part of the epochs at the end; a best epoch there means that training had not finished."""
@@ -35,6 +35,9 @@ HARD_NODE = 2.5
 
 FAR_OFF, ROUGH = 0.1, 0.05
 """Median errors as parts of the size of an animal; trained networks reach 0.02."""
+
+MOST_CLOSE = 0.5
+"""Share of validation frames that have a training frame about as near as the next labelled one."""
 
 FEW_LABELS = 10
 MOST_MISSED = 0.5
@@ -64,6 +67,7 @@ class Evidence:
     Attributes:
         config: The resolved configuration, None if it cannot be read.
         history: The training log, None without one.
+        split: How the labels were divided, None if that is not known.
         labels: What the labels files hold.
         columns: Metrics by split.
         scores: Paired instances by split.
@@ -71,6 +75,7 @@ class Evidence:
 
     config: TrainingJobConfig | None
     history: History | None
+    split: SplitRecord | None
     labels: Sequence[LabelsFacts]
     columns: Mapping[str, MetricColumn]
     scores: Mapping[str, SplitScores]
@@ -89,6 +94,7 @@ def find(evidence: Evidence) -> list[Finding]:
         _unfinished,
         _few_frames,
         _same_frames,
+        _neighbours,
         _nodes,
         _crops,
     )
@@ -140,8 +146,7 @@ def _identities(evidence: Evidence) -> Iterator[Finding]:
             yield Finding(
                 "note",
                 f"Identities of {split} are often wrong",
-                f"{100 * right.value:.0f} % are right. Train longer, give the identities a larger loss_weight, and see "
-                "that the tracks of the labels name the same animal in every video.",
+                f"{100 * right.value:.0f} % are right. {IDENTITY_REMEDIES}",
             )
 
 
@@ -188,18 +193,17 @@ def _losses(evidence: Evidence) -> Iterator[Finding]:
     if history is None or "val/loss" not in history.columns:
         return
     losses = history.columns["val/loss"]
-    known = losses[np.isfinite(losses)]
-    if known.size < losses.size and known.size and not np.isfinite(losses[-1]):
-        lost = losses.size - known.size
+    lost = int((~np.isfinite(losses)).sum())
+    if lost and not np.isfinite(losses[-1]):
         text = f"The validation loss was no number in {lost} of {losses.size} epochs, also in the last."
         yield Finding("serious", "The loss became no number", f"{text} Train with a smaller learning rate.")
-    elif known.size > 2 and known[-1] > LARGE_RISE * known.min():
-        yield Finding(
-            "note",
-            "The validation loss rose again",
-            f"It was {known.min():.3g} at its lowest and {known[-1]:.3g} at the end. The best weights were kept; more "
-            "epochs with the same data will not help.",
-        )
+        return
+    found = find_overfitting(history.columns.get("train/loss", np.full(losses.size, np.nan)).tolist(), losses.tolist())
+    if found is not None:
+        rise = f"From epoch {history.epochs[found.epoch]} on it rose from {found.val[0]:.3g} to {found.val[1]:.3g}"
+        fall = f"while the training loss fell from {found.train[0]:.3g} to {found.train[1]:.3g}"
+        text = f"{rise}, {fall}. The best weights were kept. {overfitting.REMEDIES}"
+        yield Finding("note", "The validation loss rose again", text)
 
 
 def _unfinished(evidence: Evidence) -> Iterator[Finding]:
@@ -241,6 +245,22 @@ def _same_frames(evidence: Evidence) -> Iterator[Finding]:
             "note",
             "Validation frames are the training frames",
             "The numbers say how well the network remembers them, not how well it does on others.",
+        )
+
+
+def _neighbours(evidence: Evidence) -> Iterator[Finding]:
+    record = evidence.split
+    if record is None or record.method == "use_same_data_for_val":
+        return
+    leakage, near = leakage_of(record)
+    close = leakage.num_within(near)
+    if close > MOST_CLOSE * max(leakage.num_val, 1):
+        yield Finding(
+            "note",
+            "Validation frames are neighbours of training frames",
+            f"{close} of {leakage.num_val} have a training frame within {near} frames of the same video. Neighbours "
+            "look alike, so new videos will do worse than the numbers say. Set data_config.split.split_by=auto, or "
+            "test on a video of its own (data_config.test_file_path).",
         )
 
 

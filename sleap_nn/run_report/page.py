@@ -77,7 +77,7 @@ def _content(run: Run) -> dict[str, Any]:
     """Return the variables of the template."""
     main = run.main
     by_split = {column.split: column for column in reversed(run.columns)}
-    evidence = Evidence(run.config, run.history, run.labels, by_split, run.scores)
+    evidence = Evidence(run.config, run.history, run.split, run.labels, by_split, run.scores)
     return {
         "name": run.files.name,
         "version": __version__,
@@ -100,7 +100,7 @@ def _content(run: Run) -> dict[str, Any]:
         "machine": facts.machine_rows(run.config, run.provenance),
         "nodes": next((labels.node_names for labels in run.labels), ()),
         "labels": run.labels,
-        "split_file": _split_file(run),
+        "split": [] if run.split is None else facts.split_rows(run.split),
         **_differences(run),
         "notes": run.notes.by_section,
     }
@@ -181,11 +181,6 @@ def _examples(run: Run, main: SplitScores | None) -> dict[str, list[Example]]:
         if example is not None:
             drawn.setdefault(kind, []).append(example)
     return drawn
-
-
-def _split_file(run: Run) -> list[facts.Row]:
-    rows = None if run.files.split is None else run.notes.attempt("split", facts.split_rows, run.files.split)
-    return [] if rows is None else rows
 
 
 def _differences(run: Run) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from sleap_nn.run_report.files import DRAWN_FIRST, OLD_CONFIGS, RunFiles, SplitF
 from sleap_nn.run_report.history import History
 from sleap_nn.run_report.scores import SplitScores
 from sleap_nn.run_report.tables import MetricColumn, metric_column, stored_column
+from sleap_nn.training.split_record import SplitRecord
 
 T = TypeVar("T")
 
@@ -50,6 +51,7 @@ class Run:
         config: The resolved configuration.
         initial: The configuration as the user gave it.
         history: The training log, with at least one epoch.
+        split: How the labels were divided.
         labels: What the labels files hold.
         scores: Paired instances by split.
         columns: Metrics, in the order of the splits.
@@ -61,6 +63,7 @@ class Run:
     config: TrainingJobConfig | None
     initial: TrainingJobConfig | None
     history: History | None
+    split: SplitRecord | None
     labels: tuple[LabelsFacts, ...]
     scores: Mapping[str, SplitScores]
     columns: tuple[MetricColumn, ...]
@@ -102,7 +105,8 @@ def read_run(path: Path) -> Run:
         else:
             columns += _stored_columns(split, notes)
     history = _history(files, notes)
-    return Run(files, config, initial, history, tuple(labels), scores, tuple(columns), provenance, notes)
+    record = None if files.split is None else notes.attempt("split", SplitRecord.load, files.split)
+    return Run(files, config, initial, history, record, tuple(labels), scores, tuple(columns), provenance, notes)
 
 
 def _config(path: Path | None, files: RunFiles, notes: Notes) -> TrainingJobConfig | None:

@@ -73,6 +73,13 @@ def test_train_writes_predictions_and_metrics(trained: Path) -> None:
     assert metrics["distance_metrics"]["p50"] < 8
 
 
+def test_train_writes_a_report(trained: Path) -> None:
+    page = (trained / "report.html").read_text()
+    assert "Results on the validation frames" in page
+    assert page.count("data:image/jpeg;base64") == 1
+    assert not (trained / "resume.ckpt").exists()
+
+
 def test_predict_a_video_then_the_labels_then_score_them(project: Path, trained: Path, tmp_path: Path) -> None:
     result = run("predict", "-i", project / "clip.mp4", "-m", trained, "--frames", "0-2,7", "-o", tmp_path / "clip.slp")
     assert result.exit_code == 0, result.output

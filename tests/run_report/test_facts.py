@@ -1,4 +1,3 @@
-import json
 from pathlib import Path
 
 import numpy as np
@@ -7,10 +6,10 @@ from factories import make_labels
 from run_folders import config_of
 
 from sleap_nn.config.differences import Difference
-from sleap_nn.errors import DataError
 from sleap_nn.run_report import facts
 from sleap_nn.run_report.facts import LabelsFacts
 from sleap_nn.run_report.history import History
+from sleap_nn.training.split_record import FileSplit, SplitRecord
 
 
 def test_the_model_is_described_in_words():
@@ -103,21 +102,26 @@ def test_differences_are_short_text():
     assert len(rows) == 3
 
 
-def test_the_split_file_is_summarised_whatever_it_holds(tmp_path: Path):
-    path = tmp_path / "split.json"
-    content = {"split_by": "video", "seed": 3, "train": list(range(50)), "val": {"a.slp": [1, 2], "n": None}, "x": []}
-    path.write_text(json.dumps(content))
-    assert dict(facts.split_rows(path)) == {
-        "split by": "video",
-        "seed": "3",
-        "train": "50 entries",
-        "val": "a.slp: [1, 2], n: null",
-        "x": "[]",
+def record(method: str, val: list[int], video: str = "clip", **settings: object) -> SplitRecord:
+    train = tuple(("clip", frame) for frame in (0, 10, 20, 30))
+    file = FileSplit("a.slp", train, tuple((video, frame) for frame in val))
+    return SplitRecord(method, 7, (file,), dict(settings), held_out=(("old", 1),))
+
+
+def test_the_split_is_described_with_how_close_its_sides_are():
+    rows = dict(facts.split_rows(record("time_block", [40, 90], validation_fraction=0.1, folds=None)))
+    assert rows == {
+        "Divided by": "time block: frames close in time stay together",
+        "Seed": "7",
+        "validation fraction": "0.1",
+        "folds": "null",
+        "Frames": "4 train, 2 validate",
+        "Held out": "1 frames that validated the weights this run started from",
+        "Closeness": "1 of 2 validation frames have a training frame within 10 frames of the same video; distances in "
+        "frames: closest 10, median 35",
     }
 
 
-@pytest.mark.parametrize("text", ["", "[1, 2]", "{"])
-def test_a_broken_split_file_is_refused(tmp_path: Path, text: str):
-    (tmp_path / "split.json").write_text(text)
-    with pytest.raises(DataError, match=r"split\.json"):
-        facts.split_rows(tmp_path / "split.json")
+def test_sides_without_a_common_video_are_far_apart():
+    assert dict(facts.split_rows(record("video", [1], "other")))["Closeness"] == "no video is on both sides"
+    assert "Closeness" not in dict(facts.split_rows(record("use_same_data_for_val", [0])))

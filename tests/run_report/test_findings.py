@@ -11,8 +11,9 @@ from sleap_nn.run_report.findings import Evidence, Finding, find
 from sleap_nn.run_report.history import History
 from sleap_nn.run_report.scores import SplitScores
 from sleap_nn.run_report.tables import MetricColumn
+from sleap_nn.training.split_record import FileSplit, SplitRecord
 
-NOTHING = Evidence(config=None, history=None, labels=(), columns={}, scores={})
+NOTHING = Evidence(config=None, history=None, split=None, labels=(), columns={}, scores={})
 POSE = np.array([[0.0, 0], [100, 0], [0, 100], [100, 100]])
 GONE = np.full_like(POSE, np.nan)
 
@@ -55,7 +56,7 @@ def test_without_evidence_there_is_nothing_to_say():
 def test_a_good_model_is_left_alone(scores):
     good = frames(*[POSE] * 25)
     labels = [LabelsFacts("val", "", 1, 25, 25, 100, ())]
-    evidence = Evidence(None, history(1, 0.5, 0.3, 0.301, 0.302, 0.3, 0.3), labels, {}, scores(good, good + 1))
+    evidence = Evidence(None, history(1, 0.5, 0.3, 0.301, 0.302, 0.3, 0.3), None, labels, {}, scores(good, good + 1))
     assert find(evidence) == []
 
 
@@ -109,8 +110,11 @@ def test_a_gap_between_training_and_validation(val: Estimate, is_gap: bool):
 
 
 def test_losses_that_rise_or_are_lost():
-    assert titles(replace(NOTHING, history=history(1, 0.5, 0.8))) == ["The validation loss rose again"]
-    assert titles(replace(NOTHING, history=history(1, 0.5, 0.6))) == []
+    rising = history(*np.linspace(1, 0.5, 6), *np.linspace(0.5, 0.9, 10))
+    assert titles(replace(NOTHING, history=rising)) == [], "without the training loss it cannot be told"
+    rising.columns["train/loss"] = np.linspace(1, 0.1, 16)
+    assert titles(replace(NOTHING, history=rising)) == ["The validation loss rose again"]
+    assert "From epoch 5 on it rose from 0.5" in only(replace(NOTHING, history=rising)).text
     lost = only(replace(NOTHING, history=history(1, 0.5, np.nan)))
     assert (lost.level, lost.title) == ("serious", "The loss became no number")
 
@@ -137,6 +141,21 @@ def test_few_frames_and_frames_seen_before():
     found = find(replace(NOTHING, config=config, labels=labels))
     assert [finding.title for finding in found] == ["Few frames in val", "Validation frames are the training frames"]
     assert "from 1 frame depend" in found[0].text
+
+
+@pytest.mark.parametrize(
+    ("val", "method", "is_close"),
+    [
+        (range(5, 95, 10), "frame", True),
+        (range(500, 600, 10), "time_block", False),
+        (range(0, 90, 10), "use_same_data_for_val", False),
+    ],
+)
+def test_validation_frames_beside_training_frames(val: range, method: str, is_close: bool):
+    train = tuple(("clip", frame) for frame in range(0, 100, 10))
+    record = SplitRecord(method, 1, (FileSplit("a.slp", train, tuple(("clip", frame) for frame in val)),))
+    found = titles(replace(NOTHING, split=record))
+    assert found == (["Validation frames are neighbours of training frames"] if is_close else [])
 
 
 def test_nodes_that_stand_out(scores):

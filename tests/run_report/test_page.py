@@ -1,3 +1,4 @@
+import json
 import re
 import shutil
 from html.parser import HTMLParser
@@ -79,6 +80,7 @@ def plain(text: str) -> str:
         "Precision auto",
         "36.0 s (12 s an epoch)",
         "train labels.pkg.slp 2 10 10",
+        "Frames 2 train, 1 validate",
         "best epoch: 1",
         "Learning rate",
         "Median error",
@@ -156,7 +158,8 @@ def test_hostile_names_are_text(tmp_path: Path):
         labels = sio.load_slp(str(path))
         labels.skeletons[0].rename_nodes({"snout": HOSTILE})
         labels.save(str(path), embed=False, verbose=False)
-    (folder / "split.json").write_text('{"<img src=x onerror=alert(1)>": "<script>"}')
+    split = {"method": "<script>", "seed": 1, "files": [], "settings": {"<img src=x>": "<b>"}, "held_out": []}
+    (folder / "split.json").write_text(json.dumps(split))
     (folder / "training_log.csv").write_text("epoch,train/loss,val/<script>_loss\n0,1,2\n1,1,2\n")
     config = folder / "training_config.yaml"
     config.write_text(config.read_text().replace("name: ''", f"name: {HOSTILE!r}", 1))
