@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as pl
-from lightning.pytorch.callbacks import Callback, EarlyStopping, EMAWeightAveraging, ModelCheckpoint
+from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint, WeightAveraging
+from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from sleap_nn.config.trainer_config import TrainerConfig
 from sleap_nn.errors import DataError
@@ -68,7 +69,9 @@ def make_callbacks(
     record = EpochRecord(settings.model_ckpt.monitor, settings.model_ckpt.mode)
     callbacks: list[Callback] = [Phases(), ProgressBar(settings.enable_progress_bar)]
     if settings.ema_decay > 0:
-        callbacks.append(EMAWeightAveraging(decay=settings.ema_decay, use_buffers=False))
+        # With this rule a frozen weight stays the same to the last bit, unlike with that of `EMAWeightAveraging`.
+        rule = get_ema_multi_avg_fn(settings.ema_decay)
+        callbacks.append(WeightAveraging(use_buffers=False, multi_avg_fn=rule))
     if folder is not None:
         callbacks.append(CSVLog(folder / run_folder.LOG, record, log_columns(task)))
         callbacks.append(_checkpoints(settings, folder))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,9 +16,12 @@ from sleap_nn.networks.network import PoseNetwork
 from sleap_nn.structures.sample import Batch
 from sleap_nn.tasks.base import Task
 from sleap_nn.training.averages import EpochAverages
-from sleap_nn.training.optim import make_optimizer, make_schedule
+from sleap_nn.training.freezing import Freeze
+from sleap_nn.training.microbatches import MicroBatches
+from sleap_nn.training.optim import check_groups, make_optimizer, make_schedule, parameter_groups
 
 AVERAGES = "train_averages"
+PARTS = "micro_batches"
 
 
 class TrainingModule(LightningModule):
@@ -34,7 +38,11 @@ class TrainingModule(LightningModule):
     """
 
     def __init__(self, task: Task, network: PoseNetwork, config: TrainerConfig, seed: int = 0) -> None:
-        """Join the parts."""
+        """Join the parts.
+
+        Raises:
+            ConfigError: What is to be frozen is no part of the network, or all of it.
+        """
         super().__init__()
         self.task = task
         self.model = network
@@ -43,23 +51,50 @@ class TrainingModule(LightningModule):
         self._seed = seed
         self._train_averages = EpochAverages()
         self._val_averages = EpochAverages()
+        self._train_parts, self._val_parts = MicroBatches(), MicroBatches()
+        self._groups = parameter_groups(network, config.optimizer)
+        self._freeze = Freeze(network, config)
         self._schedule: LRScheduler | ReduceLROnPlateau | None = None
         self._schedule_state: dict[str, Any] | None = None
 
+    def setup(self, stage: str) -> None:
+        """Freeze what is frozen from the start, before processes that train together agree on the gradients."""
+        self._freeze.prepare(self.trainer.world_size > 1)
+
     def training_step(self, batch: Batch, batch_index: int) -> Tensor:
-        """Return the total loss of a batch."""
+        """Return the total loss of a batch.
+
+        One process alone adds up the gradients here, see `_learn`, since it may have to do so in parts. Several
+        processes leave that to the engine, which exchanges the gradients on the way.
+        """
         step = self.trainer.current_epoch * int(self.trainer.num_training_batches) + batch_index
         torch.manual_seed(int(np.random.SeedSequence((self._seed, step, self.global_rank)).generate_state(1)[0]))
-        outputs, targets = self._run(batch)
-        losses = self.task.losses(outputs, targets, batch.weights)
-        total = self.task.total_loss(losses)
-        named = self.task.node_losses(outputs, targets) | self.task.metrics(outputs, targets)
-        self._train_averages.add({"loss": total} | self._head_losses(losses) | named, len(batch))
-        return total
+        self._freeze.hold(self.trainer.current_epoch)
+        if self.trainer.world_size > 1:
+            total, losses, named = self._losses(batch, None)
+            self._train_averages.add(losses | named, len(batch))
+            return total
+        weights = list(self.model.parameters())
+        first = batch_index % self.trainer.accumulate_grad_batches == 0
+        earlier = [None if first else weight.grad for weight in weights]
+        total = self._train_parts.run(batch, self._learn)
+        for weight, gradient in zip(weights, earlier, strict=True):
+            if gradient is not None:
+                weight.grad = gradient if weight.grad is None else gradient.add_(weight.grad)
+        return total.requires_grad_()  # a leaf: what the engine does with it reaches no weight
+
+    def optimizer_zero_grad(self, epoch: int, batch_idx: int, optimizer: torch.optim.Optimizer) -> None:
+        """Leave the gradients that `training_step` has added up."""
+        if self.trainer.world_size > 1:
+            optimizer.zero_grad()
+
+    def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
+        """Drop gradients that would move frozen weights."""
+        self._freeze.drop_gradients(self.trainer.current_epoch)
 
     def validation_step(self, batch: Batch, batch_index: int) -> None:
         """Collect the losses of a batch and follow how much the heads say."""
-        outputs, targets = self._run(batch)
+        outputs, targets = self._val_parts.run(batch, self._joined_outputs), self.task.encode(batch)
         losses = self.task.losses(outputs, targets)
         values = {"loss": self.task.total_loss(losses)} | self._head_losses(losses)
         self._val_averages.add(values | self.task.metrics(outputs, targets), len(batch))
@@ -83,7 +118,7 @@ class TrainingModule(LightningModule):
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """Return the optimizer; its schedule is stepped by this module."""
-        optimizer = make_optimizer(self.model.parameters(), self._config)
+        optimizer = make_optimizer(self._groups, self._config)
         self._schedule = make_schedule(optimizer, self._config.lr_scheduler, self._config.max_epochs)
         if self._schedule is not None and self._schedule_state is not None:
             self._schedule.load_state_dict(self._schedule_state)
@@ -93,24 +128,78 @@ class TrainingModule(LightningModule):
         """Add the schedule and the averages of an unfinished epoch."""
         checkpoint["lr_schedulers"] = [] if self._schedule is None else [self._schedule.state_dict()]
         checkpoint[AVERAGES] = self._train_averages.state_dict()
+        checkpoint[PARTS] = [parts.state_dict() for parts in (self._train_parts, self._val_parts)]
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Take back what `on_save_checkpoint` added."""
+        """Take back what `on_save_checkpoint` added.
+
+        Raises:
+            ModelError: The weights were optimised in other groups.
+        """
+        check_groups(checkpoint["optimizer_states"], self._groups)
         schedules = checkpoint.get("lr_schedulers", [])
         self._schedule_state = schedules[0] if schedules else None
         if AVERAGES in checkpoint:
             self._train_averages.load_state_dict(checkpoint[AVERAGES])
+        for parts, state in zip((self._train_parts, self._val_parts), checkpoint.get(PARTS, ()), strict=False):
+            parts.load_state_dict(state)
 
     def transfer_batch_to_device(self, batch: Batch, device: torch.device, dataloader_idx: int) -> Batch:
         """Copy a batch to the device."""
         return batch.to(device)
 
-    def _run(self, batch: Batch) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-        """Return outputs and targets, both made on the device."""
+    def _learn(self, parts: Sequence[Batch]) -> Tensor:
+        """Set the gradients to those of a batch, given in parts, and return its loss.
+
+        The loss is a mean over samples, so every part counts as much as it has samples, with their weights. Only hard
+        keypoint mining, which looks for the worst channels of what it is given, mines each part for itself.
+        """
+        self.model.zero_grad()
+        losses, named = {}, []
+        for part, shares in zip(parts, self._shares(parts), strict=True):
+            total, own, others = self._losses(part, shares)
+            with torch.autocast(self.device.type, enabled=False):
+                self.trainer.strategy.backward(total / self.trainer.accumulate_grad_batches, None)
+            losses = {name: loss.detach() + losses.get(name, 0) for name, loss in own.items()}
+            named.append(others)
+        for part, others in zip(parts, named, strict=True):
+            self._train_averages.add(losses | others, len(part))
+        return losses["loss"].clone()
+
+    def _shares(self, parts: Sequence[Batch]) -> list[dict[str, Tensor] | None]:
+        """Return the share of each part in the loss of every head; None for a whole batch."""
+        if len(parts) == 1:
+            return [None]
+        counts = [self.task.counts(part) for part in parts]
+        sums = {name: torch.stack([count[name] for count in counts]).sum() for name in counts[0]}
+        return [
+            {name: torch.where(sums[name] > 0, own / sums[name], 0.0) for name, own in count.items()}
+            for count in counts
+        ]
+
+    def _losses(
+        self, batch: Batch, shares: Mapping[str, Tensor] | None
+    ) -> tuple[Tensor, dict[str, Tensor], dict[str, Tensor]]:
+        """Return the total loss of a batch, with its parts by name, and what else is logged."""
+        outputs, targets = self._outputs(batch), self.task.encode(batch)
+        losses = self.task.losses(outputs, targets, batch.weights)
+        if shares is not None:
+            losses = {name: loss * shares[name] for name, loss in losses.items()}
+        total = self.task.total_loss(losses)
+        named = self.task.node_losses(outputs, targets) | self.task.metrics(outputs, targets)
+        return total, {"loss": total} | self._head_losses(losses), named
+
+    def _joined_outputs(self, parts: Sequence[Batch]) -> dict[str, Tensor]:
+        """Return the outputs of a batch that is given in parts."""
+        outputs = [self._outputs(part) for part in parts]
+        return outputs[0] if len(parts) == 1 else {name: torch.cat([o[name] for o in outputs]) for name in outputs[0]}
+
+    def _outputs(self, batch: Batch) -> dict[str, Tensor]:
+        """Return what the network makes of the images."""
         image = batch.image
         if self._config.channels_last:
             image = image.contiguous(memory_format=torch.channels_last)
-        return self.model(image), self.task.encode(batch)
+        return self.model(image)
 
     def _head_losses(self, losses: dict[str, Tensor]) -> dict[str, Tensor]:
         """Return each head's part of the loss under its documented name, where there are several."""

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 from typing import Any, TypeVar, cast
 
 import pytest
-from lightning.pytorch.callbacks import Callback, EarlyStopping, EMAWeightAveraging, ModelCheckpoint
+from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint, WeightAveraging
 
 from sleap_nn.config.model_config import SingleInstanceConfig
 from sleap_nn.config.optimization_config import EarlyStoppingConfig
@@ -91,8 +91,8 @@ def test_a_time_limit_is_optional(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_averaging_of_the_weights_is_optional() -> None:
-    assert EMAWeightAveraging not in kinds(callbacks(ema_decay=0.0))
-    assert EMAWeightAveraging in kinds(callbacks(ema_decay=0.9))
+    assert WeightAveraging not in kinds(callbacks(ema_decay=0.0))
+    assert WeightAveraging in kinds(callbacks(ema_decay=0.9))
 
 
 def test_somebody_who_listens_is_told_and_may_be_allowed_to_stop_the_run() -> None:
