@@ -16,6 +16,7 @@ from sleap_nn.networks.network import PoseNetwork
 from sleap_nn.structures.sample import Batch
 from sleap_nn.tasks.base import Task
 from sleap_nn.training.averages import EpochAverages
+from sleap_nn.training.checkpoints import BATCH_SIZES
 from sleap_nn.training.freezing import Freeze
 from sleap_nn.training.microbatches import MicroBatches
 from sleap_nn.training.optim import check_groups, make_optimizer, make_schedule, parameter_groups
@@ -128,6 +129,8 @@ class TrainingModule(LightningModule):
         """Add the schedule and the averages of an unfinished epoch."""
         checkpoint["lr_schedulers"] = [] if self._schedule is None else [self._schedule.state_dict()]
         checkpoint[AVERAGES] = self._train_averages.state_dict()
+        loaders = (self._config.train_data_loader, self._config.val_data_loader)
+        checkpoint[BATCH_SIZES] = [int(loader.batch_size) for loader in loaders]
         checkpoint[PARTS] = [parts.state_dict() for parts in (self._train_parts, self._val_parts)]
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
@@ -158,7 +161,7 @@ class TrainingModule(LightningModule):
         losses, named = {}, []
         for part, shares in zip(parts, self._shares(parts), strict=True):
             total, own, others = self._losses(part, shares)
-            with torch.autocast(self.device.type, enabled=False):
+            with torch.autocast(self.device.type, enabled=False), self.trainer.profiler.profile("backward"):
                 self.trainer.strategy.backward(total / self.trainer.accumulate_grad_batches, None)
             losses = {name: loss.detach() + losses.get(name, 0) for name, loss in own.items()}
             named.append(others)

@@ -1,0 +1,28 @@
+"""Translation of the network for its device, where there is a compiler."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from sleap_nn.log import logger
+
+BACKEND = "inductor"
+
+
+def compile_network(network: nn.Module) -> None:
+    """Let the network be translated at its first call; names of weights and copies of the network stay as they are."""
+    network.compile(backend=_translate_or_not)
+
+
+def _translate_or_not(graph: torch.fx.GraphModule, inputs: list[Tensor]) -> Callable[..., Any]:
+    """Translate a part of the network; without a working compiler it runs as it is."""
+    try:
+        return torch._dynamo.lookup_backend(BACKEND)(graph, inputs)
+    except (RuntimeError, OSError, ImportError) as error:
+        reason = next(line for line in (*str(error).splitlines(), type(error).__name__) if line.strip())
+        logger.warning("The network is not compiled, and trains as it is: %s", reason)
+        return graph.forward
