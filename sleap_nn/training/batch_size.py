@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 
 import torch
 
@@ -14,6 +15,7 @@ from sleap_nn.log import logger
 from sleap_nn.networks.network import PoseNetwork
 from sleap_nn.structures.sample import Batch, Sample
 from sleap_nn.tasks.base import Task
+from sleap_nn.training.checkpoints import saved_batch_sizes
 from sleap_nn.training.memory import SAFE_SHARE, free_memory, measure
 from sleap_nn.training.microbatches import ran_out_of_memory, release_memory
 from sleap_nn.training.optim import make_optimizer, parameter_groups
@@ -59,9 +61,8 @@ def settle(
         if loader.batch_size == AUTO:
             loader.batch_size = size
     settings.train_steps_per_epoch = train_steps(job, len(train))
-    logger.info(
-        "batch_size: auto is %d for training and %d for validation.", *(loader.batch_size for loader in loaders)
-    )
+    chosen = [loader.batch_size for loader in loaders]
+    logger.info("batch_size: auto; batches of %s samples for training and %s for validation.", *chosen)
 
 
 def largest_fitting(bound: int, fits: Callable[[int], bool]) -> int:

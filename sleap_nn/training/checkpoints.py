@@ -85,9 +85,9 @@ class Position:
         return {"epoch": self.epoch, "batch": self.batch, "seed": self.seed}
 
 
-def saved_batch_sizes(path: Path | None) -> tuple[int, int] | None:
-    """Return the batch sizes of training and validation in a checkpoint, None without one or if it does not say."""
-    sizes = None if path is None else model_dir.read_checkpoint(path).get(BATCH_SIZES)
+def saved_batch_sizes(path: Path) -> tuple[int, int] | None:
+    """Return the batch sizes of training and validation in a checkpoint, None if it does not say."""
+    sizes = model_dir.read_checkpoint(path).get(BATCH_SIZES)
     return None if sizes is None else (int(sizes[0]), int(sizes[1]))
 
 

@@ -15,8 +15,8 @@ from sleap_nn.structures.sample import Batch
 Result = TypeVar("Result")
 
 REMEDIES = (
-    "lower trainer_config.train_data_loader.batch_size, data_config.preprocessing.scale or crop_size, or the filters of "
-    "the backbone, or set trainer_config.precision=bf16-mixed"
+    "lower trainer_config.train_data_loader.batch_size, data_config.preprocessing.scale or crop_size, or the filters "
+    "of the backbone, or set trainer_config.precision=bf16-mixed"
 )
 _MESSAGES = ("out of memory", "DefaultCPUAllocator", "ALLOC_FAILED")
 

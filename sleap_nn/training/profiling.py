@@ -13,8 +13,8 @@ FILE = "profile"
 def make_profiler(name: str | None, folder: Path | None) -> Profiler | None:
     """Return a profiler by its name in the configuration, None for none.
 
-    ``simple`` sums up the time of every step of the loop, ``advanced`` that of every function, ``pytorch`` that of every
-    operation, with a trace for a timeline viewer; ``passthrough`` measures nothing.
+    ``simple`` sums up the time of every step of the loop, ``advanced`` that of every function, ``pytorch`` that of
+    every operation, with a trace for a timeline viewer; ``passthrough`` measures nothing.
 
     Args:
         name: ``simple``, ``advanced``, ``pytorch``, ``passthrough`` or None.
