@@ -14,15 +14,22 @@ BACKEND = "inductor"
 
 
 def compile_network(network: nn.Module) -> None:
-    """Let the network be translated at its first call; names of weights and copies of the network stay as they are."""
-    network.compile(backend=_translate_or_not)
+    """Let the network be translated when it is called; names of weights and copies of the network stay as they are."""
+    network.compile(backend=_Translator())
 
 
-def _translate_or_not(graph: torch.fx.GraphModule, inputs: list[Tensor]) -> Callable[..., Any]:
-    """Translate a part of the network; without a working compiler it runs as it is."""
-    try:
-        return torch._dynamo.lookup_backend(BACKEND)(graph, inputs)
-    except (RuntimeError, OSError, ImportError) as error:
-        reason = next(line for line in (*str(error).splitlines(), type(error).__name__) if line.strip())
-        logger.warning("The network is not compiled, and trains as it is: %s", reason)
+class _Translator:
+    """Translates parts of a network; without a working compiler they run as they are."""
+
+    def __init__(self) -> None:
+        self._works = True
+
+    def __call__(self, graph: torch.fx.GraphModule, inputs: list[Tensor]) -> Callable[..., Any]:
+        if self._works:
+            try:
+                return torch._dynamo.lookup_backend(BACKEND)(graph, inputs)
+            except (RuntimeError, OSError, ImportError) as error:
+                self._works = False
+                reason = next(line for line in (*str(error).splitlines(), type(error).__name__) if line.strip())
+                logger.warning("The network is not compiled, and trains as it is: %s", reason)
         return graph.forward

@@ -150,6 +150,7 @@ def quiet() -> Iterator[None]:
             ".*The number of training batches.*",
             ".*Checkpoint directory .* exists and is not empty.*",
             ".*your dataloader is not resumable.*",  # the position is the sampler's, see `EpochSampler.start_at`
+            ".*Profiler default schedule will be overridden.*",
             ".*`isinstance\\(treespec, LeafSpec\\)` is deprecated.*",
         ):
             warnings.filterwarnings("ignore", message=message)

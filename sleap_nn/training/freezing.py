@@ -51,15 +51,14 @@ class Freeze:
         epochs then takes them all along, and they are dropped, see `drop_gradients`.
         """
         self._by_gradient = several_processes and self._num_epochs is not None
-        self.hold(0)
+        self._set_gradients(frozen=self._active(0))
 
     def hold(self, epoch: int) -> None:
         """Freeze, or let go, as this epoch asks for; call it before every step."""
         if not self._weights:
             return
         frozen = self._active(epoch)
-        for weight in self._weights:
-            weight.requires_grad_(self._by_gradient or not frozen)
+        self._set_gradients(frozen)
         for layer in self._followers:
             layer.train(not frozen)
 
@@ -68,6 +67,11 @@ class Freeze:
         if self._by_gradient and self._active(epoch):
             for weight in self._weights:
                 weight.grad = None
+
+    def _set_gradients(self, frozen: bool) -> None:
+        """Let weights take gradients or not."""
+        for weight in self._weights:
+            weight.requires_grad_(self._by_gradient or not frozen)
 
     def _active(self, epoch: int) -> bool:
         """Tell whether weights are frozen in an epoch."""

@@ -15,7 +15,7 @@ from sleap_nn.config.trainer_config import TrainerConfig
 from sleap_nn.log import logger
 from sleap_nn.training.microbatches import REMEDIES
 
-GIGABYTE = 1e9
+MEGABYTE, GIGABYTE = 1e6, 1e9
 SAFE_SHARE = 0.9
 """Share of the free memory that a need may take before it is doubted."""
 _MAP_COPIES = 6
@@ -157,5 +157,7 @@ def _number_in(path: Path) -> int | None:
 
 
 def _text(num_bytes: int) -> str:
-    """Return a number of bytes as gigabytes."""
-    return f"{num_bytes / GIGABYTE:.2g} GB" if num_bytes < 10 * GIGABYTE else f"{num_bytes / GIGABYTE:.0f} GB"
+    """Return a number of bytes as megabytes or gigabytes."""
+    if num_bytes < GIGABYTE:
+        return f"{num_bytes / MEGABYTE:.0f} MB"
+    return f"{num_bytes / GIGABYTE:.1f} GB"

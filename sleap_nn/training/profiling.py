@@ -7,6 +7,8 @@ from pathlib import Path
 
 from lightning.pytorch.profilers import AdvancedProfiler, PassThroughProfiler, Profiler, PyTorchProfiler, SimpleProfiler
 
+from sleap_nn.log import logger
+
 FILE = "profile"
 
 
@@ -18,17 +20,19 @@ def make_profiler(name: str | None, folder: Path | None) -> Profiler | None:
 
     Args:
         name: ``simple``, ``advanced``, ``pytorch``, ``passthrough`` or None.
-        folder: Where ``fit-profile-0.txt`` is written; None prints it.
+        folder: Where ``fit-profile.txt`` is written; None prints it.
     """
     if name is None:
         return None
+    file = None if folder is None else FILE
     if folder is None:
         logging.getLogger("lightning.pytorch.profilers").setLevel(logging.INFO)  # past the silence of `engine.quiet`
-    file = None if folder is None else FILE
+    elif name != "passthrough":
+        logger.info("Where the time goes will be in %s.", folder / f"fit-{FILE}.txt")
     if name == "simple":
         return SimpleProfiler(folder, file)
     if name == "advanced":
         return AdvancedProfiler(folder, file)
     if name == "pytorch":
-        return PyTorchProfiler(folder, file, export_to_chrome=folder is not None)
+        return PyTorchProfiler(folder, file, export_to_chrome=folder is not None, acc_events=True)
     return PassThroughProfiler()
