@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import copy
-import os
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 from torch.autograd.graph import saved_tensors_hooks
 
 from sleap_nn.config.trainer_config import TrainerConfig
+from sleap_nn.data.memory import available_memory
 from sleap_nn.log import logger
 from sleap_nn.training.microbatches import REMEDIES
 
@@ -20,10 +19,6 @@ SAFE_SHARE = 0.9
 """Share of the free memory that a need may take before it is doubted."""
 _MAP_COPIES = 6
 """Float32 maps of the size of the output at once: output, target, their difference, and what the loss keeps."""
-_CGROUP_LIMITS = (
-    ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current"),
-    ("/sys/fs/cgroup/memory/memory.limit_in_bytes", "/sys/fs/cgroup/memory/memory.usage_in_bytes"),
-)
 
 
 @dataclass(frozen=True)
@@ -72,7 +67,7 @@ def free_memory(accelerator: str) -> int | None:
         return torch.cuda.mem_get_info()[0]
     if accelerator == "mps":
         return torch.mps.recommended_max_memory() - torch.mps.driver_allocated_memory()
-    return _free_main_memory()
+    return available_memory()
 
 
 def announce(need: MemoryNeed, batch_size: int, accelerator: str, frames: int) -> None:
@@ -82,9 +77,10 @@ def announce(need: MemoryNeed, batch_size: int, accelerator: str, frames: int) -
         need: What a step takes.
         batch_size: Samples of a step.
         accelerator: The device.
-        frames: Bytes of frames that are kept in memory.
+        frames: Bytes of frames that will be kept in main memory.
     """
     free, step = free_memory(accelerator), need.of(batch_size)
+    beside = frames if accelerator == "cpu" else 0
     logger.info(
         "Memory: about %s for a step of %d samples (weights and optimizer %s, activations %s)%s%s.",
         _text(step),
@@ -94,9 +90,9 @@ def announce(need: MemoryNeed, batch_size: int, accelerator: str, frames: int) -
         f", frames kept in memory {_text(frames)}" if frames else "",
         "" if free is None else f"; {_text(free)} free on {accelerator}",
     )
-    if free is None or step <= SAFE_SHARE * free:
+    if free is None or step + beside <= SAFE_SHARE * free:
         return
-    fitting = int((SAFE_SHARE * free - need.weights) // need.sample)
+    fitting = int((SAFE_SHARE * free - beside - need.weights) // need.sample)
     logger.warning(
         "A step of %d samples will hardly fit into the memory of the %s: %s.%s",
         batch_size,
@@ -123,37 +119,6 @@ def _kept_for_backward(network: nn.Module, image_shape: tuple[int, ...], dtype: 
     with saved_tensors_hooks(note, lambda tensor: tensor):
         outputs = model(torch.empty((1, *image_shape), dtype=torch.uint8, device="meta"))
     return [storage.nbytes() for storage in kept], sum(output.numel() for output in outputs.values())
-
-
-def _free_main_memory() -> int | None:
-    """Return the free main memory, within the limit of a container if there is one."""
-    found = _from_meminfo()
-    for limit_path, usage_path in _CGROUP_LIMITS:
-        limit, usage = _number_in(Path(limit_path)), _number_in(Path(usage_path))
-        if limit is not None and usage is not None:
-            found = limit - usage if found is None else min(found, limit - usage)
-    return found
-
-
-def _from_meminfo() -> int | None:
-    """Return the available memory of Linux, the whole memory of another Unix, None elsewhere."""
-    path = Path("/proc/meminfo")
-    if path.exists():
-        for line in path.read_text(encoding="ascii").splitlines():
-            if line.startswith("MemAvailable:"):
-                return int(line.split()[1]) * 1024
-    try:
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (AttributeError, ValueError, OSError):
-        return None
-
-
-def _number_in(path: Path) -> int | None:
-    """Return the number in a file, None without a file or a number ("max")."""
-    try:
-        return int(path.read_text(encoding="ascii"))
-    except (OSError, ValueError):
-        return None
 
 
 def _text(num_bytes: int) -> str:

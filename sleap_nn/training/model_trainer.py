@@ -24,7 +24,6 @@ from sleap_nn.data.video_paths import VideoPaths
 from sleap_nn.heads.losses import HardKeypointMining, LossSettings
 from sleap_nn.heartbeat import phase
 from sleap_nn.log import logger
-from sleap_nn.networks import model_dir
 from sleap_nn.networks.devices import resolve_accelerator, resolve_precision
 from sleap_nn.networks.network import PoseNetwork, initialise
 from sleap_nn.networks.reuse import read_starts, start_from

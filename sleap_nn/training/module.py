@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -161,7 +161,7 @@ class TrainingModule(LightningModule):
         losses, named = {}, []
         for part, shares in zip(parts, self._shares(parts), strict=True):
             total, own, others = self._losses(part, shares)
-            with torch.autocast(self.device.type, enabled=False), self.trainer.profiler.profile("backward"):
+            with torch.autocast(self.device.type, enabled=False), cast(Any, self.trainer).profiler.profile("backward"):
                 self.trainer.strategy.backward(total / self.trainer.accumulate_grad_batches, None)
             losses = {name: loss.detach() + losses.get(name, 0) for name, loss in own.items()}
             named.append(others)

@@ -13,7 +13,7 @@ from sleap_nn.config.training_job_config import TrainingJobConfig
 from sleap_nn.errors import MissingFileError, ModelError
 from sleap_nn.networks.model_dir import TrainedWeights
 from sleap_nn.networks.network import BACKBONES, PoseNetwork
-from sleap_nn.networks.reuse import read_starts, reuse, start_from
+from sleap_nn.networks.reuse import Starts, read_starts, reuse, start_from
 from sleap_nn.structures.skeleton import Skeleton
 from sleap_nn.tasks import TASKS
 from sleap_nn.tasks.base import Task
@@ -219,10 +219,13 @@ def test_checkpoints_are_read_once_by_file_or_run_folder(tmp_path: Path) -> None
     torch.save({"state_dict": state}, tmp_path / "best.ckpt")
     both = ModelConfig(pretrained_backbone_weights=str(tmp_path), pretrained_head_weights=str(tmp_path))
     starts = read_starts(both)
-    assert starts["backbone"] is starts["head_layers"]
-    assert starts["backbone"].path == tmp_path / "best.ckpt"
-    assert starts["backbone"].image_channels == 1
-    assert read_starts(ModelConfig()) == {}
+    assert starts.weights["backbone"] is starts.weights["head_layers"]
+    assert starts.weights["backbone"].path == tmp_path / "best.ckpt"
+    assert starts.image_channels == 1
+    assert read_starts(ModelConfig()) == Starts({}, None)
+    only_heads = ModelConfig(pretrained_head_weights=str(tmp_path))
+    assert read_starts(only_heads).image_channels is None
+    assert read_starts(ModelConfig(pretrained_backbone_weights="gone"), tmp_path / "best.ckpt") == Starts({}, 1)
     with pytest.raises(MissingFileError, match="do not exist"):
         read_starts(ModelConfig(pretrained_head_weights=str(tmp_path / "none")))
     (tmp_path / "weights.pt").touch()
