@@ -164,7 +164,7 @@ def _predict(folder: Path, config: TrainingJobConfig, source: Path, target: Path
             str(source),
             model_paths=folder,
             device="cpu" if accelerator == "cpu" else "auto",
-            batch_size=config.trainer_config.val_data_loader.batch_size,
+            batch_size=int(config.trainer_config.val_data_loader.batch_size),
             peak_threshold=PEAK_THRESHOLD,
             output_path=target,
         )

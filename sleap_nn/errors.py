@@ -34,3 +34,7 @@ class TrainingCollapsedError(UserError, RuntimeError):
 
 class TrainingInterruptedError(UserError, RuntimeError):
     """Training was told to stop before its end; it can be resumed."""
+
+
+class DeviceMemoryError(UserError, RuntimeError):
+    """The memory of the device is too small for what was asked."""

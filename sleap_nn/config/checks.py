@@ -32,6 +32,13 @@ def worker_count(value: int | str) -> str | None:
     return f"must be a whole number of worker processes or auto, not {value!r}"
 
 
+def sample_count(value: int | str) -> str | None:
+    """A number of samples is 1 or more, or "auto"."""
+    if value == "auto" or (isinstance(value, int) and value >= 1):
+        return None
+    return f"must be a whole number of samples from 1, or auto, not {value!r}"
+
+
 def device_name(value: str) -> str | None:
     """A device is auto, cpu, mps, cuda or cuda:<index>."""
     if re.fullmatch(r"auto|cpu|mps|cuda(:[0-9]+)?", value):

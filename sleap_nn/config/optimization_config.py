@@ -20,6 +20,29 @@ class OptimizerConfig:
 
     lr: Annotated[float, Option("Learning rate at the start.", gt=0)] = 1e-4
     amsgrad: Annotated[bool, Option("Use the AMSGrad variant of the optimizer.")] = False
+    weight_decay: Annotated[
+        float | None,
+        Option(
+            "How strongly a step pulls weights towards 0; null: the optimizer's own value, 0 for Adam and 0.01 for "
+            "AdamW.",
+            ge=0,
+            extension=True,
+        ),
+    ] = None
+    backbone_lr_scale: Annotated[
+        float,
+        Option("Factor on the learning rate of the backbone; the heads keep lr.", gt=0, extension=True),
+    ] = 1.0
+    layer_decay: Annotated[
+        float | None,
+        Option(
+            "Factor on the learning rate from block to block of the backbone, going from the heads towards the image; "
+            "null: none.",
+            gt=0,
+            le=1,
+            extension=True,
+        ),
+    ] = None
 
 
 @config_class

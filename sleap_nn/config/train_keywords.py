@@ -116,6 +116,13 @@ TRAIN_KEYWORDS: dict[str, Keyword] = {
     "foreground_weight": _keys(f"{_TRAINER}.foreground_weight"),
     "use_tensorboard": _keys(f"{_TRAINER}.use_tensorboard"),
     "split": _keys(f"{_DATA}.split"),
+    "weight_decay": _keys(f"{_TRAINER}.optimizer.weight_decay"),
+    "backbone_lr_scale": _keys(f"{_TRAINER}.optimizer.backbone_lr_scale"),
+    "layer_decay": _keys(f"{_TRAINER}.optimizer.layer_decay"),
+    "freeze": _keys(f"{_TRAINER}.freeze"),
+    "freeze_epochs": _keys(f"{_TRAINER}.freeze_epochs"),
+    "compile": _keys(f"{_TRAINER}.compile"),
+    "profiler": _keys(f"{_TRAINER}.profiler"),
 }
 """Keyword -> what it sets, in the order of the signature of ``train()``."""
 

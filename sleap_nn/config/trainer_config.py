@@ -7,8 +7,8 @@ imported from here as well.
 from dataclasses import field
 from typing import Annotated
 
-from sleap_nn.compat.config_keys import digits_as_number, monitor_name
-from sleap_nn.config.checks import device_count, worker_count
+from sleap_nn.compat.config_keys import digits_as_number, monitor_name, one_item_list
+from sleap_nn.config.checks import device_count, sample_count, worker_count
 from sleap_nn.config.fields import Option
 from sleap_nn.config.optimization_config import (
     CosineAnnealingWarmupConfig,
@@ -41,7 +41,14 @@ __all__ = [
     "ZMQConfig",
 ]
 
-BatchSize = Annotated[int, Option("Samples in one step, on every device.", ge=1)]
+BatchSize = Annotated[
+    int | str,
+    Option(
+        "Samples in one step, on every device; auto: the largest power of two, up to 32, for which there is memory.",
+        check=sample_count,
+        convert=digits_as_number,
+    ),
+]
 Shuffle = Annotated[bool, Option("Draw the samples in a new random order in every pass.")]
 NumWorkers = Annotated[
     int | str,
@@ -191,11 +198,18 @@ class TrainerConfig:
     profiler: Annotated[
         str | None,
         Option(
-            "Measure where training time goes; null: off.",
+            "Measure where training time goes, into profile files of the run folder; null: off.",
             choices=("simple", "advanced", "pytorch", "passthrough"),
-            available=False,
         ),
     ] = None
+    compile: Annotated[
+        bool,
+        Option(
+            "Translate the network for the device with torch.compile: a slow start, then quicker steps; without a "
+            "compiler training goes on as it is.",
+            extension=True,
+        ),
+    ] = False
     enable_progress_bar: Annotated[bool, Option("Show a progress bar.")] = True
     min_train_steps_per_epoch: Annotated[
         int, Option("Smallest number of steps in an epoch; small data sets are repeated.", ge=0)
@@ -226,6 +240,19 @@ class TrainerConfig:
     wandb: Annotated[WandBConfig, Option("Logging to Weights & Biases.")] = field(default_factory=WandBConfig)
     optimizer_name: Annotated[str, Option("Rule by which the weights are updated.", choices=("Adam", "AdamW"))] = "Adam"
     optimizer: Annotated[OptimizerConfig, Option("How a step is made.")] = field(default_factory=OptimizerConfig)
+    freeze: Annotated[
+        list[str] | None,
+        Option(
+            "What is not trained: backbone, encoder, decoder, heads, or patterns of weight names such as "
+            "backbone.enc.features.0.*; null: nothing.",
+            convert=one_item_list,
+            extension=True,
+        ),
+    ] = None
+    freeze_epochs: Annotated[
+        int | None,
+        Option("Epochs after which the parts of freeze are trained too; null: never.", ge=1, extension=True),
+    ] = None
     accumulate_grad_batches: Annotated[
         int, Option("Batches whose gradients are added up before a step is made.", ge=1, extension=True)
     ] = 1

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections import OrderedDict
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
@@ -16,6 +17,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from sleap_nn.structures.sample import Batch
+from sleap_nn.structures.skeleton import Skeleton
 
 
 @dataclass(frozen=True)
@@ -71,6 +73,14 @@ class Head(ABC):
     @abstractmethod
     def strength(self, activated: Tensor) -> Float[Tensor, ""]:
         """Return how much an activated output says: 0 where it is flat, about 1 for the target of a label."""
+
+    @abstractmethod
+    def counts(self, batch: Batch) -> Float[Tensor, " batch"]:
+        """Return how much each sample counts in the mean that is the loss, before its own weight."""
+
+    @abstractmethod
+    def meaning(self, skeleton: Skeleton, classes: Sequence[str]) -> tuple[str, ...]:
+        """Return what each channel shows, in names by which heads of two models can be compared."""
 
     @abstractmethod
     def metrics(self, output: Tensor, target: Tensor) -> dict[str, Float[Tensor, ""]]:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar
 
+import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
@@ -12,6 +14,7 @@ from sleap_nn.heads.base import Head, map_layer
 from sleap_nn.heads.losses import LossSettings
 from sleap_nn.ops.class_maps import class_maps
 from sleap_nn.structures.sample import Batch
+from sleap_nn.structures.skeleton import Skeleton
 
 
 @dataclass(frozen=True)
@@ -57,6 +60,14 @@ class ClassMapsHead(Head):
         """Return the largest difference between the classes of a cell, or between the cells of a single class."""
         dim = 1 if activated.shape[1] > 1 else (2, 3)
         return (activated.amax(dim=dim) - activated.amin(dim=dim)).amax()
+
+    def counts(self, batch: Batch) -> Float[Tensor, " batch"]:
+        """Return ones: every sample counts, also one without animals."""
+        return torch.ones_like(batch.weights)
+
+    def meaning(self, skeleton: Skeleton, classes: Sequence[str]) -> tuple[str, ...]:
+        """Return the names of the classes."""
+        return tuple(classes)
 
     def metrics(self, output: Tensor, target: Tensor) -> dict[str, Float[Tensor, ""]]:
         """Return the share of claimed cells whose likeliest class is right, as ``class_accuracy``."""

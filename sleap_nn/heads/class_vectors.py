@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
@@ -13,6 +14,7 @@ from torch.nn import functional
 
 from sleap_nn.heads.base import Head
 from sleap_nn.structures.sample import Batch
+from sleap_nn.structures.skeleton import Skeleton
 
 
 @dataclass(frozen=True)
@@ -68,6 +70,14 @@ class ClassVectorsHead(Head):
         if activated.shape[1] == 1:
             return activated.amax()
         return (activated.amax(dim=1) - activated.amin(dim=1)).amax()
+
+    def counts(self, batch: Batch) -> Float[Tensor, " batch"]:
+        """Return 1 for a sample that has a class, else 0."""
+        return self.encode(batch).sum(dim=1)
+
+    def meaning(self, skeleton: Skeleton, classes: Sequence[str]) -> tuple[str, ...]:
+        """Return the names of the classes."""
+        return tuple(classes)
 
     def metrics(self, output: Tensor, target: Tensor) -> dict[str, Float[Tensor, ""]]:
         """Return the share of samples with a class whose likeliest class is right, as ``class_accuracy``."""

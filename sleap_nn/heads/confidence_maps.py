@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar
 
@@ -15,6 +16,7 @@ from sleap_nn.heads.losses import LossSettings
 from sleap_nn.ops.confidence_maps import confidence_maps
 from sleap_nn.ops.peaks import LocalPeaks, find_global_peaks, find_local_peaks
 from sleap_nn.structures.sample import Batch
+from sleap_nn.structures.skeleton import Skeleton
 
 
 @dataclass(frozen=True)
@@ -60,6 +62,14 @@ class ConfidenceMapsHead(Head):
     def strength(self, activated: Float[Tensor, "batch nodes h w"]) -> Float[Tensor, ""]:
         """Return the highest value."""
         return activated.amax()
+
+    def counts(self, batch: Batch) -> Float[Tensor, " batch"]:
+        """Return ones: every sample counts, also one without animals."""
+        return torch.ones_like(batch.weights)
+
+    def meaning(self, skeleton: Skeleton, classes: Sequence[str]) -> tuple[str, ...]:
+        """Return the names of the nodes, or that of the anchors."""
+        return ("anchor",) if self.of_anchors else skeleton.node_names
 
     def metrics(self, output: Tensor, target: Tensor) -> dict[str, Float[Tensor, ""]]:
         """Return nothing; the loss of each channel is logged by its name."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar
 
@@ -13,6 +14,7 @@ from sleap_nn.heads.base import Head, map_layer
 from sleap_nn.heads.losses import LossSettings
 from sleap_nn.ops.part_affinity_fields import LineReading, Lines, line_scores, part_affinity_fields
 from sleap_nn.structures.sample import Batch
+from sleap_nn.structures.skeleton import Skeleton
 
 
 @dataclass(frozen=True)
@@ -59,6 +61,15 @@ class PartAffinityFieldsHead(Head):
     def strength(self, activated: Float[Tensor, "batch fields h w"]) -> Float[Tensor, ""]:
         """Return the length of the longest vector."""
         return activated.unflatten(1, (-1, 2)).norm(dim=2).amax()
+
+    def counts(self, batch: Batch) -> Float[Tensor, " batch"]:
+        """Return ones: every sample counts, also one without animals."""
+        return torch.ones_like(batch.weights)
+
+    def meaning(self, skeleton: Skeleton, classes: Sequence[str]) -> tuple[str, ...]:
+        """Return the edge and the component of each field."""
+        names = skeleton.node_names
+        return tuple(f"{names[a]} to {names[b]} ({axis})" for a, b in self.edges for axis in ("x", "y"))
 
     def metrics(self, output: Tensor, target: Tensor) -> dict[str, Float[Tensor, ""]]:
         """Return nothing beside the loss."""

@@ -24,6 +24,18 @@ class Features(NamedTuple):
     bottleneck: Tensor
 
 
+class Block(NamedTuple):
+    """A step on the way from the image to the finest map.
+
+    Attributes:
+        module: Its layers.
+        encoder: Whether it lies before the bottleneck, in the half that shrinks the map.
+    """
+
+    module: nn.Module
+    encoder: bool
+
+
 class Backbone(nn.Module, ABC):
     """A feature pyramid.
 
@@ -44,3 +56,7 @@ class Backbone(nn.Module, ABC):
     @abstractmethod
     def forward(self, image: Tensor) -> Features:
         """Map an image (B, C, H, W), floats 0..1, to features."""
+
+    @abstractmethod
+    def blocks(self) -> list[Block]:
+        """Return the steps in the order in which an image passes them; together they hold all weights."""

@@ -12,9 +12,10 @@ from torch import Tensor, nn
 from torchvision.models.convnext import CNBlock, LayerNorm2d
 
 from sleap_nn.config.model_config import ConvNextConfig
-from sleap_nn.networks.backbone import Backbone, Features
+from sleap_nn.networks.backbone import Backbone, Block, Features
 from sleap_nn.networks.pyramid import (
     STEM_PADDING,
+    blocks_of,
     check_section,
     chosen_size,
     decode,
@@ -58,6 +59,10 @@ class ConvNext(Backbone):
         """Map an image (B, C, H, W), floats 0..1, to features at the strides of `channels`."""
         x, skips = self.enc(image, self.stem_stride)
         return decode(x, skips, self.middle_blocks, self.dec, list(self.channels))
+
+    def blocks(self) -> list[Block]:
+        """Return the stages of the encoder, then bottleneck and decoder."""
+        return blocks_of(cast(nn.ModuleList, self.enc.features), self.middle_blocks, self.dec)
 
 
 class _Encoder(nn.Module):

@@ -7,6 +7,7 @@ import os
 import torch
 
 from sleap_nn.errors import ConfigError
+from sleap_nn.log import logger
 
 PRECISIONS = ("auto", "32", "bf16-mixed", "16-mixed")
 
@@ -44,6 +45,9 @@ def resolve_precision(name: str, accelerator: str) -> str:
     """
     if name not in PRECISIONS:
         raise ConfigError(f"trainer_config.precision is {name!r}; choose one of {', '.join(PRECISIONS)}.")
+    if name == "16-mixed" and accelerator == "cpu":
+        logger.warning("CPUs do not compute in float16; training runs with precision 32 in place of 16-mixed.")
+        return "32"
     if name != "auto":
         return name
     if native_bfloat16(accelerator):

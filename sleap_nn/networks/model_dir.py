@@ -7,6 +7,7 @@ refuses everything else.
 from __future__ import annotations
 
 import zipfile
+from dataclasses import dataclass
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
@@ -16,7 +17,8 @@ from torch import Tensor
 
 from sleap_nn.config.availability import check_available
 from sleap_nn.config.training_job_config import TrainingJobConfig
-from sleap_nn.errors import MissingFileError, ModelError
+from sleap_nn.errors import ConfigError, MissingFileError, ModelError
+from sleap_nn.log import logger
 
 WEIGHTS = "best.ckpt"
 LAST_WEIGHTS = "last.ckpt"
@@ -40,6 +42,65 @@ def find_model_dir(path: str | Path) -> Path:
         if not (folder / name).is_file():
             raise MissingFileError(f"The folder {folder} has no {name}; give the folder of a finished training run.")
     return folder
+
+
+@dataclass(frozen=True)
+class TrainedWeights:
+    """Weights of an earlier model, from which another one starts.
+
+    Attributes:
+        path: The checkpoint.
+        weights: Its tensors, named as in `PoseNetwork`.
+        config: The resolved configuration of the earlier model, None if it is not beside the checkpoint.
+    """
+
+    path: Path
+    weights: dict[str, Tensor]
+    config: TrainingJobConfig | None
+
+    @property
+    def image_channels(self) -> int | None:
+        """The channels of the images that the backbone reads, None without a backbone."""
+        first = (tensor for name, tensor in self.weights.items() if name.startswith("backbone.") and tensor.ndim == 4)
+        kernel = next(first, None)
+        return None if kernel is None else kernel.shape[1]
+
+
+def load_trained(given: str | Path) -> TrainedWeights:
+    """Read the weights of an earlier model.
+
+    Args:
+        given: A checkpoint, or a run folder, whose best weights are taken.
+
+    Raises:
+        MissingFileError: It does not exist, or the folder has no weights.
+        ModelError: The file cannot be read as a checkpoint.
+    """
+    path = Path(given)
+    if path.is_dir():
+        path = path / WEIGHTS
+    if not path.is_file():
+        raise MissingFileError(
+            f"The weights {path} do not exist; give a run folder or a checkpoint (.ckpt) of an earlier training."
+        )
+    if path.suffix != ".ckpt":
+        raise ModelError(
+            f"{path} is no checkpoint of this version; give a .ckpt file of an earlier training, or its run folder."
+        )
+    weights = load_weights(path)
+    return TrainedWeights(path, weights, _config_beside(path))
+
+
+def _config_beside(checkpoint: Path) -> TrainingJobConfig | None:
+    """Return the configuration beside a checkpoint; one that cannot be used is as good as none."""
+    path = checkpoint.parent / CONFIG
+    if not path.is_file():
+        return None
+    try:
+        return TrainingJobConfig.load(path, require_available=False)
+    except ConfigError as error:
+        logger.warning("%s is not used to compare the models: %s", path, error)
+        return None
 
 
 def load_config(folder: Path) -> TrainingJobConfig:

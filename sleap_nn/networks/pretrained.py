@@ -14,8 +14,9 @@ from torch import Tensor, nn
 
 from sleap_nn.config.backbone_config import PretrainedConfig
 from sleap_nn.errors import ConfigError, ModelError
-from sleap_nn.networks.backbone import Backbone, Features
+from sleap_nn.networks.backbone import Backbone, Block, Features
 from sleap_nn.networks.blocks import Stack, UpBlock
+from sleap_nn.networks.pyramid import blocks_of
 
 _WHERE = "model_config.backbone_config.pretrained"
 _HUB_NAMES = (
@@ -82,6 +83,10 @@ class Pretrained(Backbone):
             x = block(x, skips.get(stride))
             by_stride[stride] = x
         return Features(by_stride, by_stride[self.max_stride])
+
+    def blocks(self) -> list[Block]:
+        """Return the top-level parts of the encoder, then the decoder."""
+        return blocks_of(self.enc.children(), (), self.dec)
 
 
 def encoder_weights(config: PretrainedConfig) -> dict[str, Tensor]:

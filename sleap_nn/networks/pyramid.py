@@ -5,7 +5,7 @@ Layer names are part of the checkpoint format.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from math import log2
 from typing import NamedTuple, cast
 
@@ -14,7 +14,7 @@ from torch.nn import functional
 
 from sleap_nn.config.model_config import ConvNextConfig, SwinTConfig
 from sleap_nn.errors import ConfigError
-from sleap_nn.networks.backbone import Features
+from sleap_nn.networks.backbone import Block, Features
 from sleap_nn.networks.blocks import ConvBlock, Stack, UpBlock, halve
 
 NUM_STAGES = 4
@@ -106,6 +106,13 @@ def make_decoder(config: ConvNextConfig | SwinTConfig, channels: Sequence[int]) 
         incoming, stride = out, stride // 2
         by_stride[stride] = out
     return Decoder(nn.ModuleList(middle), Stack("decoder_stack", blocks), by_stride)
+
+
+def blocks_of(encoder: Iterable[nn.Module], middle: Iterable[nn.Module], stack: nn.Module) -> list[Block]:
+    """Return the steps of a network of these parts; layers without weights are left out."""
+    found = [Block(layer, True) for layer in encoder]
+    found += [Block(layer, False) for layer in (*middle, *cast(Stack, stack))]
+    return [block for block in found if next(block.module.parameters(), None) is not None]
 
 
 def decode(x: Tensor, skips: list[Tensor], middle: nn.ModuleList, stack: nn.Module, strides: Sequence[int]) -> Features:

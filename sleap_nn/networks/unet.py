@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from sleap_nn.config.model_config import UNetConfig
 from sleap_nn.errors import ConfigError
-from sleap_nn.networks.backbone import Backbone, Features
+from sleap_nn.networks.backbone import Backbone, Block, Features
 from sleap_nn.networks.blocks import ConvBlock, Stack, UpBlock, halve
 
 STEM_KERNEL_SIZE = 7
@@ -98,6 +98,16 @@ class UNet(Backbone):
                 by_stride[stride] = x
             skips = []
         return Features(by_stride, by_stride[self.max_stride])
+
+    def blocks(self) -> list[Block]:
+        """Return stem, then encoder, bottleneck and decoder of each stack."""
+        found = [Block(block, True) for block in cast(Stack, self.stem)] if self.num_stem else []
+        per_stack = len(self.middle_blocks) // len(self.encoders)
+        for stack, (encoder, decoder) in enumerate(zip(self.encoders, self.decoders, strict=True)):
+            middle = self.middle_blocks[stack * per_stack : (stack + 1) * per_stack]
+            found += [Block(block, True) for block in cast(Stack, encoder)]
+            found += [Block(block, False) for block in (*middle, *cast(Stack, decoder))]
+        return found
 
 
 def filters_at(config: UNetConfig, level: int) -> int:

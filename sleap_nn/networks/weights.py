@@ -1,4 +1,4 @@
-"""Weights that a new network starts from: ImageNet's, or those of an earlier model."""
+"""Weights that an encoder starts from: ImageNet's, by torchvision or timm. Those of earlier models are in `reuse`."""
 
 from __future__ import annotations
 
@@ -16,8 +16,6 @@ from sleap_nn.errors import ConfigError, ModelError
 from sleap_nn.log import logger
 from sleap_nn.networks.network import PoseNetwork
 from sleap_nn.networks.pretrained import encoder_weights
-
-PARTS = ("backbone", "head_layers")
 
 
 def load_encoder_weights(network: PoseNetwork, config: BackboneConfig) -> None:
@@ -49,32 +47,6 @@ def load_encoder_weights(network: PoseNetwork, config: BackboneConfig) -> None:
         len(encoder.state_dict()),
         section.pre_trained_weights,
     )
-
-
-def fill_matching(network: PoseNetwork, state: Mapping[str, Tensor], part: str) -> list[str]:
-    """Fill a part of a new network with the weights of another one, as far as names and shapes fit.
-
-    Args:
-        network: Changed in place.
-        state: Weights as `model_dir.load_weights` returns them.
-        part: ``backbone`` or ``head_layers``.
-
-    Returns:
-        The names that were taken.
-
-    Raises:
-        ModelError: Not one tensor fits.
-    """
-    prefix = f"{part}."
-    given = {name.removeprefix(prefix): tensor for name, tensor in state.items() if name.startswith(prefix)}
-    taken = _copy_matching(network.get_submodule(part), given)
-    if not taken:
-        raise ModelError(
-            f"Not one of the {len(given)} tensors of the checkpoint fits the {part} of this network; give a "
-            "checkpoint of the same backbone, or leave the option out."
-        )
-    logger.info("%d tensors of the %s start from the checkpoint.", len(taken), part)
-    return [f"{prefix}{name}" for name in taken]
 
 
 def _copy_matching(module: nn.Module, state: Mapping[str, Tensor]) -> list[str]:

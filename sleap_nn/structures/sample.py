@@ -156,6 +156,21 @@ class Batch:
             mix_weights=None if self.mix_weights is None else move(self.mix_weights),
         )
 
+    def split(self, size: int | None) -> list[Batch]:
+        """Return parts of at most `size` samples, in order; None: the whole."""
+        if size is None or size >= len(self):
+            return [self]
+        return [self._part(slice(start, start + size)) for start in range(0, len(self), size)]
+
+    def _part(self, rows: slice) -> Batch:
+        """Return some of the samples."""
+        return replace(
+            self._moved(lambda tensor: tensor[rows]),
+            transforms=self.transforms[rows],
+            keys=self.keys[rows],
+            mixed=None if self.mixed is None else self.mixed._part(rows),
+        )
+
     def __len__(self) -> int:
         """Return the number of samples."""
         return len(self.keys)

@@ -114,6 +114,20 @@ class Task(ABC):
         """Return the loss of every head, before their weights; `weights` (B,) are those of the samples."""
         return {head.name: head.loss(outputs[head.name].float(), targets[head.name], weights) for head in self.heads}
 
+    def counts(self, batch: Batch) -> dict[str, Tensor]:
+        """Return how much a batch counts for the loss of every head: its samples, each with its weight.
+
+        The loss of a batch is the mean of the losses of its parts, each with its count.
+        """
+        counts = {head.name: head.counts(batch) for head in self.heads}
+        if batch.mixed is not None and batch.mix_weights is not None:
+            counts = {h.name: counts[h.name].lerp(h.counts(batch.mixed), batch.mix_weights) for h in self.heads}
+        return {name: (count * batch.weights).sum() for name, count in counts.items()}
+
+    def meaning(self) -> dict[str, tuple[str, ...]]:
+        """Return what each channel of every head shows."""
+        return {head.name: head.meaning(self.skeleton, self.classes) for head in self.heads}
+
     def total_loss(self, losses: Mapping[str, Tensor]) -> Tensor:
         """Return the weighted sum of the head losses."""
         terms = [head.loss_weight * losses[head.name] for head in self.heads]

@@ -15,6 +15,7 @@ from sleap_nn.networks import model_dir
 from sleap_nn.networks.network import PoseNetwork
 
 POSITION = "position"
+BATCH_SIZES = "batch_sizes"
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
@@ -82,6 +83,12 @@ class Position:
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for a checkpoint."""
         return {"epoch": self.epoch, "batch": self.batch, "seed": self.seed}
+
+
+def saved_batch_sizes(path: Path) -> tuple[int, int] | None:
+    """Return the batch sizes of training and validation in a checkpoint, None if it does not say."""
+    sizes = model_dir.read_checkpoint(path).get(BATCH_SIZES)
+    return None if sizes is None else (int(sizes[0]), int(sizes[1]))
 
 
 def check_fits(path: Path, network: PoseNetwork) -> None:

@@ -11,10 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as pl
-from lightning.pytorch.callbacks import Callback, EarlyStopping, EMAWeightAveraging, ModelCheckpoint
+import torch
+from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint, WeightAveraging
+from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from sleap_nn.config.trainer_config import TrainerConfig
-from sleap_nn.errors import DataError
+from sleap_nn.errors import DataError, DeviceMemoryError
 from sleap_nn.networks import model_dir
 from sleap_nn.training import monitoring, run_folder
 from sleap_nn.training.callbacks.csv_log import CSVLog
@@ -29,6 +31,8 @@ from sleap_nn.training.callbacks.progress import ProgressBar
 from sleap_nn.training.callbacks.resume_point import ResumePoint
 from sleap_nn.training.callbacks.summary import RunSummary
 from sleap_nn.training.checkpoints import AtomicCheckpointIO
+from sleap_nn.training.microbatches import REMEDIES
+from sleap_nn.training.profiling import make_profiler
 
 
 def make_trainer(settings: TrainerConfig, callbacks: list[Callback], folder: Path | None) -> pl.Trainer:
@@ -50,6 +54,7 @@ def make_trainer(settings: TrainerConfig, callbacks: list[Callback], folder: Pat
         use_distributed_sampler=False,
         default_root_dir=folder,
         plugins=[AtomicCheckpointIO()],
+        profiler=make_profiler(settings.profiler, folder),
     )
 
 
@@ -68,7 +73,9 @@ def make_callbacks(
     record = EpochRecord(settings.model_ckpt.monitor, settings.model_ckpt.mode)
     callbacks: list[Callback] = [Phases(), ProgressBar(settings.enable_progress_bar)]
     if settings.ema_decay > 0:
-        callbacks.append(EMAWeightAveraging(decay=settings.ema_decay, use_buffers=False))
+        # With this rule a frozen weight stays the same to the last bit, unlike with that of `EMAWeightAveraging`.
+        rule = get_ema_multi_avg_fn(settings.ema_decay)
+        callbacks.append(WeightAveraging(use_buffers=False, multi_avg_fn=rule))
     if folder is not None:
         kept, last = _checkpoints(settings, folder), folder / model_dir.LAST_WEIGHTS
         callbacks.append(CSVLog(folder / run_folder.LOG, record, columns))
@@ -100,12 +107,15 @@ def fit(
         KeyboardInterrupt: The user pressed Ctrl+C; the engine itself would end the process.
         DataError: A frame cannot be read, in the words of the source also where a worker process read it; or a worker
             process is gone.
+        DeviceMemoryError: A device has too little memory for a step that cannot be made in parts.
     """
     handler = signal.getsignal(signal.SIGINT)
     try:
         trainer.fit(module, train_loader, val_loader, ckpt_path=resume, weights_only=True)
     except DataError as error:
         raise DataError(str(error).rpartition(f"{DataError.__name__}: ")[2].strip()) from error
+    except torch.OutOfMemoryError as error:
+        raise DeviceMemoryError(f"Memory ran out ({str(error).splitlines()[0]}); {REMEDIES}.") from error
     except RuntimeError as error:
         if not str(error).startswith("DataLoader worker (pid"):
             raise
@@ -132,6 +142,7 @@ def quiet() -> Iterator[None]:
             ".*The number of training batches.*",
             ".*Checkpoint directory .* exists and is not empty.*",
             ".*your dataloader is not resumable.*",  # the position is the sampler's, see `EpochSampler.start_at`
+            ".*Profiler default schedule will be overridden.*",
             ".*`isinstance\\(treespec, LeafSpec\\)` is deprecated.*",
         ):
             warnings.filterwarnings("ignore", message=message)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
@@ -24,19 +25,20 @@ from sleap_nn.data.video_paths import VideoPaths
 from sleap_nn.heads.losses import HardKeypointMining, LossSettings
 from sleap_nn.heartbeat import phase
 from sleap_nn.log import logger
-from sleap_nn.networks import model_dir
 from sleap_nn.networks.devices import resolve_accelerator, resolve_precision
 from sleap_nn.networks.network import PoseNetwork, initialise
-from sleap_nn.networks.weights import fill_matching, load_encoder_weights
+from sleap_nn.networks.reuse import read_starts, start_from
+from sleap_nn.networks.weights import load_encoder_weights
 from sleap_nn.structures.sample import Batch
 from sleap_nn.structures.skeleton import Skeleton
 from sleap_nn.tasks import TASKS
 from sleap_nn.tasks.base import Task
-from sleap_nn.training import engine, monitoring, run_folder
+from sleap_nn.training import batch_size, engine, memory, monitoring, run_folder
 from sleap_nn.training.callbacks.guards import CollapseWatch
 from sleap_nn.training.callbacks.listeners import Listeners
 from sleap_nn.training.checkpoints import Position, check_fits
 from sleap_nn.training.collapse import HeadStrength
+from sleap_nn.training.compilation import compile_network
 from sleap_nn.training.frame_cache import CachedData, frame_cache
 from sleap_nn.training.label_report import report_labels
 from sleap_nn.training.logged import check_monitor, log_columns
@@ -92,9 +94,11 @@ class ModelTrainer:
         self._video_paths = video_paths
         if video_paths is None:
             self._video_paths = run_folder.video_paths_of(self._initial.trainer_config.resume_ckpt_path)
+        self._starts = read_starts(self._initial.model_config, self._resume)
         with phase("reading labels"):
             data = TrainingData.from_config(self._initial, train_labels, val_labels, self._video_paths)
-            self.job = resolve(self._initial, data.facts(self._initial), datetime.now())
+            facts = replace(data.facts(self._initial), trained_channels=self._starts.image_channels)
+            self.job = resolve(self._initial, facts, datetime.now())
         self.task = self._task(data.train.set.skeleton)
         check_monitor(self.task, self.job)
         self.data = data.with_classes(self.task.classes)
@@ -165,20 +169,24 @@ class ModelTrainer:
         accelerator = resolve_accelerator(settings.trainer_accelerator)
         settings.trainer_accelerator = accelerator
         settings.precision = resolve_precision(str(settings.precision), accelerator)
+        batch_size.settle(self.job, network, task, self.datasets()[0], self._resume)
         self._choose_workers()
+        with_negatives = self.job.data_config.use_negative_frames
+        self.lightning_model = TrainingModule(task, network, settings, self._seed, with_negatives)
         with phase("writing the labels of the run"):
             self._prepare_run_folder()
         with phase("checking the labels"):
             report_labels(self.data, task, self.job, self.run_dir)
         if self._resume is not None:
             check_fits(self._resume, network)
-        with_negatives = self.job.data_config.use_negative_frames
-        self.lightning_model = TrainingModule(task, network, settings, self._seed, with_negatives)
         watch = CollapseWatch()
         self.listeners.join(monitoring.make_listeners(self.job, self.run_dir))
         columns = log_columns(task, self.job)
         callbacks = [watch, *engine.make_callbacks(settings, columns, self.run_dir, self._seed, self.listeners)]
         self._announce(network)
+        self._announce_memory(network)
+        if settings.compile:
+            compile_network(network)
         try:
             with self._samples() as (data, *loaders), engine.quiet(), self.listeners:
                 callbacks = [*self._observers(data), *callbacks]
@@ -214,13 +222,9 @@ class ModelTrainer:
         config = self.job.model_config
         network = PoseNetwork.from_config(config.backbone_config, self.task.heads)
         initialise(network, config.init_weights)
-        load_encoder_weights(network, config.backbone_config)
-        for part, path in (
-            ("backbone", config.pretrained_backbone_weights),
-            ("head_layers", config.pretrained_head_weights),
-        ):
-            if path is not None:
-                fill_matching(network, model_dir.load_weights(Path(path)), part)
+        if self._resume is None:
+            load_encoder_weights(network, config.backbone_config)
+            start_from(network, self.task, self._starts.weights)
         return network
 
     def datasets(self) -> tuple[PoseDataset, PoseDataset]:
@@ -261,14 +265,15 @@ class ModelTrainer:
         settings = self.job.trainer_config
         train, val = cached.data.datasets(self.job, self.task, self._seed)
         loading, val_loading = settings.train_data_loader, settings.val_data_loader
-        draws = int(settings.train_steps_per_epoch or 1) * loading.batch_size
+        size = int(loading.batch_size)
+        draws = int(settings.train_steps_per_epoch or 1) * size
         sampler = EpochSampler(len(train), draws, loading.shuffle, self._seed)
-        sampler.start_at(self._position.epoch, self._position.batch * loading.batch_size)
+        sampler.start_at(self._position.epoch, self._position.batch * size)
         val_sampler = EpochSampler(len(val), len(val), val_loading.shuffle, self._seed)
         shared = (cached.filler, settings.trainer_accelerator == "cuda")
         loaders = (
-            make_loader(train, loading.batch_size, sampler, int(loading.num_workers), *shared),
-            make_loader(val, val_loading.batch_size, val_sampler, int(val_loading.num_workers), *shared),
+            make_loader(train, size, sampler, int(loading.num_workers), *shared),
+            make_loader(val, int(val_loading.batch_size), val_sampler, int(val_loading.num_workers), *shared),
         )
         with closing(loaders[0]), closing(loaders[1]):
             yield loaders
@@ -278,7 +283,7 @@ class ModelTrainer:
         settings = self.job.trainer_config
         train, val = settings.train_data_loader, settings.val_data_loader
         cached = self.job.data_config.data_pipeline_fw != "torch_dataset"
-        num_val = -(-len(self.datasets()[1]) // val.batch_size)
+        num_val = -(-len(self.datasets()[1]) // int(val.batch_size))
         for loader, num_batches in ((train, int(settings.train_steps_per_epoch or 1)), (val, num_val)):
             if loader.num_workers == "auto":
                 loader.num_workers = useful_workers(num_batches, cached, usable_cpus(), free_exchange())
@@ -330,3 +335,10 @@ class ModelTrainer:
             f"precision {settings.precision}",
             settings.trainer_accelerator,
         )
+
+    def _announce_memory(self, network: PoseNetwork) -> None:
+        """Log how much memory a step takes, before the first one."""
+        settings = self.job.trainer_config
+        need = memory.measure(network, self.datasets()[0][0].image.shape, settings)
+        size, accelerator = int(settings.train_data_loader.batch_size), settings.trainer_accelerator
+        memory.announce(need, size, accelerator, self.data.bytes_kept(self.job))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -15,10 +17,34 @@ from sleap_nn.networks.network import PoseNetwork
 from sleap_nn.structures.sample import Batch
 from sleap_nn.tasks.base import Task
 from sleap_nn.training.averages import EpochAverages
+from sleap_nn.training.checkpoints import BATCH_SIZES
+from sleap_nn.training.freezing import Freeze
+from sleap_nn.training.microbatches import MicroBatches
 from sleap_nn.training.negatives import counts_by_sign, losses_by_sign
-from sleap_nn.training.optim import make_optimizer, make_schedule
+from sleap_nn.training.optim import check_groups, make_optimizer, make_schedule, parameter_groups
 
 AVERAGES = "train_averages"
+PARTS = "micro_batches"
+
+Signs = Sequence[tuple[Mapping[str, Tensor], int]]
+"""Losses of the samples with and without animals, and the number of such samples."""
+
+
+@dataclass(frozen=True, eq=False)
+class Step:
+    """What a batch, or a part of one, says in training.
+
+    Attributes:
+        total: The loss that is learnt from.
+        losses: It and those of the heads, by their names in the log.
+        named: What else is logged.
+        signs: Losses of samples with and without animals, where they are logged by themselves.
+    """
+
+    total: Tensor
+    losses: Mapping[str, Tensor]
+    named: Mapping[str, Tensor]
+    signs: Signs
 
 
 class TrainingModule(LightningModule):
@@ -37,7 +63,11 @@ class TrainingModule(LightningModule):
     def __init__(
         self, task: Task, network: PoseNetwork, config: TrainerConfig, seed: int = 0, with_negatives: bool = False
     ) -> None:
-        """Join the parts; `with_negatives` logs the losses of frames with and without animals by themselves."""
+        """Join the parts; `with_negatives` logs the losses of frames with and without animals by themselves.
+
+        Raises:
+            ConfigError: What is to be frozen is no part of the network, or all of it.
+        """
         super().__init__()
         self.task = task
         self.model = network
@@ -47,28 +77,55 @@ class TrainingModule(LightningModule):
         self._with_negatives = with_negatives
         self._train_averages = EpochAverages()
         self._val_averages = EpochAverages()
+        self._train_parts, self._val_parts = MicroBatches(), MicroBatches()
+        self._groups = parameter_groups(network, config.optimizer)
+        self._freeze = Freeze(network, config)
         self._schedule: LRScheduler | ReduceLROnPlateau | None = None
         self._schedule_state: dict[str, Any] | None = None
 
+    def setup(self, stage: str) -> None:
+        """Freeze what is frozen from the start, before processes that train together agree on the gradients."""
+        self._freeze.prepare(self.trainer.world_size > 1)
+
     def training_step(self, batch: Batch, batch_index: int) -> Tensor:
-        """Return the total loss of a batch."""
-        step = self.trainer.current_epoch * int(self.trainer.num_training_batches) + batch_index
-        torch.manual_seed(int(np.random.SeedSequence((self._seed, step, self.global_rank)).generate_state(1)[0]))
-        outputs, targets = self._run(batch)
-        losses = self.task.losses(outputs, targets, batch.weights)
-        total = self.task.total_loss(losses)
-        named = self.task.node_losses(outputs, targets) | self.task.metrics(outputs, targets)
-        self._train_averages.add({"loss": total} | self._head_losses(losses) | named, len(batch))
-        self._add_signs(self._train_averages, outputs, targets, batch, batch.weights)
-        return total
+        """Return the total loss of a batch.
+
+        One process alone adds up the gradients here, see `_learn`, since it may have to do so in parts. Several
+        processes leave that to the engine, which exchanges the gradients on the way.
+        """
+        number = self.trainer.current_epoch * int(self.trainer.num_training_batches) + batch_index
+        torch.manual_seed(int(np.random.SeedSequence((self._seed, number, self.global_rank)).generate_state(1)[0]))
+        self._freeze.hold(self.trainer.current_epoch)
+        if self.trainer.world_size > 1:
+            step = self._losses(batch, None)
+            self._log(step, step.losses, len(batch))
+            return step.total
+        weights = list(self.model.parameters())
+        first = batch_index % self.trainer.accumulate_grad_batches == 0
+        earlier = [None if first else weight.grad for weight in weights]
+        total = self._train_parts.run(batch, self._learn)
+        for weight, gradient in zip(weights, earlier, strict=True):
+            if gradient is not None:
+                weight.grad = gradient if weight.grad is None else gradient.add_(weight.grad)
+        return total.requires_grad_()  # a leaf: what the engine does with it reaches no weight
+
+    def optimizer_zero_grad(self, epoch: int, batch_idx: int, optimizer: torch.optim.Optimizer) -> None:
+        """Leave the gradients that `training_step` has added up."""
+        if self.trainer.world_size > 1:
+            optimizer.zero_grad()
+
+    def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
+        """Drop gradients that would move frozen weights."""
+        self._freeze.drop_gradients(self.trainer.current_epoch)
 
     def validation_step(self, batch: Batch, batch_index: int) -> None:
         """Collect the losses of a batch and follow how much the heads say."""
-        outputs, targets = self._run(batch)
+        outputs, targets = self._val_parts.run(batch, self._joined_outputs), self.task.encode(batch)
         losses = self.task.losses(outputs, targets)
         values = {"loss": self.task.total_loss(losses)} | self._head_losses(losses)
         self._val_averages.add(values | self.task.metrics(outputs, targets), len(batch))
-        self._add_signs(self._val_averages, outputs, targets, batch)
+        for signed, count in self._signs(outputs, targets, batch):
+            self._val_averages.add(signed, count)
         own, earlier = self.task.strengths(outputs), self.strengths if batch_index else {}
         self.strengths = {name: torch.maximum(value, earlier.get(name, value)) for name, value in own.items()}
 
@@ -90,7 +147,7 @@ class TrainingModule(LightningModule):
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """Return the optimizer; its schedule is stepped by this module."""
-        optimizer = make_optimizer(self.model.parameters(), self._config)
+        optimizer = make_optimizer(self._groups, self._config)
         self._schedule = make_schedule(optimizer, self._config.lr_scheduler, self._config.max_epochs)
         if self._schedule is not None and self._schedule_state is not None:
             self._schedule.load_state_dict(self._schedule_state)
@@ -100,17 +157,87 @@ class TrainingModule(LightningModule):
         """Add the schedule and the averages of an unfinished epoch."""
         checkpoint["lr_schedulers"] = [] if self._schedule is None else [self._schedule.state_dict()]
         checkpoint[AVERAGES] = self._train_averages.state_dict()
+        loaders = (self._config.train_data_loader, self._config.val_data_loader)
+        checkpoint[BATCH_SIZES] = [int(loader.batch_size) for loader in loaders]
+        checkpoint[PARTS] = [parts.state_dict() for parts in (self._train_parts, self._val_parts)]
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Take back what `on_save_checkpoint` added."""
+        """Take back what `on_save_checkpoint` added.
+
+        Raises:
+            ModelError: The weights were optimised in other groups.
+        """
+        check_groups(checkpoint["optimizer_states"], self._groups)
         schedules = checkpoint.get("lr_schedulers", [])
         self._schedule_state = schedules[0] if schedules else None
         if AVERAGES in checkpoint:
             self._train_averages.load_state_dict(checkpoint[AVERAGES])
+        for parts, state in zip((self._train_parts, self._val_parts), checkpoint.get(PARTS, ()), strict=False):
+            parts.load_state_dict(state)
 
     def transfer_batch_to_device(self, batch: Batch, device: torch.device, dataloader_idx: int) -> Batch:
         """Copy a batch to the device."""
         return batch.to(device)
+
+    def _learn(self, parts: Sequence[Batch]) -> Tensor:
+        """Set the gradients to those of a batch, given in parts, and return its loss.
+
+        The loss is a mean over samples, so every part counts as much as it has samples, with their weights. Only hard
+        keypoint mining, which looks for the worst channels of what it is given, mines each part for itself.
+        """
+        self.model.zero_grad()
+        losses: dict[str, Tensor] = {}
+        steps: list[Step] = []
+        for part, shares in zip(parts, self._shares(parts), strict=True):
+            step = self._losses(part, shares)
+            with torch.autocast(self.device.type, enabled=False), cast(Any, self.trainer).profiler.profile("backward"):
+                self.trainer.strategy.backward(step.total / self.trainer.accumulate_grad_batches, None)
+            losses = {name: loss.detach() + losses.get(name, 0) for name, loss in step.losses.items()}
+            steps.append(replace(step, total=step.total.detach()))
+        for part, step in zip(parts, steps, strict=True):
+            self._log(step, losses, len(part))
+        return losses["loss"].clone()
+
+    def _shares(self, parts: Sequence[Batch]) -> list[dict[str, Tensor] | None]:
+        """Return the share of each part in the loss of every head; None for a whole batch."""
+        if len(parts) == 1:
+            return [None]
+        counts = [self.task.counts(part) for part in parts]
+        sums = {name: torch.stack([count[name] for count in counts]).sum() for name in counts[0]}
+        return [
+            {name: torch.where(sums[name] > 0, own / sums[name], 0.0) for name, own in count.items()}
+            for count in counts
+        ]
+
+    def _losses(self, batch: Batch, shares: Mapping[str, Tensor] | None) -> Step:
+        """Return what a batch says, with the losses of its heads taken by their shares."""
+        outputs, targets = self._outputs(batch.image), self.task.encode(batch)
+        losses = self.task.losses(outputs, targets, batch.weights)
+        if shares is not None:
+            losses = {name: loss * shares[name] for name, loss in losses.items()}
+        total = self.task.total_loss(losses)
+        named = self.task.node_losses(outputs, targets) | self.task.metrics(outputs, targets)
+        signs = self._signs(outputs, targets, batch, batch.weights)
+        return Step(total, {"loss": total} | self._head_losses(losses), named, signs)
+
+    def _log(self, step: Step, losses: Mapping[str, Tensor], num_samples: int) -> None:
+        """Add a batch, or a part of one, to the averages of the epoch."""
+        self._train_averages.add({**losses, **step.named}, num_samples)
+        for values, count in step.signs:
+            self._train_averages.add(values, count)
+
+    def _signs(
+        self, outputs: dict[str, Tensor], targets: dict[str, Tensor], batch: Batch, weights: Tensor | None = None
+    ) -> Signs:
+        """Return the losses of samples with and without animals, each with the number of such samples."""
+        if not self._with_negatives:
+            return []
+        return losses_by_sign(self.task, outputs, targets, batch.is_negative, weights)
+
+    def _joined_outputs(self, parts: Sequence[Batch]) -> dict[str, Tensor]:
+        """Return the outputs of a batch that is given in parts."""
+        outputs = [self._outputs(part.image) for part in parts]
+        return outputs[0] if len(parts) == 1 else {name: torch.cat([o[name] for o in outputs]) for name in outputs[0]}
 
     def maps(self, images: Tensor) -> dict[str, Tensor]:
         """Run the network as validation does, on images (B, C, H, W) uint8; returns its outputs as float32."""
@@ -123,23 +250,6 @@ class TrainingModule(LightningModule):
         if self._config.channels_last:
             images = images.contiguous(memory_format=torch.channels_last)
         return self.model(images)
-
-    def _run(self, batch: Batch) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-        """Return outputs and targets, both made on the device."""
-        return self._outputs(batch.image), self.task.encode(batch)
-
-    def _add_signs(
-        self,
-        averages: EpochAverages,
-        outputs: dict[str, Tensor],
-        targets: dict[str, Tensor],
-        batch: Batch,
-        weights: Tensor | None = None,
-    ) -> None:
-        """Add the losses of samples with and without animals, each as often as there are such samples."""
-        if self._with_negatives:
-            for values, count in losses_by_sign(self.task, outputs, targets, batch.is_negative, weights):
-                averages.add(values, count)
 
     def _head_losses(self, losses: dict[str, Tensor]) -> dict[str, Tensor]:
         """Return each head's part of the loss under its documented name, where there are several."""

@@ -38,7 +38,7 @@ def make_observers(
     settings = job.trainer_config
     observers: list[Callback] = []
     if settings.eval.enabled:
-        batch_size = settings.val_data_loader.batch_size
+        batch_size = int(settings.val_data_loader.batch_size)
         observers.append(
             EpochEvaluation(
                 predict=partial(predict_split, data.val, task, input_spec(job), batch_size),

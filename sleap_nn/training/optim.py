@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from math import cos, pi
+from typing import Any
 
 from torch import nn
 from torch.optim import Adam, AdamW, Optimizer
@@ -13,24 +14,63 @@ from sleap_nn.config.trainer_config import (
     CosineAnnealingWarmupConfig,
     LinearWarmupLinearDecayConfig,
     LRSchedulerConfig,
+    OptimizerConfig,
     TrainerConfig,
 )
+from sleap_nn.errors import ConfigError, ModelError
+from sleap_nn.networks.network import PoseNetwork
+from sleap_nn.networks.parts import depths
 
 OPTIMIZERS: dict[str, type[Adam] | type[AdamW]] = {"Adam": Adam, "AdamW": AdamW}
 
 
-def make_optimizer(parameters: Iterable[nn.Parameter], config: TrainerConfig) -> Optimizer:
-    """Return the optimizer over the trainable parameters.
+def parameter_groups(network: PoseNetwork, config: OptimizerConfig) -> list[dict[str, Any]]:
+    """Return the trainable weights of a network by learning rate, the heads with the plain rate first.
+
+    The rate falls by ``layer_decay`` from block to block (Howard and Ruder, "Universal Language Model Fine-tuning for
+    Text Classification", ACL 2018). Without it and with ``backbone_lr_scale`` 1 there is one group.
+    """
+    decay = 1.0 if config.layer_decay is None else config.layer_decay
+    weights = {name: weight for name, weight in network.named_parameters() if weight.requires_grad}
+    steps = depths(network)
+    scales = {name: config.backbone_lr_scale * decay ** steps[name] if steps[name] else 1.0 for name in weights}
+    if set(scales.values()) == {1.0}:
+        return [{"params": list(weights.values()), "lr": config.lr}]
+    groups: dict[float, list[nn.Parameter]] = {}
+    for name in sorted(weights, key=lambda name: steps[name]):
+        groups.setdefault(scales[name], []).append(weights[name])
+    return [{"params": members, "lr": config.lr * scale} for scale, members in groups.items()]
+
+
+def check_groups(saved: Sequence[Mapping[str, Any]], groups: Sequence[Mapping[str, Any]]) -> None:
+    """Refuse to go on with the state of an optimizer whose weights were grouped in another way.
+
+    Raises:
+        ModelError: The message names the options on which groups depend.
+    """
+    sizes = [len(group["params"]) for state in saved for group in state["param_groups"]]
+    if sizes != [len(group["params"]) for group in groups]:
+        raise ModelError(
+            "The checkpoint was trained with other learning rates from part to part; resume with the same "
+            "trainer_config.optimizer.backbone_lr_scale and layer_decay, and the same freeze of the encoder."
+        )
+
+
+def make_optimizer(groups: Iterable[dict[str, Any]], config: TrainerConfig) -> Optimizer:
+    """Return the optimizer over groups of weights, see `parameter_groups`.
 
     The fused kernels are not used where they stand in the way of gradient clipping: they take the gradients as they
     are, and mixed precision clips them first.
     """
     clipped_in_mixed = config.gradient_clip_val is not None and config.precision != "32"
+    options: dict[str, Any] = {"amsgrad": config.optimizer.amsgrad}
+    if config.optimizer.weight_decay is not None:
+        options["weight_decay"] = config.optimizer.weight_decay
     return OPTIMIZERS[config.optimizer_name](
-        [parameter for parameter in parameters if parameter.requires_grad],
+        list(groups),
         lr=config.optimizer.lr,
-        amsgrad=config.optimizer.amsgrad,
         fused=config.precision != "16-mixed" and not clipped_in_mixed,
+        **options,
     )
 
 
@@ -43,7 +83,7 @@ def make_schedule(
     """
     if config is None:
         return None
-    base = optimizer.param_groups[0]["lr"]
+    base = optimizer.defaults["lr"]
     if config.cosine_annealing_warmup is not None:
         section = config.cosine_annealing_warmup
         return LambdaLR(optimizer, lambda epoch: cosine_rate(section, base, max_epochs, epoch) / base)
@@ -63,8 +103,25 @@ def make_schedule(
         threshold=plateau.threshold,
         threshold_mode=plateau.threshold_mode,  # pyright: ignore[reportArgumentType]
         cooldown=plateau.cooldown,
-        min_lr=plateau.min_lr,
+        min_lr=_smallest_rates(plateau.min_lr, optimizer),
     )
+
+
+def _smallest_rates(given: float | list[float], optimizer: Optimizer) -> list[float]:
+    """Return the rate below which each group is not reduced; a single value is that of the plain rate.
+
+    Raises:
+        ConfigError: A list has another length than the groups.
+    """
+    groups = optimizer.param_groups
+    if not isinstance(given, list):
+        return [given * (group["lr"] / optimizer.defaults["lr"]) for group in groups]
+    if len(given) != len(groups):
+        raise ConfigError(
+            f"trainer_config.lr_scheduler.reduce_lr_on_plateau.min_lr has {len(given)} values, but the weights are "
+            f"optimised in {len(groups)} group(s); give one number, which is scaled for each group."
+        )
+    return given
 
 
 def cosine_rate(config: CosineAnnealingWarmupConfig, base: float, max_epochs: int, epoch: int) -> float:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import logging
 from copy import deepcopy
 from dataclasses import dataclass
 from datetime import datetime
 from math import ceil
 
-from sleap_nn.config.backbone_config import bottleneck_stride, needs_rgb
+from sleap_nn.config.backbone_config import UNetConfig, bottleneck_stride, needs_rgb
+from sleap_nn.config.data_config import PreprocessingConfig
 from sleap_nn.config.model_config import HeadConfig
 from sleap_nn.config.training_job_config import TrainingJobConfig, check_must_be_set
 from sleap_nn.data.crop_size import Extent, find_crop_size
 from sleap_nn.errors import ConfigError
+from sleap_nn.log import logger
 from sleap_nn.structures.skeleton import Skeleton
 from sleap_nn.tasks import TASKS
 
@@ -29,6 +32,7 @@ class LabelFacts:
         num_frames: Labelled frames, training and validation together.
         frame_sizes: (height, width) of every video of training and validation.
         channels: Channels of the first training image.
+        trained_channels: Channels of the images of the earlier model whose backbone goes on learning, None without one.
         extents: Extent of every training instance about its anchor.
     """
 
@@ -39,6 +43,7 @@ class LabelFacts:
     channels: int
     track_names: tuple[str, ...] = ()
     extents: tuple[Extent, ...] = ()
+    trained_channels: int | None = None
 
 
 def resolve(config: TrainingJobConfig, facts: LabelFacts, now: datetime) -> TrainingJobConfig:
@@ -66,7 +71,7 @@ def resolve(config: TrainingJobConfig, facts: LabelFacts, now: datetime) -> Trai
 def train_steps(config: TrainingJobConfig, num_samples: int) -> int:
     """Return the optimisation steps of an epoch: the configured or natural number, not below the minimum."""
     trainer = config.trainer_config
-    natural = ceil(num_samples / trainer.train_data_loader.batch_size)
+    natural = ceil(num_samples / int(trainer.train_data_loader.batch_size))
     steps = natural if trainer.train_steps_per_epoch is None else trainer.train_steps_per_epoch
     return max(trainer.min_train_steps_per_epoch, steps, 1)
 
@@ -100,9 +105,8 @@ def _resolve_crop(config: TrainingJobConfig, facts: LabelFacts) -> None:
         preprocessing.crop_size = find_crop_size(facts.extents, preprocessing, augmentation, stride)
 
 
-def input_channels(config: TrainingJobConfig, channels: int) -> int:
+def input_channels(preprocessing: PreprocessingConfig, channels: int) -> int:
     """Return the channels of the network input for frames of so many channels."""
-    preprocessing = config.data_config.preprocessing
     if preprocessing.ensure_rgb:
         return 3
     return 1 if preprocessing.ensure_grayscale else channels
@@ -197,19 +201,39 @@ def _resolve_backbone(config: TrainingJobConfig, facts: LabelFacts) -> None:
     preprocessing = config.data_config.preprocessing
     if needs_rgb(backbone):
         preprocessing.ensure_rgb, preprocessing.ensure_grayscale = True, False
+    elif isinstance(backbone, UNetConfig):
+        _follow_trained_channels(preprocessing, facts)
     parts = vars(config.model_config.head_configs.which_oneof())
     strides = [part.output_stride for name, part in parts.items() if name not in BOTTLENECK_PARTS]
-    backbone.in_channels = input_channels(config, facts.channels)
+    backbone.in_channels = input_channels(preprocessing, facts.channels)
     backbone.output_stride = min(strides)
     backbone.max_stride = max(backbone.max_stride, *strides)
     for name in BOTTLENECK_PARTS & parts.keys():
         parts[name].output_stride = bottleneck_stride(backbone)
 
 
+def _follow_trained_channels(preprocessing: PreprocessingConfig, facts: LabelFacts) -> None:
+    """Read images as the earlier model of a UNet did, whatever the images and the configuration say."""
+    trained = facts.trained_channels
+    if trained not in (1, 3) or input_channels(preprocessing, facts.channels) == trained:
+        return
+    asked = [name for name in ("ensure_rgb", "ensure_grayscale") if vars(preprocessing)[name]]
+    preprocessing.ensure_rgb, preprocessing.ensure_grayscale = trained == 3, trained == 1
+    logger.log(
+        logging.WARNING if asked else logging.INFO,
+        "The backbone in model_config.pretrained_backbone_weights reads images of %d channel(s), so "
+        "data_config.preprocessing.%s is set%s.",
+        trained,
+        "ensure_rgb" if trained == 3 else "ensure_grayscale",
+        f" in place of {asked[0]}" if asked else "",
+    )
+
+
 def _resolve_trainer(config: TrainingJobConfig, facts: LabelFacts, now: datetime) -> None:
-    """Fill steps, run name and folder."""
+    """Fill steps, run name and folder; steps of batches whose size is ``auto`` are counted later, by `batch_size`."""
     trainer = config.trainer_config
-    trainer.train_steps_per_epoch = train_steps(config, facts.num_train)
+    if trainer.train_data_loader.batch_size != "auto":
+        trainer.train_steps_per_epoch = train_steps(config, facts.num_train)
     if trainer.ckpt_dir is None:
         trainer.ckpt_dir = "."
     if not trainer.run_name:

@@ -141,6 +141,13 @@ class TrainingData:
         """Return the data with frames read elsewhere, in the order of `sources`."""
         return replace(self, train=replace(self.train, source=sources[0]), val=replace(self.val, source=sources[-1]))
 
+    def bytes_kept(self, config: TrainingJobConfig) -> int:
+        """Return the size of the frames that will be kept in memory, reckoned from the first."""
+        if config.data_config.data_pipeline_fw != "torch_dataset_cache_img_memory":
+            return 0
+        first = self.train.source.read(self.train.source.keys[0])
+        return first.image.nbytes * sum(len(source.keys) for source in self.sources)
+
     def datasets(self, resolved: TrainingJobConfig, task: Task, seed: int) -> tuple[PoseDataset, PoseDataset]:
         """Return the training set, augmented, and the validation set."""
         data, spec = resolved.data_config, input_spec(resolved)

@@ -38,7 +38,7 @@ def test_the_nearest_key_is_suggested_with_its_path(section, key, path):
     [
         ("trainer_config.max_epoch", "'max_epoch' in trainer_config; did you mean trainer_config.max_epochs?"),
         ("tariner_config.max_epochs", "'tariner_config' at the top level; did you mean trainer_config?"),
-        ("trainer_config.optimizer.momentum", "'momentum' in trainer_config.optimizer; its keys are lr, amsgrad."),
+        ("trainer_config.optimizer.momentum", "'momentum' in trainer_config.optimizer; its keys are lr, amsgrad, "),
         ("trainer_config.max_epochs.x", "'x' in trainer_config.max_epochs; it has no keys."),
         ("zzz", "'zzz' at the top level; its keys are data_config, model_config, trainer_config, name, description,"),
     ],

@@ -68,7 +68,8 @@ def test_defaults_obey_their_own_declarations(cls):
         (
             {"learning": 1},
             ConfigKeyError,
-            "Unknown key 'learning' in OptimizerConfig; its keys are lr, amsgrad.",
+            "Unknown key 'learning' in OptimizerConfig; its keys are lr, amsgrad, weight_decay, backbone_lr_scale, "
+            "layer_decay.",
         ),
         (
             {"amsgrd": True},

@@ -28,7 +28,8 @@ SIGNATURE = {
 OURS = {
     "precision": "auto", "channels_last": True, "max_time": None, "accumulate_grad_batches": 1,
     "gradient_clip_val": None, "ema_decay": 0.0, "foreground_weight": 30.0, "use_tensorboard": False,
-    "split": None,
+    "split": None, "weight_decay": None, "backbone_lr_scale": 1.0, "layer_decay": None, "freeze": None,
+    "freeze_epochs": None, "compile": False, "profiler": None,
 }  # fmt: skip
 
 

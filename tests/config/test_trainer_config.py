@@ -13,6 +13,9 @@ SCHEDULER = {
     "step_lr": None, "reduce_lr_on_plateau": PLATEAU, "cosine_annealing_warmup": None,
     "linear_warmup_linear_decay": None,
 }  # fmt: skip
+OPTIMIZER = {
+    "lr": 1e-4, "amsgrad": False, "weight_decay": None, "backbone_lr_scale": 1.0, "layer_decay": None,
+}  # fmt: skip
 STOPPING = {"stop_training_on_plateau": True, "min_delta": 1e-8, "patience": 10}
 MINING = {
     "online_mining": False, "hard_to_easy_ratio": 2.0, "min_hard_keypoints": 2,
@@ -34,12 +37,13 @@ TRAINER = {
     "val_data_loader": {"batch_size": 4, "shuffle": False, "num_workers": 0},
     "model_ckpt": {"save_top_k": 1, "save_last": None, "monitor": "val/loss", "mode": "min"},
     "trainer_devices": None, "trainer_device_indices": None, "trainer_accelerator": "auto",
-    "trainer_strategy": "auto", "precision": "auto", "channels_last": True, "profiler": None,
+    "trainer_strategy": "auto", "precision": "auto", "channels_last": True, "profiler": None, "compile": False,
     "enable_progress_bar": True, "min_train_steps_per_epoch": 200, "train_steps_per_epoch": None,
     "max_epochs": 100, "max_time": None, "seed": 42, "use_wandb": False, "use_tensorboard": False,
     "save_ckpt": False,
     "ckpt_dir": ".", "run_name": None, "resume_ckpt_path": None, "wandb": WANDB, "optimizer_name": "Adam",
-    "optimizer": {"lr": 1e-4, "amsgrad": False}, "accumulate_grad_batches": 1, "gradient_clip_val": None,
+    "optimizer": OPTIMIZER, "freeze": None, "freeze_epochs": None, "accumulate_grad_batches": 1,
+    "gradient_clip_val": None,
     "ema_decay": 0.0, "foreground_weight": 30.0, "lr_scheduler": SCHEDULER, "early_stopping": STOPPING,
     "online_hard_keypoint_mining": MINING, "zmq": ZMQ, "eval": EVAL,
     "visualize_preds_during_training": False, "keep_viz": False, "viz_img_format": "png",
@@ -89,11 +93,17 @@ def test_keys_and_defaults(cls, defaults):
         (t.TrainerConfig, "lr_scheduler", [None, {}], ["step_lr"]),
         (t.TrainerConfig, "online_hard_keypoint_mining", [None, {}], [True]),
         (t.TrainerConfig, "ckpt_dir", [None, "models"], [["a"]]),
-        (t.DataLoaderConfig, "batch_size", [1, 64], [0, 1.5, None]),
+        (t.TrainerConfig, "freeze", [None, [], "backbone", ["encoder", "head_layers.0.*"]], [3, [["a"]]]),
+        (t.TrainerConfig, "freeze_epochs", [None, 1], [0, -1]),
+        (t.TrainerConfig, "compile", [True, False], [None, "maybe"]),
+        (t.DataLoaderConfig, "batch_size", [1, 64, "auto", "2"], [0, 1.5, None, "many", True]),
         (t.DataLoaderConfig, "num_workers", [0, 4, "auto", "2"], [-1, "many", None, True]),
         (t.ModelCkptConfig, "save_top_k", [-1, 0, 3], [-2]),
         (t.ModelCkptConfig, "mode", ["min", "max"], ["best"]),
         (t.OptimizerConfig, "lr", [1e-5, 1], [0, -1]),
+        (t.OptimizerConfig, "weight_decay", [None, 0, 0.05], [-0.1]),
+        (t.OptimizerConfig, "backbone_lr_scale", [0.1, 2], [0, -1]),
+        (t.OptimizerConfig, "layer_decay", [None, 0.9, 1], [0, 1.1]),
         (t.StepLRConfig, "step_size", [1], [0, -1]),
         (t.ReduceLROnPlateauConfig, "min_lr", [0.0, 1e-6, [1e-6, 1e-7]], [0, 1, [1e-6, 1], -1e-3, None]),
         (t.ReduceLROnPlateauConfig, "threshold_mode", ["abs", "rel"], ["none"]),
@@ -119,3 +129,5 @@ def test_other_spellings_of_values():
     assert t.TrainerConfig(trainer_devices="2").trainer_devices == 2
     assert t.ModelCkptConfig(monitor="val_loss").monitor == "val/loss"
     assert t.TrainerConfig(precision=32).precision == "32"
+    assert t.TrainerConfig(freeze="backbone").freeze == ["backbone"]
+    assert t.DataLoaderConfig(batch_size="8").batch_size == 8

@@ -89,3 +89,15 @@ def test_a_copy_computes_the_same(name: str) -> None:
     image = torch.rand(1, backbone.in_channels, backbone.max_stride, backbone.max_stride)
     with torch.inference_mode():
         assert torch.equal(copy(image).by_stride[2], backbone(image).by_stride[2])
+
+
+@pytest.mark.parametrize("options", [{}, {"stacks": 2, "stem_stride": 2}])
+def test_the_blocks_hold_every_weight_once_from_the_image_on(name: str, options: dict[str, int]) -> None:
+    backbone = build(name, output_stride=2, **options)
+    blocks = backbone.blocks()
+    held = [parameter for block in blocks for parameter in block.module.parameters()]
+    assert sorted(map(id, held)) == sorted(map(id, backbone.parameters()))
+    first_convolution = next(module for module in backbone.modules() if isinstance(module, torch.nn.Conv2d))
+    assert any(parameter is first_convolution.weight for parameter in blocks[0].module.parameters())
+    assert blocks[0].encoder
+    assert not blocks[-1].encoder

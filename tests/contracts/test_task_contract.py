@@ -248,3 +248,29 @@ def test_targets_of_mixed_samples_are_mixed(name: str, build_task: BuildTask) ->
     a, b, found = task.encode(plain), task.encode(second), task.encode(mixed)
     for key, target in found.items():
         torch.testing.assert_close(target, 0.75 * a[key] + 0.25 * b[key])
+
+
+@pytest.mark.parametrize("size", [1, 2, 3])
+def test_the_losses_of_parts_make_the_loss_of_the_batch(name: str, build_task: BuildTask, size: int) -> None:
+    task = build_task(name)
+    whole = make_batch([[ANIMAL], [], [ANIMAL[::-1]], [], [ANIMAL]])
+    second = make_batch([[ANIMAL], [ANIMAL], [], [], [ANIMAL]])
+    whole = replace(whole, mixed=second, mix_weights=torch.tensor([0.0, 0.3, 0.6, 0.2, 1.0]))
+    whole = replace(whole, weights=torch.tensor([1.0, 0.5, 3.0, 0.25, 2.0]))
+    counts = task.counts(whole)
+    outputs = {head: torch.rand_like(target) for head, target in task.encode(whole).items()}
+    expected = task.losses(outputs, task.encode(whole), whole.weights)
+    for start, part in zip(range(0, 5, size), whole.split(size), strict=True):
+        own = {head: output[start : start + size] for head, output in outputs.items()}
+        losses = task.losses(own, task.encode(part), part.weights)
+        shares = {head: count / counts[head] for head, count in task.counts(part).items()}
+        expected = {head: loss - shares[head] * losses[head] for head, loss in expected.items()}
+    for loss in expected.values():
+        assert float(loss) == pytest.approx(0, abs=1e-6)
+
+
+def test_every_channel_has_a_meaning_of_its_own(name: str, build_task: BuildTask) -> None:
+    task = build_task(name)
+    for head in task.heads:
+        meaning = task.meaning()[head.name]
+        assert len(meaning) == len(set(meaning)) == head.channels

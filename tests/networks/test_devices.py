@@ -86,8 +86,10 @@ def test_auto_is_the_quickest_precision_that_the_hardware_computes(
     assert resolve_precision("auto", accelerator) == precision
 
 
-@pytest.mark.parametrize("accelerator", ["cpu", "cuda"])
-@pytest.mark.parametrize("name", ["32", "bf16-mixed", "16-mixed"])
+@pytest.mark.parametrize(
+    ("name", "accelerator"),
+    [("32", "cpu"), ("32", "cuda"), ("bf16-mixed", "cpu"), ("bf16-mixed", "cuda"), ("16-mixed", "cuda")],
+)
 def test_a_named_precision_is_taken_at_its_word(machine, name: str, accelerator: str) -> None:
     machine(cuda=True, bfloat16=True)
     assert resolve_precision(name, accelerator) == name
@@ -97,3 +99,10 @@ def test_a_named_precision_is_taken_at_its_word(machine, name: str, accelerator:
 def test_an_unknown_precision_is_refused_with_the_known_ones(name: str) -> None:
     with pytest.raises(ConfigError, match=r"precision is '.*'; choose one of auto, 32, bf16-mixed, 16-mixed"):
         resolve_precision(name, "cpu")
+
+
+def test_float16_on_a_cpu_becomes_float32(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level("WARNING", "sleap_nn"):
+        assert resolve_precision("16-mixed", "cpu") == "32"
+    assert "CPUs do not compute in float16" in caplog.text
+    assert resolve_precision("16-mixed", "cuda") == "16-mixed"

@@ -9,7 +9,7 @@ from sleap_nn.config.model_config import BackboneConfig
 from sleap_nn.errors import ConfigError, ModelError
 from sleap_nn.heads.confidence_maps import ConfidenceMapsHead
 from sleap_nn.networks.network import PoseNetwork
-from sleap_nn.networks.weights import fill_matching, load_encoder_weights
+from sleap_nn.networks.weights import load_encoder_weights
 
 SMALL: dict[str, Any] = {"model_type": "own", "arch": {"depths": [1, 1, 1, 1], "channels": [4, 8, 12, 16]}}
 
@@ -63,25 +63,3 @@ def test_imagenet_weights_need_colour_images() -> None:
 def test_nothing_is_loaded_unless_asked_for(downloads: Path) -> None:
     built, config = network()
     load_encoder_weights(built, config)
-
-
-def test_an_earlier_model_fills_what_fits() -> None:
-    source, _ = network(num_nodes=2)
-    target, _ = network(num_nodes=3)
-    taken = fill_matching(target, source.state_dict(), "backbone")
-    assert set(taken) == {name for name in target.state_dict() if name.startswith("backbone.")}
-    for name, tensor in target.backbone.state_dict().items():
-        assert torch.equal(tensor, source.backbone.state_dict()[name])
-    with pytest.raises(ModelError, match="Not one of the 2 tensors"):
-        fill_matching(target, source.state_dict(), "head_layers")
-
-
-def test_other_shapes_are_named_and_left_out(caplog: pytest.LogCaptureFixture) -> None:
-    source, _ = network(channels=1)
-    target, _ = network(channels=3)
-    before = target.backbone.state_dict()["enc.features.0.0.weight"].clone()
-    with caplog.at_level("WARNING", "sleap_nn"):
-        taken = fill_matching(target, source.state_dict(), "backbone")
-    assert "backbone.enc.features.0.0.weight" not in taken
-    assert "enc.features.0.0.weight" in caplog.text
-    assert torch.equal(target.backbone.state_dict()["enc.features.0.0.weight"], before)

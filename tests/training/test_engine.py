@@ -6,10 +6,13 @@ from types import SimpleNamespace
 from typing import Any, TypeVar, cast
 
 import pytest
-from lightning.pytorch.callbacks import Callback, EarlyStopping, EMAWeightAveraging, ModelCheckpoint
+import torch
+from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint, WeightAveraging
+from lightning.pytorch.profilers import AdvancedProfiler, PassThroughProfiler, SimpleProfiler
 
 from sleap_nn.config.optimization_config import EarlyStoppingConfig
 from sleap_nn.config.trainer_config import ModelCkptConfig, TrainerConfig, ZMQConfig
+from sleap_nn.errors import DeviceMemoryError
 from sleap_nn.training import engine
 from sleap_nn.training.callbacks.csv_log import CSVLog
 from sleap_nn.training.callbacks.epoch_record import EpochRecord
@@ -89,8 +92,8 @@ def test_a_time_limit_is_optional(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_averaging_of_the_weights_is_optional() -> None:
-    assert EMAWeightAveraging not in kinds(callbacks(ema_decay=0.0))
-    assert EMAWeightAveraging in kinds(callbacks(ema_decay=0.9))
+    assert WeightAveraging not in kinds(callbacks(ema_decay=0.0))
+    assert WeightAveraging in kinds(callbacks(ema_decay=0.9))
 
 
 def test_somebody_who_listens_is_told_and_may_be_allowed_to_stop_the_run() -> None:
@@ -186,3 +189,21 @@ def test_advice_of_the_engine_is_kept_away_and_other_warnings_are_not() -> None:
     assert log.level == level
     with pytest.raises(UserWarning, match="many workers"):
         warnings.warn("It does not have many workers.", stacklevel=1)
+
+
+def test_a_device_without_memory_is_no_defect() -> None:
+    class Full:
+        def fit(self, *_: object, **__: object) -> None:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB.\nDetails.")
+
+    with pytest.raises(
+        DeviceMemoryError, match=r"Memory ran out \(CUDA out of memory\..* GiB\.\); lower trainer_config"
+    ):
+        engine.fit(cast(Any, Full()), cast(Any, None), None, None)
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"), [(None, PassThroughProfiler), ("simple", SimpleProfiler), ("advanced", AdvancedProfiler)]
+)
+def test_the_profiler_is_that_of_the_settings(tmp_path: Path, name: str | None, kind: type) -> None:
+    assert type(make_trainer(tmp_path, profiler=name).profiler) is kind

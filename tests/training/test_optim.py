@@ -3,6 +3,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from small_backbones import section
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from sleap_nn.config.trainer_config import (
@@ -13,7 +14,10 @@ from sleap_nn.config.trainer_config import (
     StepLRConfig,
     TrainerConfig,
 )
-from sleap_nn.training.optim import make_optimizer, make_schedule
+from sleap_nn.errors import ConfigError, ModelError
+from sleap_nn.heads.confidence_maps import ConfidenceMapsHead
+from sleap_nn.networks.network import BACKBONES, PoseNetwork
+from sleap_nn.training.optim import check_groups, make_optimizer, make_schedule, parameter_groups
 
 GOLDEN = json.loads((Path(__file__).parents[1] / "golden" / "lr_schedules.json").read_text())
 BASE = GOLDEN["base_lr"]
@@ -76,13 +80,124 @@ def test_no_section_keeps_the_rate(config: LRSchedulerConfig | None) -> None:
     assert rates(config, 4) == [BASE] * 4
 
 
-@pytest.mark.parametrize(("name", "kind"), [("Adam", torch.optim.Adam), ("AdamW", torch.optim.AdamW)])
-def test_the_optimizer_is_what_the_configuration_says(name: str, kind: type) -> None:
-    frozen = torch.nn.Parameter(torch.zeros(2), requires_grad=False)
+def network(name: str = "unet") -> PoseNetwork:
+    return PoseNetwork.from_config(section(name, output_stride=2), [ConfidenceMapsHead("A", 3, output_stride=2)])
+
+
+def rate_of(groups: list[dict], parameter: torch.nn.Parameter) -> float:
+    (rate,) = [group["lr"] for group in groups if any(parameter is member for member in group["params"])]
+    return rate
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "decay"), [("Adam", torch.optim.Adam, 0.0), ("AdamW", torch.optim.AdamW, 0.01)]
+)
+def test_the_optimizer_is_what_the_configuration_says(name: str, kind: type, decay: float) -> None:
     trainable = torch.nn.Parameter(torch.zeros(3))
     config = TrainerConfig(optimizer_name=name, optimizer=OptimizerConfig(lr=0.02, amsgrad=True))
-    optimizer = make_optimizer([frozen, trainable], config)
+    optimizer = make_optimizer([{"params": [trainable], "lr": 0.02}], config)
     assert type(optimizer) is kind
     (group,) = optimizer.param_groups
     assert group["params"] == [trainable]
-    assert (group["lr"], group["amsgrad"]) == (0.02, True)
+    assert (group["lr"], group["amsgrad"], group["weight_decay"]) == (0.02, True, decay)
+    config.optimizer.weight_decay = 0.3
+    assert make_optimizer([{"params": [trainable]}], config).param_groups[0]["weight_decay"] == 0.3
+
+
+@pytest.mark.parametrize(
+    ("precision", "clip", "fused"),
+    [
+        ("32", None, True),
+        ("32", 1.0, True),
+        ("bf16-mixed", None, True),
+        ("bf16-mixed", 1.0, False),
+        ("16-mixed", None, False),
+    ],
+)
+def test_fused_kernels_stand_back_where_gradients_are_clipped_or_scaled(
+    precision: str, clip: float | None, fused: bool
+) -> None:
+    config = TrainerConfig(precision=precision, gradient_clip_val=clip)
+    optimizer = make_optimizer([{"params": [torch.nn.Parameter(torch.zeros(3))]}], config)
+    assert optimizer.param_groups[0]["fused"] is fused
+
+
+def test_one_rate_makes_one_group_of_what_is_trainable() -> None:
+    net = network()
+    first, *others = net.parameters()
+    first.requires_grad_(False)
+    (group,) = parameter_groups(net, OptimizerConfig(lr=0.5))
+    assert group["lr"] == 0.5
+    assert list(map(id, group["params"])) == list(map(id, others))
+
+
+def test_the_backbone_can_learn_more_slowly_than_the_heads() -> None:
+    net = network()
+    heads, backbone = parameter_groups(net, OptimizerConfig(lr=0.5, backbone_lr_scale=0.1))
+    assert (heads["lr"], backbone["lr"]) == (0.5, 0.05)
+    assert set(map(id, heads["params"])) == set(map(id, net.head_layers.parameters()))
+    assert set(map(id, backbone["params"])) == set(map(id, net.backbone.parameters()))
+
+
+@pytest.mark.parametrize("name", BACKBONES)
+def test_rates_fall_from_the_heads_to_the_image(name: str) -> None:
+    net = network(name)
+    groups = parameter_groups(net, OptimizerConfig(lr=1.0, backbone_lr_scale=0.5, layer_decay=0.5))
+    assert [group["lr"] for group in groups] == sorted((group["lr"] for group in groups), reverse=True)
+    assert rate_of(groups, next(net.head_layers.parameters())) == 1.0
+    blocks = net.backbone.blocks()
+    for index, block in enumerate(blocks):
+        for parameter in block.module.parameters():
+            assert rate_of(groups, parameter) == 0.5 * 0.5 ** (len(blocks) - index)
+    assert sum(len(group["params"]) for group in groups) == len(list(net.parameters()))
+
+
+@pytest.mark.parametrize(
+    "schedule",
+    [
+        without_plateau(step_lr=StepLRConfig(step_size=2, gamma=0.5)),
+        without_plateau(cosine_annealing_warmup=CosineAnnealingWarmupConfig(warmup_epochs=3, warmup_start_lr=1e-5)),
+        without_plateau(linear_warmup_linear_decay=LinearWarmupLinearDecayConfig(warmup_epochs=3, end_lr=1e-5)),
+        LRSchedulerConfig(),
+    ],
+)
+def test_every_schedule_keeps_the_ratio_of_the_groups(schedule: LRSchedulerConfig) -> None:
+    config = TrainerConfig(optimizer=OptimizerConfig(lr=BASE, layer_decay=0.5), lr_scheduler=schedule)
+    optimizer = make_optimizer(parameter_groups(network(), config.optimizer), config)
+    ratios = [group["lr"] / BASE for group in optimizer.param_groups]
+    stepper = make_schedule(optimizer, schedule, max_epochs=20)
+    assert stepper is not None
+    rates_used = set()
+    for _ in range(20):
+        used = [group["lr"] for group in optimizer.param_groups]
+        assert used == pytest.approx([used[0] * ratio for ratio in ratios], rel=1e-6)
+        rates_used.add(used[0])
+        optimizer.step()
+        stepper.step(1.0) if isinstance(stepper, ReduceLROnPlateau) else stepper.step()
+    assert len(rates_used) > 2
+
+
+def test_the_smallest_rate_is_scaled_like_the_rate() -> None:
+    config = TrainerConfig(optimizer=OptimizerConfig(lr=BASE, backbone_lr_scale=0.1))
+    config.lr_scheduler = LRSchedulerConfig(reduce_lr_on_plateau={"min_lr": 1e-4, "patience": 0, "cooldown": 0})
+    optimizer = make_optimizer(parameter_groups(network(), config.optimizer), config)
+    stepper = make_schedule(optimizer, config.lr_scheduler, max_epochs=100)
+    assert isinstance(stepper, ReduceLROnPlateau)
+    for _ in range(20):
+        stepper.step(1.0)
+    assert [group["lr"] for group in optimizer.param_groups] == pytest.approx([1e-4, 1e-5])
+
+
+def test_a_list_of_smallest_rates_has_one_for_every_group() -> None:
+    config = TrainerConfig(lr_scheduler=LRSchedulerConfig(reduce_lr_on_plateau={"min_lr": [1e-4, 1e-5]}))
+    optimizer = make_optimizer(parameter_groups(network(), config.optimizer), config)
+    with pytest.raises(ConfigError, match=r"min_lr has 2 values, .* in 1 group"):
+        make_schedule(optimizer, config.lr_scheduler, max_epochs=100)
+
+
+def test_a_state_of_other_groups_is_refused() -> None:
+    net = network()
+    saved = [make_optimizer(parameter_groups(net, OptimizerConfig()), TrainerConfig()).state_dict()]
+    check_groups(saved, parameter_groups(net, OptimizerConfig(lr=0.3)))
+    with pytest.raises(ModelError, match="backbone_lr_scale and layer_decay"):
+        check_groups(saved, parameter_groups(net, OptimizerConfig(layer_decay=0.9)))

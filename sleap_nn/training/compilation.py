@@ -1,0 +1,35 @@
+"""Translation of the network for its device, where there is a compiler."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from sleap_nn.log import logger
+
+BACKEND = "inductor"
+
+
+def compile_network(network: nn.Module) -> None:
+    """Let the network be translated when it is called; names of weights and copies of the network stay as they are."""
+    network.compile(backend=_Translator())
+
+
+class _Translator:
+    """Translates parts of a network; without a working compiler they run as they are."""
+
+    def __init__(self) -> None:
+        self._works = True
+
+    def __call__(self, graph: torch.fx.GraphModule, inputs: list[Tensor]) -> Callable[..., Any]:
+        if self._works:
+            try:
+                return torch._dynamo.lookup_backend(BACKEND)(graph, inputs)
+            except (RuntimeError, OSError, ImportError) as error:
+                self._works = False
+                reason = next(line for line in (*str(error).splitlines(), type(error).__name__) if line.strip())
+                logger.warning("The network is not compiled, and trains as it is: %s", reason)
+        return graph.forward
