@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 
-from sleap_nn.log import logger, rank
+from sleap_nn.log import logger, rank, say_alive
 
 SILENCE = 5.0
 """Seconds without a line after which one is printed."""
@@ -147,7 +147,7 @@ class Heartbeat:
 def _say(line: str) -> None:
     """Log a line; one process speaks for all that train together."""
     if rank() <= 0:
-        logger.info("%s", line)
+        say_alive(line)
 
 
 _HEARTBEAT = Heartbeat(_say)

@@ -12,6 +12,8 @@ from typing import TextIO
 
 logger = logging.getLogger("sleap_nn")
 
+_SIGN_OF_LIFE = "sign_of_life"
+
 
 def rank() -> int:
     """Return the local rank of this process from ``LOCAL_RANK``, -1 without one."""
@@ -39,10 +41,19 @@ def redirect_logs_to_stderr() -> None:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Show errors only, for work that repeats what was said before."""
-    level = logger.level
-    logger.setLevel(logging.ERROR)
+    """Show errors and signs of life only, for work that repeats what was said before."""
+    logger.filters.insert(0, _is_worth_saying)  # before those that take a line for said
     try:
         yield
     finally:
-        logger.setLevel(level)
+        logger.filters.remove(_is_worth_saying)
+
+
+def say_alive(line: str) -> None:
+    """Log a sign of life, which quiet work gives as well."""
+    logger.info("%s", line, extra={_SIGN_OF_LIFE: True})
+
+
+def _is_worth_saying(record: logging.LogRecord) -> bool:
+    """Tell whether quiet work shows a line."""
+    return record.levelno >= logging.ERROR or _SIGN_OF_LIFE in record.__dict__

@@ -9,6 +9,7 @@ import os
 from pathlib import Path
 
 from sleap_nn.errors import OutputError, UserError
+from sleap_nn.heartbeat import phase
 from sleap_nn.log import logger, quiet
 
 REPORT = "report.html"
@@ -45,7 +46,7 @@ def report(run_folder: str | Path, output: str | Path | None = None) -> Path:
 def report_after_training(folder: Path) -> None:
     """Write the report of a run that has just ended; whatever goes wrong with it, the run itself has succeeded."""
     try:
-        with quiet():
+        with phase("writing the report"), quiet():
             written = report(folder)
     except (UserError, OSError) as error:
         logger.warning("The report of %s could not be made (%s); sleap-nn report makes it later.", folder, error)

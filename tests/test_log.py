@@ -3,7 +3,9 @@ from logging.handlers import BufferingHandler
 
 import pytest
 
-from sleap_nn.log import logger, quiet
+from sleap_nn import heartbeat
+from sleap_nn.heartbeat import Heartbeat
+from sleap_nn.log import logger, quiet, say_alive
 
 
 def test_quiet_work_shows_errors_only(monkeypatch: pytest.MonkeyPatch):
@@ -17,3 +19,26 @@ def test_quiet_work_shows_errors_only(monkeypatch: pytest.MonkeyPatch):
         raise KeyError
     logger.info("after")
     assert [record.getMessage() for record in shown.buffer] == ["bad", "after"]
+
+
+def test_quiet_work_gives_signs_of_life(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture):
+    monkeypatch.setattr(logger, "propagate", True)
+    caplog.set_level(logging.INFO, logger="sleap_nn")
+    with quiet():
+        logger.info("hidden")
+        with quiet():
+            say_alive("still writing the report (6 s)")
+        logger.warning("hidden")
+    logger.info("shown")
+    assert caplog.messages == ["still writing the report (6 s)", "shown"]
+
+
+def test_lines_that_are_hidden_do_not_put_off_signs_of_life(monkeypatch: pytest.MonkeyPatch):
+    heart = Heartbeat(lambda line: None, lambda: 7.0)
+    monkeypatch.setattr(heartbeat, "_HEARTBEAT", heart)
+    monkeypatch.setattr(logger, "level", logging.INFO)
+    with quiet():
+        logger.info("hidden")
+        assert heart._last_line == 0.0
+    logger.info("shown")
+    assert heart._last_line == 7.0

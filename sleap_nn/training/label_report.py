@@ -2,28 +2,21 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from sleap_nn.config.training_job_config import TrainingJobConfig
 from sleap_nn.data.findings import LabelReport
 from sleap_nn.data.label_check import Purpose, check_labels
 from sleap_nn.log import logger
 from sleap_nn.tasks.base import Task
-from sleap_nn.training import run_folder
 from sleap_nn.training.training_data import TrainingData
 
 
-def report_labels(data: TrainingData, task: Task, config: TrainingJobConfig, folder: Path | None) -> LabelReport:
-    """Check the labels of a run, tell what was found, and keep it in the run folder.
+def report_labels(data: TrainingData, task: Task, config: TrainingJobConfig) -> LabelReport:
+    """Check the labels of a run, and tell what was found.
 
     Args:
         data: The labels, divided.
         task: What is learned from them.
         config: The resolved configuration.
-        folder: The run folder, None without one.
-
-    Raises:
-        OutputError: The run folder cannot be written.
     """
     same = config.data_config.use_same_data_for_val
     sets = [data.train.set] if same else [data.train.set, data.val.set]
@@ -32,8 +25,6 @@ def report_labels(data: TrainingData, task: Task, config: TrainingJobConfig, fol
         logger.info("Label check: nothing looks wrong in %s.", report.scope)
     for line in report.lines():
         logger.warning("Label check: %s", line)
-    if folder is not None:
-        report.save(folder / run_folder.LABEL_CHECK)
     return report
 
 

@@ -19,6 +19,7 @@ from torch import Tensor
 
 from sleap_nn.config.training_job_config import DictConfig, TrainingJobConfig, check_must_be_set
 from sleap_nn.data.dataset import PoseDataset
+from sleap_nn.data.findings import LabelReport
 from sleap_nn.data.labels import Labels, SioSkeleton
 from sleap_nn.data.loaders import EpochSampler, PoseLoader, free_exchange, make_loader, usable_cpus, useful_workers
 from sleap_nn.data.video_paths import VideoPaths
@@ -161,6 +162,8 @@ class ModelTrainer:
         """
         settings = self.job.trainer_config
         task = self.task
+        with phase("checking the labels"):
+            report = report_labels(self.data, task, self.job)
         with phase("building the network"):
             network = self._network()
         if settings.channels_last:
@@ -174,9 +177,7 @@ class ModelTrainer:
         with_negatives = self.job.data_config.use_negative_frames
         self.lightning_model = TrainingModule(task, network, settings, self._seed, with_negatives)
         with phase("writing the labels of the run"):
-            self._prepare_run_folder()
-        with phase("checking the labels"):
-            report_labels(self.data, task, self.job, self.run_dir)
+            self._prepare_run_folder(report)
         if self._resume is not None:
             check_fits(self._resume, network)
         watch = CollapseWatch()
@@ -288,8 +289,8 @@ class ModelTrainer:
             if loader.num_workers == "auto":
                 loader.num_workers = useful_workers(num_batches, cached, usable_cpus(), free_exchange())
 
-    def _prepare_run_folder(self) -> None:
-        """Make the run folder and write what is known before the first step."""
+    def _prepare_run_folder(self, report: LabelReport) -> None:
+        """Make the run folder and write what is known before the first step, findings on the labels included."""
         settings = self.job.trainer_config
         if not settings.save_ckpt:
             monitoring.identify(settings)
@@ -302,6 +303,7 @@ class ModelTrainer:
             where = (self._resume, self._position.epoch, self._position.batch)
             logger.info("Going on from %s at epoch %d, batch %d.", *where)
         run_folder.write_configs(self.run_dir, self._initial, self.job)
+        report.save(self.run_dir / run_folder.LABEL_CHECK)
         self.data.record.save(self.run_dir / run_folder.SPLIT)
         run_folder.write_video_paths(self.run_dir, self._video_paths)
         data = self.job.data_config

@@ -84,17 +84,13 @@ def test_a_run_leaves_the_documented_artifacts(folder: Path) -> None:
 def test_every_phase_that_may_take_long_is_announced(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     recorder = PhaseRecorder()
     monkeypatch.setattr(heartbeat, "_HEARTBEAT", recorder)
-    config = settings(folder, max_epochs=2)
-    config["data_config"]["data_pipeline_fw"] = "torch_dataset_cache_img_memory"
-    ModelTrainer(config).train()
+    ModelTrainer(settings(folder, max_epochs=2)).train()
     names = list(dict.fromkeys(recorder.names))
-    before = ["reading labels", "decoding frames", "building the network", "writing the labels of the run"]
-    before += ["checking the labels", "preparing the samples", "waiting for the first batch", "running the first step"]
+    before = ["reading labels", "checking the labels", "building the network", "writing the labels of the run"]
+    before += ["preparing the samples", "waiting for the first batch", "running the first step"]
     epochs = ["training epoch 0", "validating epoch 0", "training epoch 1", "validating epoch 1"]
     assert names == before + epochs
     assert [(phase.done, phase.total) for phase in recorder.phases if phase.total is not None] == [
-        (7, 7),
-        (1, 1),
         (2, 2),
         (1, 1),
         (2, 2),
@@ -192,7 +188,7 @@ def test_a_network_that_finds_nothing_is_reported_after_everything_is_written(fo
 
 
 def test_flat_maps_are_reported_without_a_run_folder_too(folder: Path) -> None:
-    with pytest.raises(TrainingCollapsedError, match="highest confidence map value"):
+    with pytest.raises(TrainingCollapsedError, match="highest value of its confidence maps"):
         run_training(settings(folder, save_ckpt=False, optimizer={"lr": 1e-12}))
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 
+from sleap_nn.heartbeat import phase
 from sleap_nn.stages.stage import Runtime
 from sleap_nn.structures.predictions import Predictions
 from sleap_nn.training.callbacks.resume_point import ResumePoint
@@ -49,7 +50,8 @@ class EpochEvaluation(Callback):
         values: Mapping[str, float] = dict.fromkeys(self._names, float("nan"))
         if isinstance(pl_module, TrainingModule) and (trainer.current_epoch + 1) % self._frequency == 0:
             if trainer.is_global_zero:
-                values = self._score(_interruptible(self._predict(pl_module.maps), trainer))
+                with phase(f"evaluating epoch {trainer.current_epoch}"):
+                    values = self._score(_interruptible(self._predict(pl_module.maps), trainer))
             values = trainer.strategy.broadcast(values)
         for name, value in values.items():
             pl_module.log(name, value)
