@@ -75,7 +75,7 @@ def training_rows(config: TrainingJobConfig | None, history: History | None) -> 
         rows.append(("Epochs", f"{len(history)}{of}"))
         if not math.isnan(history.seconds):
             each = history.seconds / len(history)
-            rows.append(("Time taken", f"{duration(history.seconds)} ({each:.3g} s an epoch)"))
+            rows.append(("Time taken", f"{duration(history.seconds)} ({duration(each)} an epoch)"))
     if config is not None:
         settings = config.trainer_config
         if settings.train_steps_per_epoch is not None:

@@ -32,7 +32,7 @@ def test_the_training_is_described_with_its_length():
     rows = facts.training_rows(config, History(np.arange(2), columns))
     assert dict(rows) == {
         "Epochs": "2 of at most 100",
-        "Time taken": "35 min 0 s (1.05e+03 s an epoch)",
+        "Time taken": "35 min 0 s (17 min 30 s an epoch)",
         "Batches": "4 samples, 50 steps an epoch",
         "Optimizer": "Adam, learning rate 0.003",
         "Seed": "42",

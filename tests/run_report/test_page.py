@@ -78,7 +78,7 @@ def plain(text: str) -> str:
         "sleap-io 9.8.7",
         "GPU A fine GPU",
         "Precision auto",
-        "36.0 s (12 s an epoch)",
+        "36.0 s (12.0 s an epoch)",
         "train labels.pkg.slp 2 10 10",
         "Frames 2 train, 1 validate",
         "best epoch: 1",
