@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from sleap_nn.errors import OutputError
+from sleap_nn.errors import DataError, OutputError
 
 MOST_FRAMES = 3
 """Frames that one line of a log names."""
@@ -70,6 +70,23 @@ class LabelReport:
     num_frames: int
     num_instances: int
     findings: tuple[Finding, ...]
+
+    @classmethod
+    def load(cls, path: Path) -> LabelReport:
+        """Read what `save` wrote.
+
+        Raises:
+            DataError: The file is damaged.
+        """
+        try:
+            tree = json.loads(path.read_text(encoding="utf-8"))
+            findings = tuple(
+                Finding(**{**finding, "places": tuple(Place(**place) for place in finding["places"])})
+                for finding in tree["findings"]
+            )
+            return cls(tree["num_frames"], tree["num_instances"], findings)
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise DataError(f"{path} cannot be read as a label check ({error}); delete it.") from error
 
     @property
     def scope(self) -> str:

@@ -9,7 +9,7 @@ import contextlib
 import copy
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
-from pathlib import Path, PureWindowsPath
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -208,21 +208,6 @@ def frame_size(video: Video) -> tuple[int, int]:
 def _num_channels(video: Video) -> int:
     """Return the number of channels of a video's frames, 3 if it is not known."""
     return 3 if video.shape is None else min(3, int(video.shape[3]))
-
-
-def frame_name(video: Video, index: int) -> str:
-    """Return a short name of a frame: that of the original video, or of its image in a list of images, and the index.
-
-    Labels with embedded images name the video that these were taken from; where they do not, the name is their own.
-    """
-    original = video
-    while original.source_video is not None:
-        original = original.source_video
-    names = original.filename if isinstance(original.filename, list) else [original.filename]
-    name = names[index] if len(names) > 1 and index < len(names) else names[0]
-    dataset = video.backend_metadata.get("dataset") if original is video else None
-    inside = "" if dataset is None else f" ({str(dataset).partition('/')[0]})"
-    return f"{PureWindowsPath(str(name)).name}{inside}, frame {index}"
 
 
 def frame_indices(video: Video) -> Sequence[int]:

@@ -23,6 +23,14 @@ def video_names(videos: Sequence[Video]) -> list[str]:
     return names
 
 
+def frame_name(video: Video, index: int) -> str:
+    """Return the name of a frame: that of its video, or of the image it is in a sequence of images, and its index."""
+    source = video if video.original_video is None else video.original_video
+    is_image = isinstance(source.filename, list) and index < len(source.filename)
+    path = _posix(source.filename[index]) if is_image else video_origin(video)
+    return f"{path.rpartition('/')[2]}, frame {index}"
+
+
 def video_origin(video: Video) -> str:
     """Return where the frames of a video come from, as a path with slashes: the same for the same video."""
     source = video.original_video

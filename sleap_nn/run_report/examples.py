@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
-from sleap_nn.data.sources import VideoFrames, frame_name
+from sleap_nn.data.sources import VideoFrames
+from sleap_nn.data.video_names import frame_name
 from sleap_nn.run_report.scores import SplitScores
 from sleap_nn.structures.sample import FrameKey
 from sleap_nn.viz import downscale, draw_comparison, jpeg_bytes

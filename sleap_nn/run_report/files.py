@@ -66,6 +66,7 @@ class RunFiles:
         initial_config: The configuration as the user gave it.
         log: The training log.
         split: What is known of how the labels were divided.
+        label_check: What looked wrong with the labels before training.
         splits: Labels, predictions and metrics of the splits that have any.
     """
 
@@ -74,6 +75,7 @@ class RunFiles:
     initial_config: Path | None
     log: Path | None
     split: Path | None
+    label_check: Path | None
     splits: tuple[SplitFiles, ...]
 
     @classmethod
@@ -97,6 +99,7 @@ class RunFiles:
             initial_config=_existing(folder, model_dir.INITIAL_CONFIG),
             log=_existing(folder, run_folder.LOG),
             split=_existing(folder, run_folder.SPLIT),
+            label_check=_existing(folder, run_folder.LABEL_CHECK),
             splits=tuple(split for split in splits if split.truth or split.predictions or split.metrics),
         )
         if not found.splits and not {*CONFIGS, *OLD_CONFIGS, run_folder.LOG} & set(names):

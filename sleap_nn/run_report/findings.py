@@ -9,6 +9,7 @@ from typing import Literal
 import numpy as np
 
 from sleap_nn.config.training_job_config import TrainingJobConfig
+from sleap_nn.data.findings import LabelReport
 from sleap_nn.evaluation.keypoints import distance_statistics
 from sleap_nn.ops.similarity import bounding_boxes, box_areas
 from sleap_nn.run_report.facts import LabelsFacts, leakage_of
@@ -68,6 +69,7 @@ class Evidence:
         config: The resolved configuration, None if it cannot be read.
         history: The training log, None without one.
         split: How the labels were divided, None if that is not known.
+        label_check: What looked wrong with the labels before training, None if they were not checked.
         labels: What the labels files hold.
         columns: Metrics by split.
         scores: Paired instances by split.
@@ -76,6 +78,7 @@ class Evidence:
     config: TrainingJobConfig | None
     history: History | None
     split: SplitRecord | None
+    label_check: LabelReport | None
     labels: Sequence[LabelsFacts]
     columns: Mapping[str, MetricColumn]
     scores: Mapping[str, SplitScores]
@@ -93,6 +96,7 @@ def find(evidence: Evidence) -> list[Finding]:
         _losses,
         _unfinished,
         _few_frames,
+        _labels,
         _same_frames,
         _neighbours,
         _nodes,
@@ -225,6 +229,12 @@ def _still_falling(history: History) -> bool:
     losses = history.columns.get("val/loss", np.array([]))
     recent = losses[-max(2, len(losses) // 5) :]
     return bool(recent.size and np.isfinite(recent).all() and recent.min() < 0.95 * recent[0])
+
+
+def _labels(evidence: Evidence) -> Iterator[Finding]:
+    if evidence.label_check is not None:
+        for line in evidence.label_check.lines():
+            yield Finding("note", "Labels that look wrong", line)
 
 
 def _few_frames(evidence: Evidence) -> Iterator[Finding]:

@@ -77,7 +77,7 @@ def _content(run: Run) -> dict[str, Any]:
     """Return the variables of the template."""
     main = run.main
     by_split = {column.split: column for column in reversed(run.columns)}
-    evidence = Evidence(run.config, run.history, run.split, run.labels, by_split, run.scores)
+    evidence = Evidence(run.config, run.history, run.split, run.label_check, run.labels, by_split, run.scores)
     return {
         "name": run.files.name,
         "version": __version__,

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from sleap_nn.config.training_job_config import TrainingJobConfig
+from sleap_nn.data.findings import LabelReport
 from sleap_nn.data.labels import Labels, load_labels
 from sleap_nn.errors import UserError
 from sleap_nn.evaluation.metrics_files import load_metrics
@@ -52,6 +53,7 @@ class Run:
         initial: The configuration as the user gave it.
         history: The training log, with at least one epoch.
         split: How the labels were divided.
+        label_check: What looked wrong with the labels before training.
         labels: What the labels files hold.
         scores: Paired instances by split.
         columns: Metrics, in the order of the splits.
@@ -64,6 +66,7 @@ class Run:
     initial: TrainingJobConfig | None
     history: History | None
     split: SplitRecord | None
+    label_check: LabelReport | None
     labels: tuple[LabelsFacts, ...]
     scores: Mapping[str, SplitScores]
     columns: tuple[MetricColumn, ...]
@@ -106,7 +109,10 @@ def read_run(path: Path) -> Run:
             columns += _stored_columns(split, notes)
     history = _history(files, notes)
     record = None if files.split is None else notes.attempt("split", SplitRecord.load, files.split)
-    return Run(files, config, initial, history, record, tuple(labels), scores, tuple(columns), provenance, notes)
+    checked = None if files.label_check is None else notes.attempt("split", LabelReport.load, files.label_check)
+    return Run(
+        files, config, initial, history, record, checked, tuple(labels), scores, tuple(columns), provenance, notes
+    )
 
 
 def _config(path: Path | None, files: RunFiles, notes: Notes) -> TrainingJobConfig | None:

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from sleap_nn.data.findings import Finding, LabelReport, Place, counted
-from sleap_nn.errors import OutputError
+from sleap_nn.errors import DataError, OutputError
 
 PLACES = (*(Place("a.mp4", frame, "here") for frame in (3, 5, 5, 9)), Place("b.mp4", 1, "there"))
 FINDING = Finding("kind", "5 things", "repair them", PLACES)
@@ -34,6 +34,16 @@ def test_the_file_holds_every_place(tmp_path: Path) -> None:
         ("b.mp4", 1),
     ]
     assert finding["places"][0]["detail"] == "here"
+    assert LabelReport.load(tmp_path / "found.json") == LabelReport(4, 1, (FINDING,))
+
+
+@pytest.mark.parametrize(
+    "text", ["", "[]", "{}", '{"num_frames": 1, "num_instances": 2, "findings": [{"places": []}]}']
+)
+def test_a_damaged_file_is_named(tmp_path: Path, text: str) -> None:
+    (tmp_path / "found.json").write_text(text)
+    with pytest.raises(DataError, match=r"found\.json cannot be read as a label check"):
+        LabelReport.load(tmp_path / "found.json")
 
 
 def test_a_file_that_cannot_be_written_is_an_error_of_the_user(tmp_path: Path) -> None:

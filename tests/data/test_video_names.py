@@ -1,6 +1,7 @@
+import pytest
 from sleap_io.model.video import Video
 
-from sleap_nn.data.video_names import video_names, video_origin
+from sleap_nn.data.video_names import frame_name, video_names, video_origin
 
 
 def video(filename: str | list[str], dataset: str | None = None, source: Video | None = None) -> Video:
@@ -38,3 +39,20 @@ def test_embedded_images_of_single_files_go_by_the_package() -> None:
 def test_a_sequence_of_images_goes_by_its_folder() -> None:
     assert video_names([video(["/a/session/img1.png", "/a/session/img2.png"])]) == ["session"]
     assert video_names([video(["img1.png"])]) == ["img1.png"]
+
+
+@pytest.mark.parametrize(
+    ("described", "name"),
+    [
+        (video("/a/b/clip.mp4"), "clip.mp4, frame 1"),
+        (video("C:\\a\\clip.mp4"), "clip.mp4, frame 1"),
+        (video(["/a/x.png", "/a/y.png"]), "y.png, frame 1"),
+        (video(["/a/session/x.png"]), "session, frame 1"),
+        (video("/p/a.pkg.slp", "video3/video"), "a.pkg.slp:video3, frame 1"),
+        (video("/p/a.pkg.slp", "video3/video", video("/a/clip.mp4")), "clip.mp4, frame 1"),
+        (video("/p/a.pkg.slp", "video3/video", video(["/a/x.png", "/a/y.png"])), "y.png, frame 1"),
+        (video("/p/a.pkg.slp", "video3/video", video(["/a/x.png"])), "a.pkg.slp:video3, frame 1"),
+    ],
+)
+def test_a_frame_has_the_name_of_its_original(described: Video, name: str) -> None:
+    assert frame_name(described, 1) == name

@@ -49,7 +49,7 @@ def test_an_example_shows_its_frame_and_says_how_far_it_is_off(single_run: Run):
     example = draw_example(scores, "worst", 2)
     labelled = scores.frames[2][0]
     dataset = labelled.video.backend_metadata["dataset"].partition("/")[0]
-    assert example.place == f"labels.pkg.slp ({dataset}), frame {labelled.frame_idx}"
+    assert example.place == f"labels.pkg.slp:{dataset}, frame {labelled.frame_idx}"
     distances = scores.matches.distances[2]
     assert example.facts.startswith(f"OKS {scores.quality[2]:.2f}, mean error {np.nanmean(distances):.2f} px, largest")
     image = cv2.imdecode(np.frombuffer(example.image, np.uint8), cv2.IMREAD_COLOR)

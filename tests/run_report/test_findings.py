@@ -5,6 +5,8 @@ import numpy as np
 import pytest
 from run_folders import config_of
 
+from sleap_nn.data.findings import Finding as LabelFinding
+from sleap_nn.data.findings import LabelReport, Place
 from sleap_nn.evaluation.bootstrap import Estimate
 from sleap_nn.run_report.facts import LabelsFacts
 from sleap_nn.run_report.findings import Evidence, Finding, find
@@ -13,7 +15,7 @@ from sleap_nn.run_report.scores import SplitScores
 from sleap_nn.run_report.tables import MetricColumn
 from sleap_nn.training.split_record import FileSplit, SplitRecord
 
-NOTHING = Evidence(config=None, history=None, split=None, labels=(), columns={}, scores={})
+NOTHING = Evidence(config=None, history=None, split=None, label_check=None, labels=(), columns={}, scores={})
 POSE = np.array([[0.0, 0], [100, 0], [0, 100], [100, 100]])
 GONE = np.full_like(POSE, np.nan)
 
@@ -56,7 +58,9 @@ def test_without_evidence_there_is_nothing_to_say():
 def test_a_good_model_is_left_alone(scores):
     good = frames(*[POSE] * 25)
     labels = [LabelsFacts("val", "", 1, 25, 25, 100, ())]
-    evidence = Evidence(None, history(1, 0.5, 0.3, 0.301, 0.302, 0.3, 0.3), None, labels, {}, scores(good, good + 1))
+    evidence = Evidence(
+        None, history(1, 0.5, 0.3, 0.301, 0.302, 0.3, 0.3), None, None, labels, {}, scores(good, good + 1)
+    )
     assert find(evidence) == []
 
 
@@ -156,6 +160,14 @@ def test_validation_frames_beside_training_frames(val: range, method: str, is_cl
     record = SplitRecord(method, 1, (FileSplit("a.slp", train, tuple(("clip", frame) for frame in val)),))
     found = titles(replace(NOTHING, split=record))
     assert found == (["Validation frames are neighbours of training frames"] if is_close else [])
+
+
+def test_labels_that_looked_wrong_before_training():
+    places = (Place("a.mp4", 3, "here"), Place("a.mp4", 5, "here"))
+    check = LabelReport(9, 9, (LabelFinding("kind", "2 things", "repair them", places),))
+    finding = only(replace(NOTHING, label_check=check))
+    assert (finding.title, finding.text) == ("Labels that look wrong", "2 things (a.mp4 frame 3, 5): repair them.")
+    assert find(replace(NOTHING, label_check=LabelReport(9, 9, ()))) == []
 
 
 def test_nodes_that_stand_out(scores):

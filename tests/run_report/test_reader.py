@@ -65,6 +65,7 @@ def test_what_is_missing_is_said_in_a_sentence(folder: Path, removed: str, sente
         ("initial_config.yaml", "initial_config.yaml"),
         ("training_log.csv", "training_log.csv"),
         ("split.json", "split.json"),
+        ("label_check.json", "label_check.json"),
         ("labels_pr.val.0.slp", "cannot be read"),
         ("labels_gt.val.0.slp", "cannot be read"),
     ],
