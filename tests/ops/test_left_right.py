@@ -86,6 +86,14 @@ def test_many_that_differ_are_no_mistakes() -> None:
     assert not likely_swaps(exchanged(points, list(range(30)), PAIRS), PAIRS, EDGES).any()
 
 
+def test_points_that_nearly_touch_say_nothing_about_sides() -> None:
+    points = animals(hidden=0.0)
+    middle = points[5, list(PAIRS[3])].mean(axis=0)
+    across = points[5, PAIRS[3][0]] - points[5, PAIRS[3][1]]
+    points[5, PAIRS[3][0]], points[5, PAIRS[3][1]] = middle - 0.05 * across, middle + 0.05 * across
+    assert not likely_swaps(points, PAIRS).any()
+
+
 def test_few_instances_are_not_judged() -> None:
     points = exchanged(animals(FEWEST - 1, hidden=0.0), [2], PAIRS)
     assert not likely_swaps(points, PAIRS, EDGES).any()
