@@ -67,11 +67,12 @@ def predict_split(
         split: The frames and their labels.
         task: The model type.
         spec: What the network reads.
-        batch_size: Frames in one pass of the network.
+        batch_size: Frames that are taken together, and most images in one pass of the network: those of a validation.
         runtime: The network.
     """
     anchors = anchors_of_labels(split.set.frames, task.anchor_node) if task.view == "crop" else None
-    return predict_frames([Stage(task, spec, runtime)], split.source, batch_size, anchors=anchors)
+    stage = Stage(task, spec, runtime, max_images=batch_size)
+    return predict_frames([stage], split.source, batch_size, anchors=anchors)
 
 
 def score(

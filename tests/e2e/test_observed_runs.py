@@ -26,7 +26,7 @@ OBSERVED: dict[str, Any] = {"eval": {"enabled": True}, "visualize_preds_during_t
 def settings(folder: Path, name: str, **trainer: Any) -> dict[str, Any]:
     return {
         "data_config": {
-            "train_labels_path": [str(folder / "labels.pkg.slp")],
+            "train_labels_path": [str(folder / "labels.slp")],
             "use_same_data_for_val": True,
             "augmentation_config": {"geometric": {"rotation_p": 1.0}},
         },
@@ -53,7 +53,7 @@ def settings(folder: Path, name: str, **trainer: Any) -> dict[str, Any]:
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     made = tmp_path_factory.mktemp("observed")
-    make_labels(6, height=48, width=48, path=made / "labels.pkg.slp")
+    make_labels(6, height=48, width=48, path=made / "labels.slp", embed=False)
     return made
 
 
