@@ -165,6 +165,7 @@ def test_keywords_of_train_fine_tune(folder: Path) -> None:
             head_configs={"single_instance": {"confmaps": {"sigma": 2.0, "output_stride": 4}}},
             backbone_config={"unet": UNET},
             pretrained_backbone_weights=str(folder / "models" / "old" / "best.ckpt"),
+            use_same_data_for_val=True,
             freeze="backbone",
             batch_size="auto",
             max_epochs=1,
