@@ -51,6 +51,7 @@ def offline(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         assert not listener.wants_stop(wait=True)
         listener.close(failed=False)
         listener.close(failed=False)
+        read_run(folder / "wandb")  # waits for the file to be complete
         yield folder
 
 
