@@ -1,6 +1,7 @@
 """Reads the file of an offline run of Weights & Biases: a LevelDB log of protobuf records."""
 
 import json
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,8 @@ def payloads(data: bytes) -> Iterator[bytes]:
             position += BLOCK - position % BLOCK
             continue
         length, kind = int.from_bytes(data[position + 4 : position + 6], "little"), data[position + 6]
+        if position + 7 + length > len(data):
+            return
         parts.append(data[position + 7 : position + 7 + length])
         position += 7 + length
         if kind in (FULL, LAST):
@@ -24,15 +27,24 @@ def payloads(data: bytes) -> Iterator[bytes]:
             parts = []
 
 
-def read_run(folder: Path) -> dict[str, Any]:
-    """Return what a run in the folder ``wandb`` logged.
+def read_run(folder: Path, timeout: float = 60.0) -> dict[str, Any]:
+    """Return what an ended run in the folder ``wandb`` logged.
+
+    The process that writes the file may still be at it for so many seconds.
 
     Keys: ``id``, ``name``, ``project``, ``entity``, ``group``, ``config``, ``metrics`` (name or pattern -> x axis),
     ``history`` (one dict a step), ``summary``, ``exit_code``.
     """
+    (path,) = folder.glob("*run-*/*.wandb")
+    deadline = time.monotonic() + timeout
+    while (run := _read(path))["exit_code"] is None and time.monotonic() < deadline:
+        time.sleep(0.2)
+    return run
+
+
+def _read(path: Path) -> dict[str, Any]:
     from wandb.proto import wandb_internal_pb2
 
-    (path,) = folder.glob("*run-*/*.wandb")
     run: dict[str, Any] = {"metrics": {}, "history": [], "summary": {}, "exit_code": None}
     for payload in payloads(path.read_bytes()):
         record = wandb_internal_pb2.Record()

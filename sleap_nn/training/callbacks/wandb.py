@@ -9,7 +9,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 from sleap_nn.config.trainer_config import WandBConfig
 from sleap_nn.log import logger
@@ -56,6 +56,7 @@ class WandbListener(Listener):
         if wandb.run is not None:
             raise RuntimeError(f"the run {wandb.run.id} is active in this process; end it with wandb.finish() first")
         settings = self._settings
+        self._folder.mkdir(parents=True, exist_ok=True)  # older versions of the library write elsewhere otherwise
         with no_trace_of(settings.api_key):
             self._run = wandb.init(
                 entity=settings.entity,
@@ -64,7 +65,7 @@ class WandbListener(Listener):
                 group=settings.group,
                 mode=settings.wandb_mode,  # pyright: ignore[reportArgumentType]
                 id=settings.current_run_id,
-                resume="must" if settings.prv_runid else "allow",
+                resume=resume_mode(settings),
                 dir=str(self._folder),
                 config={"run_name": settings.name, "run_config": dict(self._config)},
                 # No copies of the user's code or of changes in a repository, which may hold the login key.
@@ -120,6 +121,13 @@ class WandbListener(Listener):
         for name in names.keys() - self._old_names:
             self._run.define_metric(name, step_metric=wandb_keys.EPOCH)
             self._old_names.add(name)
+
+
+def resume_mode(settings: WandBConfig) -> Literal["must", "allow"] | None:
+    """Return how a run of the same id is taken up; offline this is decided when the files are uploaded."""
+    if settings.wandb_mode == "offline":
+        return None
+    return "must" if settings.prv_runid else "allow"
 
 
 def choose_run_id(settings: WandBConfig, is_resumed: bool) -> str:

@@ -13,8 +13,8 @@ from sleap_nn.training.callbacks.drawings import Drawing
 from sleap_nn.training.callbacks.listeners import Event, Listener
 
 HOST = "127.0.0.1"
-GREETING_MS = 300
-"""How long to wait for a listener before the first message, which it would miss otherwise."""
+GREETING_MS = 1000
+"""How long to wait for a GUI before the first message, which it would miss otherwise; it looks for us now and then."""
 FAREWELL_MS = 200
 """How long the last messages may take to leave; without a listener there are none."""
 RECONNECT_MS = (100, 2000)

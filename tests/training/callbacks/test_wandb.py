@@ -51,6 +51,7 @@ def offline(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         assert not listener.wants_stop(wait=True)
         listener.close(failed=False)
         listener.close(failed=False)
+        read_run(folder / "wandb")  # waits for the file to be complete
         yield folder
 
 
@@ -143,9 +144,11 @@ def listener(folder: Path, **settings: Any) -> WandbListener:
 
 
 def test_an_online_run_can_be_watched_on_its_page(service: SimpleNamespace, tmp_path: Path) -> None:
-    assert listener(tmp_path).open() == "https://a/id42"
+    folder = tmp_path / "models"
+    assert listener(folder).open() == "https://a/id42"
+    assert folder.is_dir()
     assert service.arguments["mode"] is None
-    assert service.arguments["dir"] == str(tmp_path)
+    assert service.arguments["dir"] == str(folder)
     assert service.arguments["settings"].disable_git
     assert service.arguments["settings"].disable_code
 
@@ -167,11 +170,14 @@ def test_the_key_logs_in_and_the_environment_is_as_before(
     assert service.key == "other"
 
 
-@pytest.mark.parametrize(("earlier", "resume"), [("old7", "must"), (None, "allow")])
+@pytest.mark.parametrize(
+    ("settings", "resume"),
+    [({"prv_runid": "old7"}, "must"), ({}, "allow"), ({"prv_runid": "old7", "wandb_mode": "offline"}, None)],
+)
 def test_a_run_that_is_named_must_exist(
-    service: SimpleNamespace, tmp_path: Path, earlier: str | None, resume: str
+    service: SimpleNamespace, tmp_path: Path, settings: dict[str, Any], resume: str | None
 ) -> None:
-    listener(tmp_path, prv_runid=earlier).open()
+    listener(tmp_path, **settings).open()
     assert service.arguments["resume"] == resume
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import zmq
 
+from sleap_nn.training.callbacks import zmq as zmq_module
 from sleap_nn.training.callbacks.listeners import Event
 from sleap_nn.training.callbacks.zmq import ZmqListener, is_stop, to_message
 
@@ -35,6 +36,12 @@ class Gui:
         while len(received) < count and self.progress.poll(5000):
             received.append(json.loads(self.progress.recv()))
         return received
+
+
+@pytest.fixture(autouse=True)
+def short_greeting(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Most of these GUIs never look for the trainer."""
+    monkeypatch.setattr(zmq_module, "GREETING_MS", 20)
 
 
 @pytest.fixture
@@ -114,8 +121,9 @@ def test_what_is_no_stop_command(message: bytes) -> None:
     assert not is_stop(message)
 
 
-def test_the_first_and_the_last_message_arrive(gui: Gui) -> None:
+def test_the_first_and_the_last_message_arrive(gui: Gui, monkeypatch: pytest.MonkeyPatch) -> None:
     """A publisher's messages are lost as long as nobody has subscribed, and when it closes at once."""
+    monkeypatch.setattr(zmq_module, "GREETING_MS", 5000)
     events = [Event("train_begin"), *[Event("batch_start", batch=i) for i in range(500)], Event("train_end")]
     with ThreadPoolExecutor() as pool:
         messages = pool.submit(gui.messages, len(events))
@@ -158,7 +166,8 @@ def test_without_anybody_there_nothing_blocks() -> None:
     assert time.perf_counter() - start < 5
 
 
-def test_a_gui_that_does_not_read_holds_up_nothing(gui: Gui) -> None:
+def test_a_gui_that_does_not_read_holds_up_nothing(gui: Gui, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(zmq_module, "GREETING_MS", 5000)
     listener = ZmqListener(gui.publish_port, None, 1)
     with ThreadPoolExecutor() as pool:
         first = pool.submit(gui.messages, 1)
