@@ -21,10 +21,10 @@ from wandb_file import read_run
 
 from sleap_nn.cli import cli
 from sleap_nn.config.training_job_config import TrainingJobConfig
-from sleap_nn.data.dataset import PoseDataset
 from sleap_nn.errors import TrainingInterruptedError
 from sleap_nn.train import resume_training, run_training
 from sleap_nn.training import monitoring
+from sleap_nn.training.module import TrainingModule
 
 KEY = "0123456789abcdef0123456789abcdefSECRETXY"
 STEPS = 10
@@ -164,10 +164,10 @@ def test_listeners_hear_of_a_crash(folder: Path, monkeypatch: pytest.MonkeyPatch
     book = Notebook()
     monkeypatch.setattr(monitoring, "make_listeners", lambda *_: [book])
 
-    def broken(self: PoseDataset, draw: Any) -> Any:
+    def broken(*_: Any) -> Any:
         raise MemoryError
 
-    monkeypatch.setattr(PoseDataset, "__getitem__", broken)
+    monkeypatch.setattr(TrainingModule, "training_step", broken)
     with pytest.raises(MemoryError):
         run_training(settings(folder))
     assert book.calls[-1] == ("close", True)
