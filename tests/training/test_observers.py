@@ -56,3 +56,20 @@ def test_listeners_get_the_drawings_that_they_want_or_that_are_made_anyway(
     trainer.train()
     assert [epoch for name, epoch in book.calls if name == "draw"] == expected
     assert [path.name for path in tmp_path.iterdir()] == ["labels.pkg.slp"]
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"precision": "bf16-mixed"}, {"channels_last": False}, {"val_data_loader": {"num_workers": 1}}],
+    ids=["mixed precision", "channels first", "worker processes"],
+)
+def test_metrics_and_drawings_take_every_way_of_training(
+    settings: dict[str, Any], tmp_path: Path, options: dict[str, Any]
+) -> None:
+    observed = {"eval": {"enabled": True}, "visualize_preds_during_training": True, "keep_viz": True}
+    settings["trainer_config"] |= {**observed, **options}
+    trainer = ModelTrainer(settings)
+    trainer.train()
+    assert trainer.trainer is not None
+    assert float(trainer.trainer.callback_metrics["eval/val/oks_voc_mAP"]) >= 0
+    assert len(list((tmp_path / "run" / "viz").iterdir())) == 4
