@@ -147,6 +147,7 @@ def test_interrupting_training_leaves_a_run_that_can_be_resumed(
     deadline = time.monotonic() + 90
     while not awaited.exists() and time.monotonic() < deadline:
         time.sleep(0.05)
+    time.sleep(2)  # the log is made just before the first step, from which on signals are obeyed
     process.send_signal(signal.SIGINT)
     try:
         output, _ = process.communicate(timeout=60)

@@ -56,7 +56,7 @@ def start(target: Any, *arguments: Any) -> BaseProcess:
 def test_a_killed_run_can_always_be_resumed(tmp_path: Path) -> None:
     make_labels(8, path=tmp_path / "labels.pkg.slp")
     whole, parts = (tmp_path / "models" / name for name in ("whole", "parts"))
-    start(run_training, settings(tmp_path, "whole")).join(120)
+    start(run_training, settings(tmp_path, "whole")).join(400)
     random_times = random.Random(5)
     process = start(run_training, settings(tmp_path, "parts"))
     kills = 0
@@ -72,7 +72,7 @@ def test_a_killed_run_can_always_be_resumed(tmp_path: Path) -> None:
             assert model_dir.load_weights(parts / model_dir.WEIGHTS)
         is_run = (parts / model_dir.CONFIG).exists()
         process = start(resume_training, parts) if is_run else start(run_training, settings(tmp_path, "parts"))
-    process.join(120)
+    process.join(400)
     assert kills >= 5
     first, second = (torch.load(run / model_dir.LAST_WEIGHTS, weights_only=True) for run in (whole, parts))
     assert first["global_step"] == second["global_step"] == 200
