@@ -153,10 +153,11 @@ def test_quick_phases_leave_no_thread_behind(heart: SimpleNamespace) -> None:
     assert heart.lines == []
 
 
-def test_lines_of_the_logger_are_noticed(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_lines_of_the_logger_are_noticed(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     monkeypatch.setattr(heartbeat, "_HEARTBEAT", scene.heart)
-    monkeypatch.setattr(logger, "level", logging.INFO)
-    with phase("predicting"):
+    with caplog.at_level(logging.INFO, logger="sleap_nn"), phase("predicting"):
         scene.wait(4)
         logger.info("A line.")
         assert scene.wait(4.9) == []

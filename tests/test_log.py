@@ -1,4 +1,5 @@
 import logging
+from collections.abc import Iterator
 from logging.handlers import BufferingHandler
 
 import pytest
@@ -8,11 +9,19 @@ from sleap_nn.heartbeat import Heartbeat
 from sleap_nn.log import logger, quiet, say_alive
 
 
+@pytest.fixture(autouse=True)
+def informative() -> Iterator[None]:
+    """Show information, as commands do."""
+    level = logger.level
+    logger.setLevel(logging.INFO)
+    yield
+    logger.setLevel(level)
+
+
 def test_quiet_work_shows_errors_only(monkeypatch: pytest.MonkeyPatch):
     shown = BufferingHandler(capacity=10)
     monkeypatch.setattr(logger, "handlers", [shown])
     monkeypatch.setattr(logger, "propagate", False)
-    monkeypatch.setattr(logger, "level", logging.INFO)
     with pytest.raises(KeyError), quiet():
         logger.warning("again")
         logger.error("bad")
@@ -23,7 +32,6 @@ def test_quiet_work_shows_errors_only(monkeypatch: pytest.MonkeyPatch):
 
 def test_quiet_work_gives_signs_of_life(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture):
     monkeypatch.setattr(logger, "propagate", True)
-    caplog.set_level(logging.INFO, logger="sleap_nn")
     with quiet():
         logger.info("hidden")
         with quiet():
@@ -36,7 +44,6 @@ def test_quiet_work_gives_signs_of_life(monkeypatch: pytest.MonkeyPatch, caplog:
 def test_lines_that_are_hidden_do_not_put_off_signs_of_life(monkeypatch: pytest.MonkeyPatch):
     heart = Heartbeat(lambda line: None, lambda: 7.0)
     monkeypatch.setattr(heartbeat, "_HEARTBEAT", heart)
-    monkeypatch.setattr(logger, "level", logging.INFO)
     with quiet():
         logger.info("hidden")
         assert heart._last_line == 0.0
