@@ -24,7 +24,7 @@ demo: $(VENV)/.installed
 	$(VENV)/bin/sleap-nn demo
 
 test: $(VENV)/.installed-test
-	@OMP_NUM_THREADS=1 $(RUN) pytest -n 2 $(PYTEST_ARGS)
+	@OMP_NUM_THREADS=1 $(RUN) pytest -n 2 --dist worksteal $(PYTEST_ARGS)
 
 lint: $(VENV)/.installed-test $(VENV)/.installed-lint
 	$(VENV)/bin/ruff check .
