@@ -35,10 +35,17 @@ def main(log_level: int, evaluate: bool) -> None:
             handover.write_outcome(trainer.outcome())
 
 
-if __name__ == "__main__":
+def _run() -> int:
+    """Return the exit code; the launcher has the message of an error from the common store, and says it once."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # a stop while modules load ends the process without a traceback
     try:
         main(int(sys.argv[1]), evaluate="evaluate" in sys.argv[2:])
-    except (UserError, KeyboardInterrupt) as error:
-        # The launcher has the message from the common store, and says it once.
-        sys.exit(error.exit_code if isinstance(error, UserError) else UserError.exit_code)
+    except UserError as error:
+        return error.exit_code
+    except KeyboardInterrupt:
+        return UserError.exit_code
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(_run())

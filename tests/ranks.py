@@ -9,6 +9,7 @@ import time
 import traceback
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
@@ -113,14 +114,39 @@ def fit_together(
     return [Ended(int(process.exitcode or 0), text) for process, text in zip(processes, outputs, strict=True)]
 
 
-def _fit(config: Any, variables: dict[str, str], folder: Path, act: Act | None) -> None:
-    """Fit in this process, and end it as the command line does."""
-    os.environ.update(variables)
+def start_program(folder: Path, *arguments: str) -> BaseProcess:
+    """Start the command line in a folder; what it prints goes to ``output.txt`` there.
+
+    The process lives in a session of its own and hears Ctrl+C, whatever the shell that runs the tests made of it.
+    """
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(PRELOADED)
+    process = context.Process(target=_run_program, args=(folder, arguments))
+    process.start()
+    return process
+
+
+def _run_program(folder: Path, arguments: tuple[str, ...]) -> None:
+    from sleap_nn.cli import cli
+
+    os.setsid()
+    _enter(folder)
+    cli(list(arguments))
+
+
+def _enter(folder: Path) -> None:
+    """Work in a folder, and print to a file there."""
     os.chdir(folder)
     descriptor = os.open("output.txt", os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
     os.dup2(descriptor, 1)
     os.dup2(descriptor, 2)
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def _fit(config: Any, variables: dict[str, str], folder: Path, act: Act | None) -> None:
+    """Fit in this process, and end it as the command line does."""
+    os.environ.update(variables)
+    _enter(folder)
     code = 1
     try:
         _fit_here(config, act)

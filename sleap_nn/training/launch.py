@@ -165,10 +165,11 @@ class _Ranks:
 
 def _pass_on(source: IO[str], target: IO[str]) -> None:
     """Print the lines of a process, and log those that it logged."""
-    for line in source:
-        if not log.relayed(line):
-            target.write(line)
-            target.flush()
+    with source:
+        for line in source:
+            if not log.relayed(line):
+                target.write(line)
+                target.flush()
 
 
 @contextmanager

@@ -154,23 +154,23 @@ def test_a_run_survives_all_that_can_befall_it(tmp_path: Path) -> None:
 def test_labels_in_memory_train_on_two_devices(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: Any) -> None:
     monkeypatch.chdir(tmp_path)
     labels = make_labels(9, path=tmp_path / "labels.pkg.slp")
-    config = settings("nowhere.slp", trainer_devices=2, max_epochs=6, train_steps_per_epoch=60)
+    config = settings("nowhere.slp", trainer_devices=2, train_steps_per_epoch=40)
     config["data_config"] = {}
     trainer = run_training(config, [labels], [labels])
-    assert trainer.run_dir == tmp_path / "models" / "run"
+    assert trainer.run_dir is not None and trainer.run_dir.resolve() == tmp_path / "models" / "run"
     assert len(sio.load_slp(str(trainer.run_dir / "labels_pr.val.0.slp"))) == 9
     assert (trainer.run_dir / "metrics.val.0.json").exists()
-    assert epochs_in(trainer.run_dir) == [str(epoch) for epoch in range(6)]
+    assert epochs_in(trainer.run_dir) == ["0", "1", "2"]
     assert trainer.trainer is not None and trainer.lightning_model is not None
-    assert (trainer.trainer.current_epoch, trainer.trainer.global_step) == (6, 6 * 30)
+    assert (trainer.trainer.current_epoch, trainer.trainer.global_step) == (3, 3 * 20)
     assert float(trainer.trainer.callback_metrics["val/loss"]) > 0
-    assert trainer.peak_height > 0.2
+    assert trainer.peak_height > 0
     assert trainer.config.trainer_config.trainer_devices == 2
     weights = trainer.lightning_model.model.state_dict()
     last = model_dir.read_checkpoint(trainer.run_dir / model_dir.WEIGHTS)["state_dict"]
     assert {f"model.{name}" for name in weights} == set(last)
     assert all(torch.isfinite(tensor).all() for tensor in weights.values())
-    assert "Epoch 5" not in capfd.readouterr().out  # a program that set up no logging gets no log lines
+    assert "Epoch 2" not in capfd.readouterr().out  # a program that set up no logging gets no log lines
 
 
 def test_two_machines_that_share_no_folder(tmp_path: Path) -> None:
@@ -180,7 +180,14 @@ def test_two_machines_that_share_no_folder(tmp_path: Path) -> None:
         make_labels(9, path=machine / "labels.pkg.slp")
     (machines[0] / "config.yaml").write_text(yaml.safe_dump(settings("labels.pkg.slp")))
     common = ("--nnodes=2", "--nproc-per-node=1", "--master-addr=127.0.0.1", f"--master-port={free_port()}")
-    train = ("-m", "sleap_nn.cli", "train", "config.yaml", "trainer_config.max_epochs=6")
+    train = (
+        "-m",
+        "sleap_nn.cli",
+        "train",
+        "config.yaml",
+        "trainer_config.max_epochs=3",
+        "trainer_config.train_steps_per_epoch=40",
+    )
     agents = [
         start(machine, *common, f"--node-rank={rank}", *train, module="torch.distributed.run")
         for rank, machine in enumerate(machines)
@@ -190,7 +197,7 @@ def test_two_machines_that_share_no_folder(tmp_path: Path) -> None:
         code = end_within(agent, 200)
         outputs.append((machine / "output.txt").read_text())
         assert code == 0, outputs
-    assert outputs[0].count("Epoch ") == 6
+    assert outputs[0].count("Epoch ") == 3
     assert "Run folder: models/run" in outputs[0]
     assert (machines[0] / "models" / "run" / "labels_pr.val.0.slp").exists()
     assert "Epoch " not in outputs[1]
