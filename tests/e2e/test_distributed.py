@@ -7,7 +7,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
@@ -16,21 +17,13 @@ import sleap_io as sio
 import torch
 import yaml
 from factories import make_labels
-from ranks import free_port
+from ranks import free_port, start_program
 
 from sleap_nn.networks import model_dir
 from sleap_nn.train import run_training
 from sleap_nn.training.checkpoints import Position
 
 pytestmark = pytest.mark.slow
-
-LISTENING = """
-import signal
-from sleap_nn.cli import cli
-signal.signal(signal.SIGINT, signal.default_int_handler)
-cli()
-"""
-"""The program, also where a shell that runs the tests in the background made its children deaf for Ctrl+C."""
 
 
 def settings(labels: str, **trainer: Any) -> dict[str, Any]:
@@ -57,36 +50,33 @@ def settings(labels: str, **trainer: Any) -> dict[str, Any]:
     }
 
 
-def start(
-    folder: Path, *arguments: str, module: str | None = None, output: str = "output.txt"
-) -> subprocess.Popen[str]:
-    """Start the program, or a module, in a session of its own; what it prints goes to a file."""
-    command = ["-c", LISTENING] if module is None else ["-m", module]
-    with (folder / "output.txt").open("w") as file:
-        return subprocess.Popen(
-            [sys.executable, *command, *arguments],
-            cwd=folder,
-            stdout=file,
-            stderr=subprocess.STDOUT,
-            text=True,
-            start_new_session=True,
-        )
+@pytest.fixture
+def start() -> Iterator[Callable[..., BaseProcess]]:
+    """Return `ranks.start_program`, whose processes do not outlive the test."""
+    started: list[BaseProcess] = []
+
+    def start_and_note(*arguments: Any) -> BaseProcess:
+        started.append(start_program(*arguments))
+        return started[-1]
+
+    yield start_and_note
+    for process in started:
+        process.kill()
 
 
-def wait_for(what: Callable[[], Any], process: subprocess.Popen[str], seconds: float = 120) -> Any:
+def wait_for(what: Callable[[], Any], process: BaseProcess, seconds: float = 300) -> None:
     """Wait until something is there; a process that has ended meanwhile will not bring it."""
     deadline = time.monotonic() + seconds
-    while not (found := what()):
-        assert process.poll() is None and time.monotonic() < deadline
+    while not what():
+        assert process.is_alive() and time.monotonic() < deadline
         time.sleep(0.1)
-    return found
 
 
-def ranks_of(parent: int) -> list[int]:
+def ranks_of(parent: BaseProcess) -> list[int]:
     """Return the processes that a launcher has started."""
     listed = subprocess.run(["ps", "-eo", "pid,ppid,args"], capture_output=True, text=True, check=True).stdout
     rows = [line.split(None, 2) for line in listed.splitlines()[1:]]
-    return [int(pid) for pid, ppid, args in rows if int(ppid) == parent and "sleap_nn.worker" in args]
+    return [int(pid) for pid, ppid, args in rows if int(ppid) == parent.pid and "sleap_nn.worker" in args]
 
 
 def is_running(pid: int) -> bool:
@@ -94,12 +84,10 @@ def is_running(pid: int) -> bool:
     return status.exists() and "State:\tZ" not in status.read_text()
 
 
-def end_within(process: subprocess.Popen[str], seconds: float) -> int:
-    """Return the exit code of a process that ends in time."""
-    try:
-        return process.wait(seconds)
-    finally:
-        process.kill()
+def end_within(process: BaseProcess, seconds: float) -> int | None:
+    """Return the exit code of a process, None if it takes longer."""
+    process.join(seconds)
+    return process.exitcode
 
 
 def epochs_in(run: Path) -> list[str]:
@@ -108,16 +96,16 @@ def epochs_in(run: Path) -> list[str]:
 
 
 @pytest.mark.skipif(not Path("/proc").is_dir(), reason="looks at processes as Linux shows them")
-def test_a_run_survives_all_that_can_befall_it(tmp_path: Path) -> None:
+def test_a_run_survives_a_killed_process_and_ctrl_c(tmp_path: Path, start: Callable[..., BaseProcess]) -> None:
     make_labels(9, path=tmp_path / "labels.pkg.slp")
-    config = settings("labels.pkg.slp", trainer_devices=2, trainer_strategy="ddp", train_steps_per_epoch=40)
+    config = settings("labels.pkg.slp", trainer_devices=2, trainer_strategy="ddp", max_epochs=100000)
     (tmp_path / "config.yaml").write_text(yaml.safe_dump(config))
     run, output = tmp_path / "models" / "run", tmp_path / "output.txt"
 
     # One of the processes is killed: the others end, and one sentence says why.
-    first = start(tmp_path, "train", "config.yaml", "trainer_config.max_epochs=100000")
+    first = start(tmp_path, "train", "config.yaml")
     wait_for((run / model_dir.RESUME).exists, first)
-    ranks = ranks_of(first.pid)
+    ranks = ranks_of(first)
     assert len(ranks) == 2
     os.kill(ranks[1], signal.SIGKILL)
     assert end_within(first, 30) == 1
@@ -126,29 +114,18 @@ def test_a_run_survives_all_that_can_befall_it(tmp_path: Path) -> None:
     assert text.count("Error") == 1 and "Traceback" not in text
     assert re.search(r"Error: Process 1 .* SIGKILL.*--resume .*models/run\n$", text)
 
-    # The launcher is killed: the others notice.
-    second = start(tmp_path, "train", "--resume", "models/run", "trainer_config.max_epochs=100000")
-    wait_for(lambda: "Epoch" in output.read_text(), second)
-    ranks = ranks_of(second.pid)
-    second.kill()
-    deadline = time.monotonic() + 30
-    while any(map(is_running, ranks)) and time.monotonic() < deadline:
-        time.sleep(0.1)
-    assert not any(map(is_running, ranks))
-
     # Ctrl+C saves the state of the run.
-    third = start(tmp_path, "train", "--resume", "models/run", "trainer_config.max_epochs=100000")
-    wait_for(lambda: "Epoch" in output.read_text(), third)
-    ranks = ranks_of(third.pid)
-    third.send_signal(signal.SIGINT)
-    assert end_within(third, 30) == 75
+    second = start(tmp_path, "train", "--resume", "models/run")
+    wait_for(lambda: "Epoch" in output.read_text(), second)
+    ranks = ranks_of(second)
+    os.kill(int(second.pid or 0), signal.SIGINT)
+    assert end_within(second, 30) == 75
     assert not any(map(is_running, ranks))
     text = output.read_text()
     assert text.count("Training was interrupted") == 1 and "Traceback" not in text
     position = Position.read(run / model_dir.RESUME)
     assert position.epoch >= 1 and position.group == 4
     assert epochs_in(run) == [str(epoch) for epoch in range(position.epoch)]
-    assert not list(Path("/tmp").glob(f"sleap_nn_{os.getpid()}*"))
 
 
 def test_labels_in_memory_train_on_two_devices(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: Any) -> None:
@@ -188,15 +165,17 @@ def test_two_machines_that_share_no_folder(tmp_path: Path) -> None:
         "trainer_config.max_epochs=3",
         "trainer_config.train_steps_per_epoch=40",
     )
-    agents = [
-        start(machine, *common, f"--node-rank={rank}", *train, module="torch.distributed.run")
-        for rank, machine in enumerate(machines)
-    ]
-    outputs = []
-    for machine, agent in zip(machines, agents, strict=True):
-        code = end_within(agent, 200)
-        outputs.append((machine / "output.txt").read_text())
-        assert code == 0, outputs
+    agents = []
+    for rank, machine in enumerate(machines):
+        command = [sys.executable, "-m", "torch.distributed.run", *common, f"--node-rank={rank}", *train]
+        with (machine / "output.txt").open("w") as output:
+            agents.append(subprocess.Popen(command, cwd=machine, stdout=output, stderr=subprocess.STDOUT))
+    codes = []
+    for agent in agents:
+        with agent:
+            codes.append(agent.wait(300))
+    outputs = [(machine / "output.txt").read_text() for machine in machines]
+    assert codes == [0, 0], outputs
     assert outputs[0].count("Epoch ") == 3
     assert "Run folder: models/run" in outputs[0]
     assert (machines[0] / "models" / "run" / "labels_pr.val.0.slp").exists()

@@ -1,6 +1,7 @@
 """Several processes that train together do what one would do with all their samples, and end together."""
 
 import csv
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -124,55 +125,71 @@ def test_two_processes_make_the_step_of_one_with_twice_the_batch(folder: Path, s
         torch.testing.assert_close(tensor, weights[1][name], atol=1e-5, rtol=1e-4)
 
 
-def test_the_processes_end_with_the_same_weights_and_one_run_folder(folder: Path) -> None:
-    ended = fit(folder, "run")
+PLATEAU = {"lr_scheduler": {"reduce_lr_on_plateau": {"patience": 0, "threshold": 10.0, "factor": 0.5}}}
+"""A learning rate that depends on the losses of all epochs before."""
+
+
+@pytest.fixture(scope="module")
+def whole(folder: Path) -> Path:
+    """Return the folder of a run of two processes that draw their common seed themselves."""
+    ended = fit(folder, "whole", seed=None, **PLATEAU)
     assert_well(ended)
-    first, second = (torch.load(folder / f"machine{rank}" / "weights.pt", weights_only=True) for rank in (0, 1))
-    assert same(first, second)
     assert ended[0].output.count("Epoch ") == EPOCHS
     assert "shared by 2 processes" in ended[0].output
     assert ended[1].output == ""
+    first, second = (torch.load(folder / f"machine{rank}" / "weights.pt", weights_only=True) for rank in (0, 1))
+    assert same(first, second)
+    return folder / "machine0" / "models" / "whole"
+
+
+@pytest.fixture(scope="module")
+def stopped(folder: Path, whole: Path) -> Path:
+    """Return the folder of the same run, of which the second process was told to stop within the second epoch."""
+    seed = Position.read(whole / model_dir.RESUME).seed
+    ended = fit(folder, "stopped", {1: Act(STEPS * BATCH // 2 + 3, "SIGTERM")}, seed=seed, **PLATEAU)
+    assert [one.exit_code for one in ended] == [75, 75], ended
+    assert sorted(one.output.count("Training was interrupted") for one in ended) == [0, 1]
+    run = folder / "machine0" / "models" / "stopped"
+    assert Position.read(run / model_dir.RESUME) == Position(1, 2, seed, 2 * BATCH)
+    shutil.copytree(run, folder / "copy")
+    return run
+
+
+def test_the_first_process_writes_for_all(folder: Path, whole: Path) -> None:
     assert not (folder / "machine1" / "models").exists()
-    run = folder / "machine0" / "models" / "run"
-    assert [row["epoch"] for row in log_of(run)] == [str(epoch) for epoch in range(EPOCHS)]
-    (optimizer,) = state_of(run)["optimizer_states"]
+    assert [row["epoch"] for row in log_of(whole)] == [str(epoch) for epoch in range(EPOCHS)]
+    (optimizer,) = state_of(whole)["optimizer_states"]
     assert {int(state["step"]) for state in optimizer["state"].values()} == {EPOCHS * STEPS // 2}
-    assert (run / "labels_gt.val.0.slp").exists()
-    assert "train_steps_per_epoch: 8" in (run / "training_config.yaml").read_text()
+    assert (whole / "labels_gt.val.0.slp").exists()
+    assert f"train_steps_per_epoch: {STEPS}" in (whole / "training_config.yaml").read_text()
 
 
-@pytest.mark.parametrize("strategy", ["ddp", "fsdp"])
-def test_a_run_that_one_process_was_told_to_stop_goes_on_exactly(folder: Path, strategy: str) -> None:
-    # A learning rate that depends on the losses, and averages of an epoch that is made in two parts.
-    more = {
-        "trainer_strategy": strategy,
-        "seed": None,
-        "lr_scheduler": {"reduce_lr_on_plateau": {"patience": 0, "threshold": 10.0, "factor": 0.5}},
-    }
-    ended = fit(folder, f"stopped_{strategy}", {1: Act(STEPS * BATCH // 2 + 3, "SIGTERM")}, **more)
-    assert [one.exit_code for one in ended] == [75, 75], ended
-    said = [one.output.count("Training was interrupted") for one in ended]
-    assert sorted(said) == [0, 1]
-    run = folder / "machine0" / "models" / f"stopped_{strategy}"
-    position = Position.read(run / model_dir.RESUME)
-    assert (position.epoch, position.batch, position.group) == (1, 2, 2 * BATCH)
-    assert_well(fit_together(folder, [resume_config(run), None]))
-    whole = f"whole_{strategy}"
-    assert_well(fit(folder, whole, **{**more, "seed": position.seed}))
-    assert_same_run(folder / "machine0" / "models" / whole, run)
+def test_a_run_that_was_stopped_goes_on_exactly(folder: Path, whole: Path, stopped: Path) -> None:
+    assert_well(fit_together(folder, [resume_config(stopped), None]))
+    assert_same_run(whole, stopped)
 
 
-def test_a_run_goes_on_with_another_number_of_processes(folder: Path) -> None:
-    ended = fit(folder, "fewer", {0: Act(STEPS * BATCH // 2 + 5, "SIGINT")})
-    assert [one.exit_code for one in ended] == [75, 75], ended
-    run = folder / "machine0" / "models" / "fewer"
-    assert Position.read(run / model_dir.RESUME).batch == 3
+def test_a_run_goes_on_with_another_number_of_processes(folder: Path, stopped: Path) -> None:
+    run = folder / "copy"
     trainer = ModelTrainer(resume_config(run))
     trainer.train()
     assert [row["epoch"] for row in log_of(run)] == [str(epoch) for epoch in range(EPOCHS)]
     assert trainer.trainer is not None
-    # 4 + 3 steps of two processes, 2 of one for the rest of the epoch, and the 8 of the last one.
-    assert trainer.trainer.global_step == 4 + 3 + (STEPS - 6) + STEPS
+    # 4 + 2 steps of two processes, 4 of one for the rest of the epoch, and the 8 of the last one.
+    assert trainer.trainer.global_step == 4 + 2 + 4 + STEPS
+
+
+def test_divided_weights_and_their_optimizer_can_be_resumed(folder: Path) -> None:
+    more = {"max_epochs": 2, "train_steps_per_epoch": 4, **PLATEAU}
+    ended = fit(folder, "divided", {0: Act(2 * BATCH + 1, "SIGINT")}, trainer_strategy="fsdp", **more)
+    assert [one.exit_code for one in ended] == [75, 75], ended
+    run = folder / "machine0" / "models" / "divided"
+    assert Position.read(run / model_dir.RESUME).batch == 1
+    assert_well(fit_together(folder, [resume_config(run), None]))
+    alone = {**more, "train_steps_per_epoch": 2, "train_data_loader": {"batch_size": 2 * BATCH}}
+    undivided = fit_alone(folder, "undivided", **alone)
+    assert [row["learning_rate"] for row in log_of(run)] == [row["learning_rate"] for row in log_of(undivided)]
+    assert losses_of(run) == pytest.approx(losses_of(undivided), abs=1e-4)
 
 
 def test_all_stop_when_the_validation_loss_of_all_rises(folder: Path) -> None:
@@ -181,8 +198,14 @@ def test_all_stop_when_the_validation_loss_of_all_rises(folder: Path) -> None:
     assert len(log_of(folder / "machine0" / "models" / "early")) == 2
 
 
-def test_a_time_limit_stops_all(folder: Path) -> None:
-    assert_well(fit(folder, "limit", max_time=1e-4, max_epochs=50, train_steps_per_epoch=40))
+def test_a_time_limit_stops_all_that_srun_started(folder: Path) -> None:
+    port = free_port()
+    environments = [srun_environment(rank, 2, port) for rank in range(2)]
+    config = settings(folder, "limit", max_time=1e-4, max_epochs=50, train_steps_per_epoch=40)
+    ended = fit_together(folder, [config, None], None, environments)
+    assert_well(ended)
+    assert "shared by 2 processes" in ended[0].output
+    assert ended[1].output == ""
     run = folder / "machine0" / "models" / "limit"
     assert len(log_of(run)) == 1
     assert (run / model_dir.WEIGHTS).exists()
@@ -241,12 +264,3 @@ def test_machines_with_other_labels_are_found_out(tmp_path: Path) -> None:
     ended = fit_together(tmp_path, [config, None], timeout=30)
     assert [one.exit_code for one in ended] == [1, 1]
     assert "copies of the same labels files" in ended[1].output
-
-
-def test_srun_is_understood(folder: Path) -> None:
-    port = free_port()
-    environments = [srun_environment(rank, 2, port) for rank in range(2)]
-    ended = fit_together(folder, [settings(folder, "srun", max_epochs=1), None], None, environments)
-    assert_well(ended)
-    assert "shared by 2 processes" in ended[0].output
-    assert ended[1].output == ""
