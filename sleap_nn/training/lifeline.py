@@ -24,9 +24,9 @@ BEAT = 2.0
 """Seconds between two signs of life."""
 SILENCE = 20.0
 """Seconds without one after which a process counts as dead."""
-GRACE = 5.0
+GRACE = 3.0
 """Seconds in which a process may end by itself when another one has failed."""
-NOTICE = 8.0
+NOTICE = 5.0
 """Seconds for which a process that failed keeps the store open, if it holds it, for the others to see why."""
 
 _FAILURE, _NOTICED = "failure", "noticed"

@@ -115,6 +115,7 @@ def test_a_run_survives_a_killed_process_and_ctrl_c(tmp_path: Path, start: Calla
     assert re.search(r"Error: Process 1 .* SIGKILL.*--resume .*models/run\n$", text)
 
     # Ctrl+C saves the state of the run.
+    output.write_text("")
     second = start(tmp_path, "train", "--resume", "models/run")
     wait_for(lambda: "Epoch" in output.read_text(), second)
     ranks = ranks_of(second)
