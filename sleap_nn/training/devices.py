@@ -27,7 +27,7 @@ class Devices:
     Attributes:
         accelerator: ``cpu``, ``cuda`` or ``mps``.
         count: How many there are.
-        indices: Which GPUs they are, None for the first ones.
+        indices: Which GPUs they are, None for the first ones and where there are none.
         strategy: One of `STRATEGIES` without ``auto``, or ``single`` for one device.
         precision: Precision of the network.
     """
@@ -90,7 +90,9 @@ class Devices:
         indices = _indices(settings.trainer_device_indices, accelerator)
         count = _count(settings, indices, accelerator, num_started)
         available = num_devices(accelerator)
-        if accelerator == "cuda" and indices is None and num_started is None and count < available:
+        if accelerator != "cuda":
+            indices = None
+        elif indices is None and num_started is None and count < available:
             indices = freest_gpus(count)
         precision = resolve_precision(str(settings.precision), accelerator)
         if count == 1 and num_started is None:

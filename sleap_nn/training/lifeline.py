@@ -146,8 +146,11 @@ class Lifeline:
                 failure = Failure(self._rank, "", "", "the process that all others are connected to is gone", 1)
                 if self._is_spokesman:
                     logger.error("Training ends: %s.", failure.message)
-            if failure is not None and not self._stopped.wait(GRACE):
+            if failure is None:
+                continue
+            if not self._stopped.wait(GRACE):
                 _end_process(failure.exit_code)
+            return
 
     def _look(self, now: float) -> Failure | None:
         """Give a sign of life, and return what ended the training, if anything."""
