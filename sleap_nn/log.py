@@ -11,7 +11,7 @@ from typing import TextIO
 
 logger = logging.getLogger("sleap_nn")
 
-_MARK = "\x1e"
+_MARK = "\x02"
 
 
 def rank() -> int:

@@ -216,5 +216,5 @@ def _raise_for(ranks: _Ranks, failure: Failure | None, received: list[int], run_
         raise failure.error()
     rank, code = next((rank, code) for rank, code in enumerate(ranks.exit_codes) if code)
     raise DistributedError(
-        f"Process {rank} of the training ended with exit code {code}; all others were stopped.{hint}"
+        f"Process {rank} of the training ended with exit code {code}; the others were stopped.{hint}"
     )
