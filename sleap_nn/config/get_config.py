@@ -5,6 +5,7 @@ Which keyword sets which key, and with which default, is in `train_keywords`; th
 """
 
 from collections.abc import Mapping
+from difflib import get_close_matches
 from typing import Any
 
 from sleap_nn.compat.config_keys import canonical_keywords
@@ -168,7 +169,9 @@ def _complete(keywords: Mapping[str, Any]) -> dict[str, Any]:
         raise ConfigError(f"{error}.") from None
     unknown = [name for name in given if name not in defaults]
     if unknown:
-        raise TypeError(f"train() got an unexpected keyword argument {unknown[0]!r}")
+        near = get_close_matches(unknown[0], defaults, n=1, cutoff=0.5)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        raise TypeError(f"train() got an unexpected keyword argument {unknown[0]!r}{hint}")
     return defaults | given
 
 

@@ -205,5 +205,10 @@ def test_refused_keywords(keywords, message):
 
 
 def test_unknown_keywords_are_a_mistake_of_the_caller():
-    with pytest.raises(TypeError, match=r"train\(\) got an unexpected keyword argument 'epochs'"):
+    with pytest.raises(TypeError, match=r"train\(\) got an unexpected keyword argument 'epochs'; .*'max_epochs'"):
         config_from_train_keywords(head_configs="single_instance", epochs=3)
+
+
+def test_a_keyword_like_no_other_gets_no_suggestion():
+    with pytest.raises(TypeError, match=r"train\(\) got an unexpected keyword argument 'zzz'$"):
+        config_from_train_keywords(head_configs="single_instance", zzz=3)
