@@ -29,7 +29,7 @@ class Head(ABC):
         loss_name: Name of the loss in logs (``confmaps_loss``).
         title: What its output is called in messages ("confidence maps").
         reads: What the layer reads: the backbone's map at `output_stride`, or its bottleneck.
-        metric_names: Names of `metrics`, under which they are logged.
+        metric_names: Those of `metrics` that are columns of the log; live monitors get them all.
         layer_name: Name of the layer in saved weights (``SingleInstanceConfmapsHead``).
         channels: Number of output channels.
         output_stride: Input px of one map cell.
@@ -84,7 +84,7 @@ class Head(ABC):
 
     @abstractmethod
     def metrics(self, output: Tensor, target: Tensor) -> dict[str, Float[Tensor, ""]]:
-        """Return what else is logged, one value for each of `metric_names`; NaN where it is undefined."""
+        """Return what else is logged, by name, at least `metric_names`; NaN where it is undefined."""
 
 
 def map_layer(layer_name: str, in_channels: int, channels: int) -> nn.Module:

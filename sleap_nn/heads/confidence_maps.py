@@ -12,7 +12,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from sleap_nn.heads.base import Head, map_layer
-from sleap_nn.heads.losses import LossSettings
+from sleap_nn.heads.losses import LossSettings, foreground_split
 from sleap_nn.ops.confidence_maps import confidence_maps
 from sleap_nn.ops.peaks import LocalPeaks, find_global_peaks, find_local_peaks
 from sleap_nn.structures.sample import Batch
@@ -72,8 +72,8 @@ class ConfidenceMapsHead(Head):
         return ("anchor",) if self.of_anchors else skeleton.node_names
 
     def metrics(self, output: Tensor, target: Tensor) -> dict[str, Float[Tensor, ""]]:
-        """Return nothing; the loss of each channel is logged by its name."""
-        return {}
+        """Return the error on and off the targets, and their share of the cells."""
+        return foreground_split(output, target)
 
     def read_peaks(
         self, maps: Float[Tensor, "batch nodes h w"], threshold: float, refinement: str, patch_size: int

@@ -8,6 +8,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+FOREGROUND_FROM = 0.1
+"""Target value above which a cell counts as foreground in `foreground_split`."""
+
 
 @dataclass(frozen=True)
 class HardKeypointMining:
@@ -99,3 +102,23 @@ def channel_losses(
     """Return the plain mean squared error of every channel."""
     with torch.no_grad():
         return ((output - target) ** 2).mean(dim=(0, 2, 3))
+
+
+@torch.no_grad()
+def foreground_split(
+    output: Float[Tensor, "batch channels h w"], target: Float[Tensor, "batch channels h w"]
+) -> dict[str, Float[Tensor, ""]]:
+    """Return the plain mean squared error on and off the targets, and the share of cells on them.
+
+    Maps that collapse to zero show as an error on the targets that does not fall while the other one does.
+
+    Returns:
+        ``confmap_loss_fg`` and ``confmap_loss_bg``, NaN where there is no such cell, and ``confmap_fg_frac``.
+    """
+    error, on_target = (output - target) ** 2, target > FOREGROUND_FROM
+    share, on = on_target.float().mean(), (error * on_target).mean()
+    return {
+        "confmap_loss_fg": on / share,
+        "confmap_loss_bg": (error.mean() - on) / (1 - share),
+        "confmap_fg_frac": share,
+    }

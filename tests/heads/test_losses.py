@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from sleap_nn.heads.losses import HardKeypointMining, channel_losses, map_loss
+from sleap_nn.heads.losses import HardKeypointMining, channel_losses, foreground_split, map_loss
 
 GOLDEN = json.loads((Path(__file__).parents[1] / "golden" / "losses.json").read_text())
 
@@ -82,3 +82,18 @@ def test_channel_losses_are_plain_and_carry_no_gradient() -> None:
     torch.testing.assert_close(losses, torch.tensor(GOLDEN["pred_const_per_channel"]) ** 2)
     assert not losses.requires_grad
     assert math.isclose(float(losses.mean()), GOLDEN["mse"], rel_tol=1e-6)
+
+
+def test_errors_on_and_off_the_targets() -> None:
+    target = torch.zeros(1, 1, 2, 5)
+    target[..., :2] = 1.0
+    output = torch.full_like(target, 0.5)
+    output[..., 2:] = 0.1
+    split = {name: float(value) for name, value in foreground_split(output, target).items()}
+    assert split == pytest.approx({"confmap_loss_fg": 0.25, "confmap_loss_bg": 0.01, "confmap_fg_frac": 0.4}, rel=1e-5)
+
+
+def test_maps_without_a_target_have_no_error_on_it() -> None:
+    split = foreground_split(torch.full((1, 1, 2, 2), 0.5), torch.zeros(1, 1, 2, 2))
+    assert bool(split["confmap_loss_fg"].isnan())
+    assert float(split["confmap_loss_bg"]) == 0.25
