@@ -69,6 +69,14 @@ class UNetConfig:
     stacks: Annotated[int, Option("Number of networks stacked one after another.", gt=0)] = 1
     convs_per_block: ConvsPerBlock = 2
     output_stride: OutputStride = 1
+    keras_layers: Annotated[
+        bool,
+        Option(
+            "Compute as SLEAP up to 1.4 did with the same weights: transposed convolutions keep their first cells, and "
+            "no pooling follows the stem. Filled in for models that were converted.",
+            extension=True,
+        ),
+    ] = False
 
 
 @config_class

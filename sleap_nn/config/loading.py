@@ -6,6 +6,7 @@ Whether keys and values are allowed is checked when the tree becomes a configura
 
 import dataclasses
 import io
+import json
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -109,11 +110,35 @@ def resolved(tree: Mapping[str, Any]) -> dict[str, Any]:
     return container
 
 
+def json_tree(text: str, name: str) -> dict[str, Any]:
+    """Return the tree of a JSON text.
+
+    Args:
+        text: The text.
+        name: What it is called in messages.
+
+    Raises:
+        ConfigError: It is not valid JSON, or no mapping.
+    """
+    try:
+        tree = json.loads(text)
+    except ValueError as error:
+        raise ConfigError(f"{name} is not valid JSON: {error}.") from None
+    if not isinstance(tree, dict):
+        raise ConfigError(f"{name} is not a JSON object but a {type(tree).__name__}.")
+    return tree
+
+
+def _yaml(text: str) -> Any:
+    return OmegaConf.load(io.StringIO(text))
+
+
 def _parsed(path: Path) -> dict[str, Any]:
     if not path.is_file():
         raise MissingFileError(f"There is no configuration file {path.name!r} in {str(path.parent)!r}.")
     try:
-        config = OmegaConf.load(io.StringIO(path.read_text(encoding="utf-8-sig")))
+        text = path.read_text(encoding="utf-8-sig")
+        config = OmegaConf.create(json_tree(text, repr(str(path)))) if path.suffix == ".json" else _yaml(text)
     except YAMLError as error:
         problem = " ".join(str(error).split())
         raise ConfigError(f"{str(path)!r} is not valid YAML: {problem}.") from None

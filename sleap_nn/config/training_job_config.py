@@ -4,7 +4,7 @@ What may be set is declared in `data_config`, `model_config` and `trainer_config
 is not computed here but in `training.resolve`.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import field
 from pathlib import Path
 from typing import Annotated, Any, get_origin
@@ -12,11 +12,12 @@ from typing import Annotated, Any, get_origin
 from omegaconf import DictConfig, OmegaConf
 
 from sleap_nn.compat.config_keys import canonical_path
+from sleap_nn.compat.sleap_json import Translation, is_profile, translate
 from sleap_nn.config.availability import check_available
 from sleap_nn.config.data_config import DataConfig
 from sleap_nn.config.errors import unknown_key
 from sleap_nn.config.fields import Option, fields_of, find_field, type_members, values_of
-from sleap_nn.config.loading import canonical_tree, plain_tree, read_file, resolved, with_defaults
+from sleap_nn.config.loading import canonical_tree, json_tree, plain_tree, read_file, resolved, with_defaults
 from sleap_nn.config.model_config import BackboneConfig, HeadConfig, ModelConfig
 from sleap_nn.config.oneof import check_one
 from sleap_nn.config.overrides import Override, apply_overrides, split_override
@@ -60,11 +61,9 @@ class TrainingJobConfig:
                 type, or an option is not available yet.
         """
         path = Path(path)
-        if path.suffix == ".json":
-            raise ConfigError(
-                f"{str(path)!r} is a SLEAP profile in JSON, which is not available yet; give a YAML file."
-            )
         tree, remaining = read_file(path, [split_override(token) for token in overrides])
+        if is_profile(tree):
+            tree = translated(tree, path).tree
         tree = apply_overrides(canonical_tree(tree), _known(remaining), _holds_text)
         if tree.get("model_config") is None:
             raise ConfigError(
@@ -87,6 +86,30 @@ class TrainingJobConfig:
         if isinstance(cfg, str | Path):
             return cls.load(cfg, require_available=require_available)
         return _built(canonical_tree(plain_tree(cfg)), require_available)
+
+    @classmethod
+    def load_sleap_config(cls, json_file_path: str | Path) -> DictConfig:
+        """Return the typed configuration for a training profile of SLEAP up to 1.4.
+
+        Args:
+            json_file_path: The profile, ``training_config.json`` or ``initial_config.json``.
+
+        Raises:
+            MissingFileError: There is no such file.
+            ConfigError: It is no profile, or needs something that does not exist here.
+        """
+        tree, _ = read_file(Path(json_file_path), [])
+        return cls.load_sleap_config_from_json(tree)
+
+    @classmethod
+    def load_sleap_config_from_json(cls, json_str: str | Mapping[str, Any]) -> DictConfig:
+        """Return the typed configuration for a profile of SLEAP up to 1.4, given as text or parsed.
+
+        Raises:
+            ConfigError: As in `load_sleap_config`.
+        """
+        profile = json_tree(json_str, "the given text") if isinstance(json_str, str) else json_str
+        return _built(canonical_tree(translated(profile, None).tree), False).to_sleap_nn_cfg()
 
     def save(self, path: str | Path) -> None:
         """Write the configuration as YAML that `load` reads back to an equal one.
@@ -119,6 +142,23 @@ class TrainingJobConfig:
     def to_sleap_nn_cfg(self) -> DictConfig:
         """Return the configuration as a typed OmegaConf object."""
         return OmegaConf.structured(self)
+
+
+def translated(profile: Mapping[str, Any], path: Path | None) -> Translation:
+    """Return today's configuration for a profile of SLEAP up to 1.4, and what became of every key.
+
+    Args:
+        profile: The parsed JSON.
+        path: Where it was read, for messages; None if it was not.
+
+    Raises:
+        ConfigError: It is no profile, or needs something that does not exist here.
+    """
+    try:
+        return translate(profile)
+    except ValueError as error:
+        where = "The SLEAP profile" if path is None else f"The SLEAP profile {str(path)!r}"
+        raise ConfigError(f"{where} cannot be carried over: {error}.") from None
 
 
 def verify_training_cfg(cfg: Any) -> DictConfig:

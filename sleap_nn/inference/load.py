@@ -137,13 +137,14 @@ def _fill(network: PoseNetwork, folder: Path) -> None:
     Raises:
         ModelError: Names or shapes differ from what the configuration says.
     """
-    weights = model_dir.load_weights(folder / model_dir.WEIGHTS)
+    file = model_dir.weights_file(folder)
+    weights = model_dir.load_weights(file)
     expected = network.state_dict()
     wrong = sorted(set(expected) ^ set(weights))
     wrong += [name for name in expected if name in weights and expected[name].shape != weights[name].shape]
     if wrong:
         raise ModelError(
-            f"The weights in {folder / model_dir.WEIGHTS} do not fit {model_dir.CONFIG} beside them ({len(wrong)} "
+            f"The weights in {file} do not fit {model_dir.config_file(folder).name} beside them ({len(wrong)} "
             f"tensors differ, the first is {wrong[0]}); use the folder as training left it."
         )
     network.load_state_dict(weights)
@@ -153,7 +154,7 @@ def _skeleton(folder: Path, config: TrainingJobConfig) -> Skeleton:
     """Return the skeleton a folder was trained with."""
     if config.data_config.skeletons:
         return Skeleton.from_config(config.data_config.skeletons[0])
-    raise ModelError(f"{folder / model_dir.CONFIG} holds no skeleton; use the folder as training left it.")
+    raise ModelError(f"{model_dir.config_file(folder)} holds no skeleton; use the folder as training left it.")
 
 
 def _checked_overrides(overrides: Mapping[str, object], tasks: Sequence[type[Task]]) -> dict[str, object]:

@@ -49,7 +49,13 @@ class UpBlock(nn.Module):
     """One step up a U: double the map, join it with the skip of that size, convolve."""
 
     def __init__(
-        self, prefix: str, channels: tuple[int, int, int], num_convs: int, kernel_size: int, interpolate: bool
+        self,
+        prefix: str,
+        channels: tuple[int, int, int],
+        num_convs: int,
+        kernel_size: int,
+        interpolate: bool,
+        keep_first: bool = False,
     ) -> None:
         """Make the layers.
 
@@ -59,14 +65,21 @@ class UpBlock(nn.Module):
             num_convs: Convolutions after joining.
             kernel_size: Side of the kernel, odd.
             interpolate: Double by bilinear interpolation, else by a transposed convolution.
+            keep_first: Of the 2n + 1 cells of a transposed convolution keep the first 2n, as Keras does, not the last.
         """
         super().__init__()
+        self.keep_first = keep_first
         incoming, skip, out = channels
         layers: OrderedDict[str, nn.Module] = OrderedDict()
         self.transposed_name = None if interpolate else f"{prefix}_trans_conv"
         if self.transposed_name is not None:
             layers[self.transposed_name] = nn.ConvTranspose2d(
-                incoming, out, kernel_size=3, stride=2, padding=1, output_padding=1
+                incoming,
+                out,
+                kernel_size=3,
+                stride=2,
+                padding=0 if keep_first else 1,
+                output_padding=0 if keep_first else 1,
             )
             incoming = out
         self.conv_names = [f"{prefix}_refine_conv{j}" for j in range(num_convs)]
@@ -79,7 +92,11 @@ class UpBlock(nn.Module):
         if self.transposed_name is None:
             x = functional.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)
         else:
-            x = functional.relu(self.blocks[self.transposed_name](x), inplace=True)
+            height, width = 2 * x.shape[2], 2 * x.shape[3]
+            x = self.blocks[self.transposed_name](x)
+            if self.keep_first:
+                x = x[:, :, :height, :width]
+            x = functional.relu(x, inplace=True)
         if skip is not None:
             if x.shape[2:] != skip.shape[2:]:
                 x = functional.interpolate(x, size=skip.shape[2:], mode="bilinear", align_corners=False)

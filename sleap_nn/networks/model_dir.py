@@ -7,6 +7,7 @@ refuses everything else.
 from __future__ import annotations
 
 import zipfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from pickle import UnpicklingError
@@ -19,12 +20,17 @@ from sleap_nn.config.availability import check_available
 from sleap_nn.config.training_job_config import TrainingJobConfig
 from sleap_nn.errors import ConfigError, MissingFileError, ModelError
 from sleap_nn.log import logger
+from sleap_nn.networks.foreign import read_foreign, refuse_packed
+from sleap_nn.networks.keras_file import image_channels, read_keras
 
 WEIGHTS = "best.ckpt"
+KERAS_WEIGHTS = "best_model.h5"
 LAST_WEIGHTS = "last.ckpt"
 RESUME = "resume.ckpt"
 CONFIG = "training_config.yaml"
 INITIAL_CONFIG = "initial_config.yaml"
+CONFIGS = (CONFIG, "training_config.json", INITIAL_CONFIG, "initial_config.json")
+"""Configurations of a folder, the best first; JSON is that of SLEAP up to 1.4."""
 _PREFIX = "model."
 
 
@@ -38,10 +44,38 @@ def find_model_dir(path: str | Path) -> Path:
     if not path.exists():
         raise MissingFileError(f"The model {path} does not exist; give a run folder or its {WEIGHTS}.")
     folder = path if path.is_dir() else path.parent
-    for name in (CONFIG, WEIGHTS):
-        if not (folder / name).is_file():
-            raise MissingFileError(f"The folder {folder} has no {name}; give the folder of a finished training run.")
+    config_file(folder), weights_file(folder)
     return folder
+
+
+def config_file(folder: Path) -> Path:
+    """Return the configuration of a model folder.
+
+    Raises:
+        MissingFileError: There is none.
+    """
+    return _first_of(folder, CONFIGS)
+
+
+def weights_file(folder: Path) -> Path:
+    """Return the weights of a model folder.
+
+    Raises:
+        MissingFileError: There are none.
+    """
+    return _first_of(folder, (WEIGHTS, KERAS_WEIGHTS))
+
+
+def _first_of(folder: Path, names: Sequence[str]) -> Path:
+    """Return the first file of a folder that exists.
+
+    Raises:
+        MissingFileError: There is none.
+    """
+    found = next((folder / name for name in names if (folder / name).is_file()), None)
+    if found is None:
+        raise MissingFileError(f"The folder {folder} has no {names[0]}; give the folder of a finished training run.")
+    return found
 
 
 @dataclass(frozen=True)
@@ -78,23 +112,24 @@ def load_trained(given: str | Path) -> TrainedWeights:
     """
     path = Path(given)
     if path.is_dir():
-        path = path / WEIGHTS
+        path = weights_file(path)
     if not path.is_file():
         raise MissingFileError(
-            f"The weights {path} do not exist; give a run folder or a checkpoint (.ckpt) of an earlier training."
+            f"The weights {path} do not exist; give a run folder or a checkpoint (.ckpt, or .h5 of SLEAP up to 1.4) of "
+            "an earlier training."
         )
-    if path.suffix != ".ckpt":
+    if path.suffix not in (".ckpt", ".h5"):
         raise ModelError(
-            f"{path} is no checkpoint of this version; give a .ckpt file of an earlier training, or its run folder."
+            f"{path} is no checkpoint; give a .ckpt file of an earlier training, a best_model.h5 of SLEAP up to 1.4, "
+            "or a run folder."
         )
-    weights = load_weights(path)
-    return TrainedWeights(path, weights, _config_beside(path))
+    return TrainedWeights(path, load_weights(path), _config_beside(path))
 
 
 def _config_beside(checkpoint: Path) -> TrainingJobConfig | None:
     """Return the configuration beside a checkpoint; one that cannot be used is as good as none."""
-    path = checkpoint.parent / CONFIG
-    if not path.is_file():
+    path = next((checkpoint.parent / name for name in CONFIGS if (checkpoint.parent / name).is_file()), None)
+    if path is None:
         return None
     try:
         return TrainingJobConfig.load(path, require_available=False)
@@ -112,14 +147,38 @@ def load_config(folder: Path) -> TrainingJobConfig:
     Raises:
         ConfigError: The file is no configuration, or needs something that is not available yet.
     """
-    config = TrainingJobConfig.load(folder / CONFIG, require_available=False)
+    config = TrainingJobConfig.load(config_file(folder), require_available=False)
+    weights = weights_file(folder)
+    if weights.suffix == ".h5":
+        config = _computing_as_keras(config, weights)
     check_available(config.model_config, "model_config")
     check_available(config.data_config.preprocessing, "data_config.preprocessing")
     return config
 
 
+def _computing_as_keras(config: TrainingJobConfig, weights: Path) -> TrainingJobConfig:
+    """Return the configuration of a network that computes what SLEAP up to 1.4 computed with its weights.
+
+    Raises:
+        ModelError: The weights cannot be read.
+    """
+    tree = config.public_tree()
+    tree["model_config"]["backbone_config"]["unet"] |= {
+        "in_channels": image_channels(read_keras(weights)[0]),
+        "keras_layers": True,
+    }
+    return TrainingJobConfig.from_cfg(tree, require_available=False)
+
+
 def load_weights(path: Path) -> dict[str, Tensor]:
-    """Read the network weights of a checkpoint, named as in `PoseNetwork`; errors as of `read_checkpoint`."""
+    """Read the network weights of a checkpoint, named as in `PoseNetwork`.
+
+    Raises:
+        MissingFileError: There is no such file.
+        ModelError: As in `read_checkpoint` and `read_keras`.
+    """
+    if path.suffix == ".h5":
+        return read_keras(path)[0]
     state: dict[str, Tensor] = read_checkpoint(path)["state_dict"]
     return {name.removeprefix(_PREFIX): tensor for name, tensor in state.items()}
 
@@ -134,7 +193,7 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     if not path.is_file():
         raise MissingFileError(f"The checkpoint {path} does not exist; check the path.")
     try:
-        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+        checkpoint = _read(path)
     except (UnpicklingError, RuntimeError, EOFError, OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise ModelError(
@@ -143,3 +202,13 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     if not isinstance(checkpoint, dict) or not isinstance(checkpoint.get("state_dict"), dict):
         raise ModelError(f"{path} holds no state_dict; give a checkpoint written by a training run.")
     return checkpoint
+
+
+def _read(path: Path) -> Any:
+    """Read a checkpoint of this version, or of an earlier one."""
+    if zipfile.is_zipfile(path):
+        refuse_packed(path)
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except UnpicklingError:
+        return read_foreign(path)

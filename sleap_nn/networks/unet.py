@@ -22,6 +22,9 @@ STEM_KERNEL_SIZE = 7
 class UNet(Backbone):
     """A U-shaped network; with a stem the bottleneck lies at twice ``max_stride``, as in earlier releases.
 
+    With ``keras_layers`` it computes what SLEAP up to 1.4 did: nothing is pooled between stem and encoder, the stem is
+    no skip, and transposed convolutions keep other cells.
+
     Several stacks follow each other (Newell et al., "Stacked Hourglass Networks", ECCV 2016): each further one reads
     the finest map of the one before, goes down to the bottleneck and up again. Heads read the last.
     """
@@ -37,7 +40,8 @@ class UNet(Backbone):
         self.in_channels = config.in_channels
         self.num_stem = 0 if config.stem_stride is None else int(log2(config.stem_stride))
         num_encoder = int(log2(config.max_stride)) - self.num_stem
-        self.max_stride = config.max_stride * (2 if self.num_stem else 1)
+        self._pools_after_stem = not config.keras_layers
+        self.max_stride = config.max_stride * (2 if self.num_stem and self._pools_after_stem else 1)
         num_decoder = int(log2(self.max_stride // config.output_stride))
         if self.num_stem:
             self.stem = Stack("stem_stack", [_stem_block(config, i) for i in range(self.num_stem)])
@@ -47,7 +51,7 @@ class UNet(Backbone):
         encoders, decoders, middle = [], [], []
         for stack in range(config.stacks):
             num_down = num_encoder if stack == 0 else num_decoder
-            num_skips = num_down + (1 if self.num_stem and stack == 0 else 0)
+            num_skips = num_down + (1 if self.num_stem and stack == 0 and self._pools_after_stem else 0)
             encoders.append(Stack("encoder_stack", _encoder_blocks(config, stack, num_down, depth)))
             decoder, self.channels = self._decoder(config, stack, depth, num_skips)
             decoders.append(Stack("decoder_stack", decoder))
@@ -73,6 +77,7 @@ class UNet(Backbone):
                     num_convs=config.convs_per_block if has_skip else 1,
                     kernel_size=config.kernel_size,
                     interpolate=config.up_interpolate,
+                    keep_first=config.keras_layers,
                 )
             )
             incoming, stride = out, stride // 2
@@ -82,7 +87,7 @@ class UNet(Backbone):
     def forward(self, image: Tensor) -> Features:
         """Map an image (B, C, H, W), floats 0..1, to features at the strides of `channels`."""
         x = halve(self.stem(image)) if self.num_stem else image
-        skips = [x] if self.num_stem else []
+        skips = [x] if self.num_stem and self._pools_after_stem else []
         per_stack = len(self.middle_blocks) // len(self.encoders)
         by_stride: dict[int, Tensor] = {}
         for stack, (encoder, decoder) in enumerate(zip(self.encoders, self.decoders, strict=True)):
@@ -169,7 +174,7 @@ def _encoder_blocks(config: UNetConfig, stack: int, count: int, depth: int) -> l
                 in_channels=incoming,
                 out_channels=out,
                 kernel_size=config.kernel_size,
-                pool_first=i > 0 or (stack == 0 and first > 0),
+                pool_first=i > 0 or (stack == 0 and first > 0 and not config.keras_layers),
             )
         )
         incoming = out

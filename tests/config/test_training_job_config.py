@@ -136,7 +136,15 @@ def test_refused_overrides(file, override, error, message):
         ("c.yaml", "model_config: {}", ConfigError, "At least one attribute"),
         ("c.yaml", "model_config: 3", ConfigError, "model_config must be a section of keys"),
         ("c.yaml", "model_config: {}\n1: x", ConfigError, "Unknown key '1' at the top level"),
-        ("c.json", "{}", ConfigError, "is not available yet"),
+        ("c.json", "{}", ConfigError, "No model config found!"),
+        ("c.json", "{", ConfigError, "is not valid JSON"),
+        ("c.json", "[]", ConfigError, "is not a JSON object but a list"),
+        (
+            "c.json",
+            '{"data": {}, "model": {}}',
+            ConfigError,
+            r"c\.json' cannot be carried over: model.backbone is none",
+        ),
         ("c.yaml", "trainer_config:\nckpt_dir: models\n  run_name: x", ConfigError, "is not valid YAML"),
     ],
 )
