@@ -3,6 +3,7 @@
 Augmentation options are declared in `augmentation_config` and can be imported from here as well.
 """
 
+from collections.abc import Mapping
 from dataclasses import field
 from typing import Annotated, Any
 
@@ -16,6 +17,7 @@ from sleap_nn.config.augmentation_config import (
 from sleap_nn.config.checks import no_number
 from sleap_nn.config.fields import Option
 from sleap_nn.config.schema import config_class
+from sleap_nn.config.sleap_profiles import section_of
 from sleap_nn.errors import ConfigError
 
 __all__ = [
@@ -27,6 +29,7 @@ __all__ = [
     "PreprocessingConfig",
     "SplitConfig",
     "TilingConfig",
+    "data_mapper",
 ]
 
 
@@ -361,3 +364,12 @@ class DataConfig:
     bbox_padding: Annotated[
         float, Option("Margin about a box, as a fraction of its side.", ge=0, available=False, extension=True)
     ] = 0.0
+
+
+def data_mapper(legacy_config: Mapping[str, Any]) -> DataConfig:
+    """Return this section for a training profile of SLEAP up to 1.4, given as parsed JSON.
+
+    Raises:
+        ConfigError: It is no profile, or needs something that does not exist here.
+    """
+    return section_of(legacy_config, "data_config", DataConfig)

@@ -3,8 +3,9 @@
 Backbones are declared in `backbone_config`, model types in `head_config`; both can be imported from here.
 """
 
+from collections.abc import Mapping
 from dataclasses import field
-from typing import Annotated
+from typing import Annotated, Any
 
 from sleap_nn.config.backbone_config import (
     BackboneConfig,
@@ -45,6 +46,7 @@ from sleap_nn.config.head_config import (
     TopDownCenteredInstanceMultiClassConfig,
 )
 from sleap_nn.config.schema import config_class
+from sleap_nn.config.sleap_profiles import section_of
 
 __all__ = [
     "BackboneConfig",
@@ -81,6 +83,7 @@ __all__ = [
     "UNetConfig",
     "UNetLargeRFConfig",
     "UNetMediumRFConfig",
+    "model_mapper",
 ]
 
 
@@ -111,3 +114,12 @@ class ModelConfig:
         default_factory=HeadConfig
     )
     total_params: Annotated[int | None, Option("Number of parameters; filled in when the model is built.", ge=0)] = None
+
+
+def model_mapper(legacy_config: Mapping[str, Any]) -> ModelConfig:
+    """Return this section for a training profile of SLEAP up to 1.4, given as parsed JSON.
+
+    Raises:
+        ConfigError: It is no profile, or needs something that does not exist here.
+    """
+    return section_of(legacy_config, "model_config", ModelConfig)

@@ -4,8 +4,9 @@ Optimizer, schedules, early stopping and hard keypoint mining are declared in `o
 imported from here as well.
 """
 
+from collections.abc import Mapping
 from dataclasses import field
-from typing import Annotated
+from typing import Annotated, Any
 
 from sleap_nn.compat.config_keys import digits_as_number, monitor_name, one_item_list
 from sleap_nn.config.checks import device_count, sample_count, worker_count
@@ -21,6 +22,7 @@ from sleap_nn.config.optimization_config import (
     StepLRConfig,
 )
 from sleap_nn.config.schema import config_class
+from sleap_nn.config.sleap_profiles import section_of
 
 __all__ = [
     "CosineAnnealingWarmupConfig",
@@ -39,6 +41,7 @@ __all__ = [
     "ValDataLoaderConfig",
     "WandBConfig",
     "ZMQConfig",
+    "trainer_mapper",
 ]
 
 BatchSize = Annotated[
@@ -300,3 +303,12 @@ class TrainerConfig:
     ] = False
     keep_viz: Annotated[bool, Option("Keep those drawings after training.")] = False
     viz_img_format: Annotated[str, Option("Format of those drawings: png, or jpg for smaller files.")] = "png"
+
+
+def trainer_mapper(legacy_config: Mapping[str, Any]) -> TrainerConfig:
+    """Return this section for a training profile of SLEAP up to 1.4, given as parsed JSON.
+
+    Raises:
+        ConfigError: It is no profile, or needs something that does not exist here.
+    """
+    return section_of(legacy_config, "trainer_config", TrainerConfig)

@@ -12,7 +12,7 @@ from typing import Annotated, Any, get_origin
 from omegaconf import DictConfig, OmegaConf
 
 from sleap_nn.compat.config_keys import canonical_path
-from sleap_nn.compat.sleap_json import Translation, is_profile, translate
+from sleap_nn.compat.sleap_json import Note, is_profile
 from sleap_nn.config.availability import check_available
 from sleap_nn.config.data_config import DataConfig
 from sleap_nn.config.errors import unknown_key
@@ -22,6 +22,7 @@ from sleap_nn.config.model_config import BackboneConfig, HeadConfig, ModelConfig
 from sleap_nn.config.oneof import check_one
 from sleap_nn.config.overrides import Override, apply_overrides, split_override
 from sleap_nn.config.schema import config_class
+from sleap_nn.config.sleap_profiles import translated
 from sleap_nn.config.trainer_config import TrainerConfig
 from sleap_nn.errors import ConfigError, OutputError
 from sleap_nn.version import __version__
@@ -98,8 +99,7 @@ class TrainingJobConfig:
             MissingFileError: There is no such file.
             ConfigError: It is no profile, or needs something that does not exist here.
         """
-        tree, _ = read_file(Path(json_file_path), [])
-        return cls.load_sleap_config_from_json(tree)
+        return read_profile(json_file_path)[0].to_sleap_nn_cfg()
 
     @classmethod
     def load_sleap_config_from_json(cls, json_str: str | Mapping[str, Any]) -> DictConfig:
@@ -108,8 +108,8 @@ class TrainingJobConfig:
         Raises:
             ConfigError: As in `load_sleap_config`.
         """
-        profile = json_tree(json_str, "the given text") if isinstance(json_str, str) else json_str
-        return _built(canonical_tree(translated(profile, None).tree), False).to_sleap_nn_cfg()
+        profile = json_tree(json_str, "The given text") if isinstance(json_str, str) else json_str
+        return _built(canonical_tree(translated(profile).tree), False).to_sleap_nn_cfg()
 
     def save(self, path: str | Path) -> None:
         """Write the configuration as YAML that `load` reads back to an equal one.
@@ -144,21 +144,16 @@ class TrainingJobConfig:
         return OmegaConf.structured(self)
 
 
-def translated(profile: Mapping[str, Any], path: Path | None) -> Translation:
-    """Return today's configuration for a profile of SLEAP up to 1.4, and what became of every key.
-
-    Args:
-        profile: The parsed JSON.
-        path: Where it was read, for messages; None if it was not.
+def read_profile(path: str | Path) -> tuple[TrainingJobConfig, tuple[Note, ...]]:
+    """Return the configuration for a profile of SLEAP up to 1.4, and what became of its keys.
 
     Raises:
+        MissingFileError: There is no such file.
         ConfigError: It is no profile, or needs something that does not exist here.
     """
-    try:
-        return translate(profile)
-    except ValueError as error:
-        where = "The SLEAP profile" if path is None else f"The SLEAP profile {str(path)!r}"
-        raise ConfigError(f"{where} cannot be carried over: {error}.") from None
+    tree, _ = read_file(Path(path), [])
+    result = translated(tree, Path(path))
+    return _built(canonical_tree(result.tree), False), result.notes
 
 
 def verify_training_cfg(cfg: Any) -> DictConfig:
