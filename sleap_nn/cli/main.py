@@ -24,7 +24,8 @@ COMMANDS = {
     ),
     "eval": ("sleap_nn.cli.eval:command", "Compare predictions with ground truth."),
     "report": ("sleap_nn.cli.report:command", "Write the report of a training run as one HTML page."),
-    "config": ("sleap_nn.cli.config:command", "Print the configuration schema or its reference."),
+    "info": ("sleap_nn.cli.info:command", "Describe a trained model folder or a configuration."),
+    "config": ("sleap_nn.cli.config:command", "Print the configuration schema, or carry over a profile of SLEAP."),
     "demo": ("sleap_nn.cli.demo:command", "Train and predict on drawn animals, start to end, in minutes."),
     "system": ("sleap_nn.cli.system:command", "Report versions, devices and whether they compute correctly."),
 }
