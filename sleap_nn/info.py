@@ -9,6 +9,7 @@ import numpy as np
 
 from sleap_nn.config.backbone_config import ConvNextConfig, PretrainedConfig, SwinTConfig, UNetConfig
 from sleap_nn.config.fields import fields_of, values_of
+from sleap_nn.config.optimization_config import LRSchedulerConfig
 from sleap_nn.config.training_job_config import TrainingJobConfig
 from sleap_nn.errors import DataError, MissingFileError
 from sleap_nn.evaluation.metrics_files import load_metrics
@@ -164,7 +165,8 @@ def _short(path: str) -> str:
 
 def _training(config: TrainingJobConfig) -> Table:
     """Describe the optimisation."""
-    trainer, schedules = config.trainer_config, config.trainer_config.lr_scheduler
+    trainer = config.trainer_config
+    schedules = trainer.lr_scheduler or LRSchedulerConfig(reduce_lr_on_plateau=None)
     stop = trainer.early_stopping
     schedule = "None"
     if schedules.step_lr is not None:

@@ -54,10 +54,10 @@ def _layers(file: h5py.File) -> dict[str, dict[str, h5py.Dataset]]:
     if not isinstance(group, h5py.Group):
         raise ValueError(f"it has no group {_WEIGHTS!r}")
     layers: dict[str, dict[str, h5py.Dataset]] = {}
-    for name in group:
+    for name in map(str, group):
         inner = _inside(_inside(group, name), name)
         if isinstance(inner, h5py.Group):
-            found = {array.partition(":")[0]: _inside(inner, array) for array in inner}
+            found = {array.partition(":")[0]: _inside(inner, array) for array in map(str, inner)}
             layers[name] = {part: array for part, array in found.items() if isinstance(array, h5py.Dataset)}
     return layers
 

@@ -55,7 +55,10 @@ def test_a_profile_of_sleap_becomes_yaml_and_every_key_is_listed(profile):
     result = CliRunner().invoke(cli, ["config", "--from-sleap", str(profile)])
     assert result.exit_code == 0
     config = TrainingJobConfig.from_cfg(OmegaConf.create(result.stdout))
-    assert config.model_config.head_configs.centered_instance.confmaps.sigma == 2.5
+    head = config.model_config.head_configs.centered_instance
+    assert head is not None
+    assert head.confmaps is not None
+    assert head.confmaps.sigma == 2.5
     assert "dropped       data.preprocessing.pad_to_stride" in result.stderr
     assert "adapted       optimization.augmentation_config.gaussian_noise_mean" in result.stderr
 

@@ -35,9 +35,9 @@ def write(path: Path, layers: dict[str, tuple[int, ...]] | None = None, seed: in
     rng = np.random.default_rng(seed)
     with h5py.File(path, "w") as file:
         for name, shape in (LAYERS if layers is None else layers).items():
-            group = file.create_group(f"model_weights/{name}/{name}")
-            group["kernel:0"] = rng.normal(size=shape).astype(np.float32)
-            group["bias:0"] = rng.normal(size=shape[-2 if "trans" in name else -1]).astype(np.float32)
+            layer = file.create_group(f"model_weights/{name}/{name}")
+            layer["kernel:0"] = rng.normal(size=shape).astype(np.float32)
+            layer["bias:0"] = rng.normal(size=shape[-2 if "trans" in name else -1]).astype(np.float32)
         file.create_group("model_weights/max_pooling2d")
         file.create_group("optimizer_weights")["kernel:0"] = np.ones(3)
     return path
@@ -53,15 +53,23 @@ def test_a_network_computes_what_keras_computes(tmp_path: Path) -> None:
         found = network(image).by_stride[2]
     assert len(plan.tensors) == len(weights) == 2 * len(LAYERS)
     with h5py.File(path) as file:
-        expected = keras_forward(file["model_weights"], image)
+        expected = keras_forward(group(file, "model_weights"), image)
     torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-5)
+
+
+def group(parent: h5py.Group, name: str) -> h5py.Group:
+    """Return a group of a file."""
+    found = parent[name]
+    assert isinstance(found, h5py.Group)
+    return found
 
 
 def keras_forward(layers: h5py.Group, image: torch.Tensor) -> torch.Tensor:
     """Compute the network with the layers of Keras, from their definitions."""
 
     def arrays(name: str) -> tuple[torch.Tensor, torch.Tensor]:
-        return tuple(torch.from_numpy(layers[f"{name}/{name}/{part}:0"][()]) for part in ("kernel", "bias"))
+        inner = group(layers, f"{name}/{name}")
+        return torch.from_numpy(np.asarray(inner["kernel:0"])), torch.from_numpy(np.asarray(inner["bias:0"]))
 
     def conv(name: str, x: torch.Tensor) -> torch.Tensor:
         kernel, bias = arrays(name)
@@ -94,8 +102,9 @@ def test_channels_of_the_images(tmp_path: Path) -> None:
 
 def damage_shape(file: h5py.File) -> None:
     del file["model_weights/stack0_enc0_conv0/stack0_enc0_conv0/kernel:0"]
-    group = file["model_weights/stack0_enc0_conv0/stack0_enc0_conv0"]
-    group.create_dataset("kernel:0", shape=(2**20, 2**20, 4, 4), dtype="f4", chunks=(1, 1, 4, 4))
+    group(file, "model_weights/stack0_enc0_conv0/stack0_enc0_conv0").create_dataset(
+        "kernel:0", shape=(2**20, 2**20, 4, 4), dtype="f4", chunks=(1, 1, 4, 4)
+    )
 
 
 def damage_link(file: h5py.File) -> None:
@@ -105,8 +114,9 @@ def damage_link(file: h5py.File) -> None:
 
 def damage_external(file: h5py.File) -> None:
     del file["model_weights/stack0_enc0_conv0/stack0_enc0_conv0/bias:0"]
-    group = file["model_weights/stack0_enc0_conv0/stack0_enc0_conv0"]
-    group.create_dataset("bias:0", shape=(2,), dtype="f4", external=[("secret.bin", 0, 8)])
+    group(file, "model_weights/stack0_enc0_conv0/stack0_enc0_conv0").create_dataset(
+        "bias:0", shape=(2,), dtype="f4", external=[("secret.bin", 0, 8)]
+    )
 
 
 def damage_group(file: h5py.File) -> None:
