@@ -12,6 +12,10 @@ class ConfigError(UserError, ValueError):
     """A configuration key or value is wrong."""
 
 
+class UsageError(ConfigError):
+    """Options contradict each other or the input; the command line ends with the code for wrong usage."""
+
+
 class DataError(UserError, ValueError):
     """Labels, videos or frames cannot be used."""
 
@@ -20,12 +24,20 @@ class ModelError(UserError, ValueError):
     """A model folder or a combination of models cannot be used."""
 
 
+class MixedModelsError(ModelError):
+    """The models do not go together; the command line ends with the code for wrong usage."""
+
+
 class MissingFileError(UserError, FileNotFoundError):
     """A file or folder that was asked for does not exist."""
 
 
 class OutputError(UserError, OSError):
     """An output cannot be written."""
+
+
+class InputOverwrittenError(OutputError):
+    """The output is a file that the input is read from; the command line ends with the code for wrong usage."""
 
 
 class TrainingCollapsedError(UserError, RuntimeError):

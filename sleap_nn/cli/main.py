@@ -11,7 +11,14 @@ from typing import Any
 import click
 
 from sleap_nn.cli.options import write_examples
-from sleap_nn.errors import TrainingCollapsedError, TrainingInterruptedError, UserError
+from sleap_nn.errors import (
+    InputOverwrittenError,
+    MixedModelsError,
+    TrainingCollapsedError,
+    TrainingInterruptedError,
+    UsageError,
+    UserError,
+)
 from sleap_nn.version import __version__
 
 COMMANDS = {
@@ -22,6 +29,7 @@ COMMANDS = {
         "sleap_nn.cli.predict:command",
         "Find animals in a video or a labels file with trained models.",
     ),
+    "track": ("sleap_nn.cli.predict:track_command", "The same as predict; only the default output differs."),
     "eval": ("sleap_nn.cli.eval:command", "Compare predictions with ground truth."),
     "report": ("sleap_nn.cli.report:command", "Write the report of a training run as one HTML page."),
     "info": ("sleap_nn.cli.info:command", "Describe a trained model folder or a configuration."),
@@ -31,10 +39,19 @@ COMMANDS = {
 }
 """Command name -> (module:attribute, one line for the command list)."""
 
+SYNONYMS = {"infer": "predict"}
+"""Older name of a command -> its name; not in the command list."""
+
 EXIT_USER_ERROR = 1
 EXIT_INTERRUPTED = 75
 """The system's code for "temporary failure, try again" (EX_TEMPFAIL in sysexits.h), which job schedulers know."""
-EXIT_CODES: dict[type[UserError], int] = {TrainingCollapsedError: 3, TrainingInterruptedError: EXIT_INTERRUPTED}
+EXIT_CODES: dict[type[UserError], int] = {
+    UsageError: 2,
+    InputOverwrittenError: 2,
+    MixedModelsError: 2,
+    TrainingCollapsedError: 3,
+    TrainingInterruptedError: EXIT_INTERRUPTED,
+}
 
 EXAMPLES = """\
 sleap-nn demo                                    see the whole path work on this machine
@@ -56,6 +73,7 @@ class LazyGroup(click.Group):
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Import one command; None if it is not in the list."""
+        cmd_name = SYNONYMS.get(cmd_name, cmd_name)
         if cmd_name not in COMMANDS:
             return None
         module_name, attribute = COMMANDS[cmd_name][0].split(":")
@@ -66,7 +84,7 @@ class LazyGroup(click.Group):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """Find the command to run; a name that does not exist is answered with the nearest that does."""
         name = args[0]
-        if name not in COMMANDS and not name.startswith("-"):
+        if name not in COMMANDS and name not in SYNONYMS and not name.startswith("-"):
             close = difflib.get_close_matches(name, COMMANDS, n=1, cutoff=0.5)
             hint = f"Did you mean {close[0]!r}?" if close else f"Commands: {', '.join(COMMANDS)}."
             raise click.UsageError(f"No such command {name!r}. {hint}", ctx)

@@ -14,7 +14,10 @@ from sleap_nn.config.filter_config import FilterConfig
 from sleap_nn.config.frames import frame_numbers
 from sleap_nn.config.mask_config import MaskConfig
 from sleap_nn.config.tracker_config import TrackerConfig
-from sleap_nn.errors import ConfigError
+from sleap_nn.errors import UsageError
+
+FORMATS = ("slp", "analysis_h5", "csv", "dlc", "coco", "nwb")
+"""What predictions are written as."""
 
 _MODELS = "Models and output"
 _FRAMES = "Frames"
@@ -30,9 +33,15 @@ def refinement_name(value: object) -> object:
     return "none" if value is None or isinstance(value, str) else value
 
 
+def format_names(value: object) -> object:
+    """Return one name or several as a list, in lower case."""
+    names = one_item_list(value)
+    return [name.lower() if isinstance(name, str) else name for name in names] if isinstance(names, list) else names
+
+
 def embed_name(value: object) -> object:
-    """Return "true" or "false" for a truth value."""
-    return str(value).lower() if isinstance(value, bool) else value
+    """Return "true" or "false" for a truth value, and a text in lower case."""
+    return str(value).lower() if isinstance(value, bool | str) else value
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,7 +101,6 @@ class InferenceConfig:
         Option(
             "Checkpoint whose weights replace those of the models, or only of their backbones if "
             "head_ckpt_path is given; null: the models' own.",
-            available=False,
             cli=Cli(_MODELS, metavar="PATH"),
         ),
     ] = None
@@ -100,18 +108,16 @@ class InferenceConfig:
         str | None,
         Option(
             "Checkpoint whose weights replace those of the heads; null: the models' own.",
-            available=False,
             cli=Cli(_MODELS, metavar="PATH"),
         ),
     ] = None
     output_format: Annotated[
         list[str],
         Option(
-            "Formats that are written.",
-            choices=("slp", "analysis_h5"),
-            convert=one_item_list,
-            available=False,
-            cli=Cli(_MODELS, repeat=True),
+            "Formats that are written: labels, analysis HDF5, tables (csv, dlc), annotations (coco), nwb.",
+            choices=FORMATS,
+            convert=format_names,
+            cli=Cli(_MODELS, repeat=True, aliases=("format",)),
         ),
     ] = field(default_factory=lambda: ["slp"])
     embed: Annotated[
@@ -120,7 +126,6 @@ class InferenceConfig:
             "Store the frames' images in the output file; auto: if the input stores them.",
             choices=("false", "true", "auto"),
             convert=embed_name,
-            available=False,
             cli=Cli(_MODELS),
         ),
     ] = "false"
@@ -128,7 +133,6 @@ class InferenceConfig:
         bool,
         Option(
             "Let the output refer to the original videos instead of the input file.",
-            available=False,
             cli=Cli(_MODELS, pair=True),
         ),
     ] = False
@@ -141,7 +145,7 @@ class InferenceConfig:
     ] = False
     gui: Annotated[
         bool,
-        Option("Report progress as JSON lines on standard output.", available=False, cli=Cli(_MODELS)),
+        Option("Report progress as JSON lines on standard output.", cli=Cli(_MODELS)),
     ] = False
     stream_to_file: Annotated[
         str | None,
@@ -178,24 +182,23 @@ class InferenceConfig:
         False
     )
     only_suggested_frames: Annotated[
-        bool, Option("Only suggested frames that no user has labelled.", available=False, cli=Cli(_FRAMES))
+        bool, Option("Only suggested frames that no user has labelled.", cli=Cli(_FRAMES))
     ] = False
-    only_predicted_frames: Annotated[
-        bool, Option("Only frames that have predictions already.", available=False, cli=Cli(_FRAMES))
-    ] = False
+    only_predicted_frames: Annotated[bool, Option("Only frames that have predictions already.", cli=Cli(_FRAMES))] = (
+        False
+    )
     exclude_user_labeled: Annotated[
-        bool, Option("Skip frames with instances labelled by a user.", available=False, cli=Cli(_FRAMES))
+        bool, Option("Skip frames with instances labelled by a user.", cli=Cli(_FRAMES))
     ] = False
     video_dataset: Annotated[
         str | None,
-        Option("Name of the data set in an HDF5 video; null: found.", available=False, cli=Cli(_FRAMES)),
+        Option("Name of the data set in an HDF5 video; null: found.", cli=Cli(_FRAMES)),
     ] = None
     video_input_format: Annotated[
         str,
         Option(
             "Order of the axes in an HDF5 video.",
             choices=("channels_last", "channels_first"),
-            available=False,
             cli=Cli(_FRAMES),
         ),
     ] = "channels_last"
@@ -230,7 +233,7 @@ class InferenceConfig:
     ] = None
     anchor_part: Annotated[
         str | None,
-        Option("Node that centres crops; null: as in training.", available=False, cli=Cli(_IMAGES)),
+        Option("Node that centres crops; null: as in training.", cli=Cli(_IMAGES)),
     ] = None
 
     peak_threshold: Annotated[
@@ -308,19 +311,17 @@ class InferenceConfig:
         Option(
             "Processes that group bottom-up predictions; 0: none besides the main one.",
             ge=0,
-            available=False,
             cli=Cli(_PEAKS, name="paf-workers", aliases=("cpu-workers",)),
         ),
     ] = 0
-    centroid_only: Annotated[
-        bool, Option("Predict centroids and ignore the model of the crops.", available=False, cli=Cli(_PEAKS))
-    ] = False
+    centroid_only: Annotated[bool, Option("Predict centroids and ignore the model of the crops.", cli=Cli(_PEAKS))] = (
+        False
+    )
     emit_centroid: Annotated[
         str,
         Option(
             "How centroids without keypoints are stored: as one-node instances, as centroids, or as both.",
             choices=("instance", "centroid", "both"),
-            available=False,
             cli=Cli(_PEAKS, name="centroid-output"),
         ),
     ] = "instance"
@@ -336,24 +337,28 @@ class InferenceConfig:
     tracker_config: Annotated[
         TrackerConfig | None, Option("How tracks are made; null: no tracking.", available=False)
     ] = None
-    filter_config: Annotated[
-        FilterConfig | None, Option("Which predictions are removed; null: none.", available=False)
-    ] = None
+    filter_config: Annotated[FilterConfig | None, Option("Which predictions are removed; null: none.")] = None
     mask_config: Annotated[MaskConfig | None, Option("How masks are made; null: by the defaults.", available=False)] = (
         None
     )
 
-    return_confmaps: Annotated[bool, Option("Keep the confidence maps in raw results.", available=False)] = False
-    return_crops: Annotated[bool, Option("Keep the crops in raw results.", available=False)] = False
-    return_pafs: Annotated[bool, Option("Keep the part affinity fields in raw results.", available=False)] = False
-    return_paf_graph: Annotated[bool, Option("Keep the scored edges in raw results.", available=False)] = False
-    return_class_maps: Annotated[bool, Option("Keep the class maps in raw results.", available=False)] = False
-    return_class_vectors: Annotated[bool, Option("Keep the class vectors in raw results.", available=False)] = False
+    return_confmaps: Annotated[bool, Option("Keep the confidence maps in raw results.")] = False
+    return_crops: Annotated[bool, Option("Keep the crops in raw results.")] = False
+    return_pafs: Annotated[bool, Option("Keep the part affinity fields in raw results.")] = False
+    return_paf_graph: Annotated[bool, Option("Keep the scored edges in raw results.")] = False
+    return_class_maps: Annotated[bool, Option("Keep the class maps in raw results.")] = False
+    return_class_vectors: Annotated[bool, Option("Keep the class vectors in raw results.")] = False
 
     def __post_init__(self) -> None:
         """Check and convert the values."""
         from sleap_nn.config.schema import check_fields
 
         check_fields(self)
-        if self.ensure_rgb and self.ensure_grayscale:
-            raise ConfigError("ensure_rgb and ensure_grayscale exclude each other; give one of them.")
+        for one, other in (
+            ("ensure_rgb", "ensure_grayscale"),
+            ("only_labeled_frames", "exclude_user_labeled"),
+        ):
+            if vars(self)[one] and vars(self)[other]:
+                raise UsageError(f"{one} and {other} exclude each other; give one of them.")
+        if self.tracking and self.emit_centroid != "instance":
+            raise UsageError("Tracking needs instances; leave emit_centroid (--centroid-output) at instance.")

@@ -160,12 +160,23 @@ def load_labels(path: str | Path, open_videos: bool = True) -> Labels:
         raise DataError(f"{path} cannot be read as a SLEAP labels file ({error}); give a .slp or .pkg.slp.") from error
 
 
-def write_labels(labels: Labels, path: str | Path) -> None:
-    """Write labels that refer to the very files their images are read from; nothing is embedded anew.
+def write_labels(labels: Labels, path: str | Path, embed: bool = False, restore_source_videos: bool = False) -> None:
+    """Write labels that refer to the very files their images are read from.
 
     For a package (``.pkg.slp``) that is the package itself, not the videos it was once made from.
+
+    Args:
+        labels: What is written.
+        path: Where.
+        embed: Store the images of all frames in the file instead.
+        restore_source_videos: Refer to the videos that a package was once made from instead.
     """
-    labels.save(str(path), embed=False, restore_original_videos=False, verbose=False)
+    labels.save(
+        str(path),
+        embed="all" if embed else False,
+        restore_original_videos=restore_source_videos,
+        verbose=False,
+    )
 
 
 def skeleton_of(labels: Labels) -> Skeleton:
@@ -192,6 +203,16 @@ def training_instances(frame: SioFrame, user_instances_only: bool = True) -> lis
     """Return the instances of a frame that count as labels, see `LabelSet.from_labels`."""
     instances = list(frame.user_instances)
     return instances if instances or user_instances_only else list(frame.predicted_instances)
+
+
+def user_frames(labels: Labels) -> set[FrameKey]:
+    """Return the frames in which a user has labelled anything."""
+    position = {id(video): i for i, video in enumerate(labels.videos)}
+    return {
+        FrameKey(position[id(frame.video)], int(frame.frame_idx))
+        for frame in labels.labeled_frames
+        if frame.has_user_instances
+    }
 
 
 def user_centroids(frame: SioFrame) -> list[UserCentroid]:

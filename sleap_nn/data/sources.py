@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import copy
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import cv2
@@ -17,8 +17,10 @@ from av.error import FFmpegError
 from sleap_io.io.main import load_video
 from sleap_io.io.video_reading import HDF5Video
 from sleap_io.model.video import Video
+from torch import Tensor
 
 from sleap_nn.data.fingerprint import digest, frame_fingerprints
+from sleap_nn.data.images import channels_last, one_by_one
 from sleap_nn.errors import DataError, MissingFileError
 from sleap_nn.structures.sample import Frame, FrameKey
 
@@ -41,9 +43,11 @@ class FrameSource(ABC):
 
     Attributes:
         keys: The frames on offer, in order.
+        on_disk: Whether the images are read from files.
     """
 
     keys: tuple[FrameKey, ...]
+    on_disk: bool = True
 
     @abstractmethod
     def read(self, key: FrameKey) -> Frame:
@@ -147,10 +151,20 @@ class VideoFrames(FrameSource):
 class ArrayFrames(FrameSource):
     """Images in memory, numbered from 0 as frames of one video."""
 
-    def __init__(self, images: Sequence[np.ndarray] | np.ndarray) -> None:
-        """Take the images, each (H, W), (H, W, 1) or (H, W, 3) uint8."""
-        self._images = [_as_uint8(np.asarray(image), f"Image {i}") for i, image in enumerate(images)]
-        self.keys = tuple(FrameKey(0, i) for i in range(len(self._images)))
+    on_disk = False
+
+    def __init__(self, images: np.ndarray | Tensor | Iterable[np.ndarray | Tensor | tuple[np.ndarray, int]]) -> None:
+        """Take the images.
+
+        Args:
+            images: uint8 images (H, W), (H, W, C) or (C, H, W) of 1 or 3 channels, as a list, as one array, or as pairs
+                of image and frame index; a single image is as good as a list of it.
+        """
+        entries = [entry if isinstance(entry, tuple) else (entry, i) for i, entry in enumerate(one_by_one(images))]
+        self._images = {
+            int(index): _as_uint8(channels_last(np.asarray(image)), f"Image {index}") for image, index in entries
+        }
+        self.keys = tuple(FrameKey(0, index) for index in self._images)
 
     def read(self, key: FrameKey) -> Frame:
         """Return one image."""
@@ -162,19 +176,24 @@ class ArrayFrames(FrameSource):
 
     def shapes(self) -> list[tuple[int, int, int]]:
         """Return the shape of each image."""
-        return [(image.shape[0], image.shape[1], image.shape[2]) for image in self._images]
+        return [(image.shape[0], image.shape[1], image.shape[2]) for image in self._images.values()]
 
     def fingerprints(self) -> list[str]:
         """Return what each image is."""
-        return [digest(image.shape, image.tobytes()) for image in self._images]
+        return [digest(image.shape, image.tobytes()) for image in self._images.values()]
 
     def reopened(self, video: int) -> ArrayFrames:
         """Return this source, as nothing is open."""
         return self
 
 
-def open_video(path: str | Path) -> Video:
+def open_video(path: str | Path, dataset: str | None = None, input_format: str | None = None) -> Video:
     """Open a video file or image folder.
+
+    Args:
+        path: The file or folder.
+        dataset: Name of the data set in an HDF5 file, None to find it.
+        input_format: Order of the axes in an HDF5 file, ``channels_last`` or ``channels_first``.
 
     Raises:
         MissingFileError: There is no such file.
@@ -184,7 +203,8 @@ def open_video(path: str | Path) -> Video:
     if not path.exists():
         raise MissingFileError(f"The video {path} does not exist; check the path.")
     try:
-        video = load_video(str(path))
+        asked = {"dataset": dataset, "input_format": input_format}
+        video = load_video(str(path), **{name: value for name, value in asked.items() if value is not None})
         shape = video.shape
     except _READ_ERRORS as error:
         raise DataError(f"{path} cannot be read as a video ({error}).") from error
@@ -216,7 +236,7 @@ def frame_indices(video: Video) -> Sequence[int]:
     Raises:
         DataError: The number of frames is not known.
     """
-    embedded = _embedded_indices(video)
+    embedded = stored_indices(video)
     if embedded is not None:
         return embedded
     if video.shape is None:
@@ -224,7 +244,7 @@ def frame_indices(video: Video) -> Sequence[int]:
     return range(video.shape[0])
 
 
-def _embedded_indices(video: Video) -> list[int] | None:
+def stored_indices(video: Video) -> list[int] | None:
     """Return the frame indices of images embedded in a labels file, None for other videos."""
     backend = video.backend
     if not isinstance(backend, HDF5Video) or not backend.frame_map:

@@ -5,19 +5,22 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict, Unpack
 
 from sleap_nn.config.training_job_config import TrainingJobConfig
 from sleap_nn.data.input_spec import InputSpec
-from sleap_nn.errors import ConfigError, ModelError
+from sleap_nn.errors import ConfigError, MixedModelsError, ModelError, UsageError
+from sleap_nn.inference.checkpoints import fill
 from sleap_nn.inference.runtime import TorchRuntime
 from sleap_nn.inference.settings import StageSettings
+from sleap_nn.inference.to_labels import CentroidForm
 from sleap_nn.networks import model_dir
 from sleap_nn.networks.network import PoseNetwork
 from sleap_nn.stages.stage import Stage
 from sleap_nn.structures.skeleton import Skeleton
 from sleap_nn.tasks import TASKS
 from sleap_nn.tasks.base import Task
+from sleap_nn.tasks.parts import anchor_of
 
 PREPROCESSING_OVERRIDES = ("ensure_rgb", "ensure_grayscale", "max_height", "max_width", "scale", "crop_size")
 
@@ -32,6 +35,7 @@ class LoadedModel:
         stage: What predicts.
         device: Where the network runs.
         precision: In which precision it runs.
+        places_centroids: Whether centroids are stored at a node of the skeleton, because a user named one.
     """
 
     folder: Path
@@ -39,6 +43,13 @@ class LoadedModel:
     stage: Stage
     device: str
     precision: str
+    places_centroids: bool = False
+
+    def centroid_form(self, emit: str) -> CentroidForm:
+        """Return how centroids of this model are stored; `emit` is ``instance``, ``centroid`` or ``both``."""
+        task = self.stage.task
+        node = None if task.anchor_node is None else task.skeleton.node_names[task.anchor_node]
+        return CentroidForm(emit, node, task.skeleton if self.places_centroids else None)
 
     @property
     def skeleton(self) -> Skeleton:
@@ -51,21 +62,39 @@ class LoadedModel:
         return self.stage.task.name
 
 
+class ModelKeywords(TypedDict, total=False):
+    """How models are loaded.
+
+    Attributes:
+        device: ``cpu``, ``cuda``, ``cuda:N``, ``mps``, or ``auto`` (cuda, else mps, else cpu).
+        precision: ``auto`` (bf16 where the hardware computes it, else 32), ``32``, ``bf16`` or ``16``.
+        preprocess_config: Values of `PREPROCESSING_OVERRIDES` that replace those of training; None entries do not.
+        backbone_ckpt_path: Checkpoint whose weights replace those of every model, or only of its backbone if
+            `head_ckpt_path` is given.
+        head_ckpt_path: Checkpoint whose weights replace those of the heads.
+        anchor_part: Node that centres crops about labelled animals, and at which centroids without keypoints are
+            stored.
+        centroid_only: Leave out the model of crops.
+    """
+
+    device: str
+    precision: str
+    preprocess_config: Mapping[str, Any] | None
+    backbone_ckpt_path: str | Path | None
+    head_ckpt_path: str | Path | None
+    anchor_part: str | None
+    centroid_only: bool
+
+
 def load_models(
-    paths: Sequence[str | Path] | str | Path,
-    device: str,
-    precision: str,
-    settings: StageSettings,
-    preprocessing: Mapping[str, object] | None = None,
+    paths: Sequence[str | Path] | str | Path, settings: StageSettings, **options: Unpack[ModelKeywords]
 ) -> list[LoadedModel]:
     """Load the folders of a prediction, in the order in which they run.
 
     Args:
         paths: Run folders or files in them: one model, or a centroid model and one that reads crops, in any order.
-        device: See `runtime.resolve_device`.
-        precision: ``auto``, ``32``, ``bf16`` or ``16``.
         settings: How maps are read.
-        preprocessing: Values of `PREPROCESSING_OVERRIDES` that replace those of training; None entries do not.
+        **options: How models are loaded, see `ModelKeywords`.
 
     Raises:
         MissingFileError: A folder or a file in it is not there.
@@ -76,8 +105,25 @@ def load_models(
     folders = [model_dir.find_model_dir(path) for path in paths]
     configs = [model_dir.load_config(folder) for folder in folders]
     order = _run_order(folders, [_model_type(config) for config in configs])
-    overrides = _checked_overrides(preprocessing or {}, [TASKS[_model_type(config)] for config in configs])
-    return [_load_model(folders[i], configs[i], device, precision, settings, overrides) for i in order]
+    if options.get("centroid_only"):
+        order = [_centroid_model(order, configs)]
+    tasks = [TASKS[_model_type(configs[i])] for i in order]
+    overrides = _checked_overrides(options.get("preprocess_config") or {}, tasks)
+    return [_load_model(folders[i], configs[i], settings, overrides, options) for i in order]
+
+
+def _centroid_model(order: Sequence[int], configs: Sequence[TrainingJobConfig]) -> int:
+    """Return the position of the centroid model.
+
+    Raises:
+        UsageError: There is none.
+    """
+    for i in order:
+        if TASKS[_model_type(configs[i])].one_point:
+            return i
+    raise UsageError(
+        f"centroid_only needs a centroid model, but a {_model_type(configs[order[0]])} model was given; leave it out."
+    )
 
 
 def _model_type(config: TrainingJobConfig) -> str:
@@ -102,7 +148,7 @@ def _run_order(folders: Sequence[Path], types: Sequence[str]) -> list[int]:
     first = [i for i, name in enumerate(types) if name == "centroid"]
     second = [i for i, name in enumerate(types) if name in crops]
     if len(types) != 2 or len(first) != 1 or len(second) != 1:
-        raise ModelError(
+        raise MixedModelsError(
             f"Models of the types {', '.join(types) or 'none'} were given; give one model, or a centroid model "
             f"together with one {' or '.join(crops)} model."
         )
@@ -112,42 +158,25 @@ def _run_order(folders: Sequence[Path], types: Sequence[str]) -> list[int]:
 def _load_model(
     folder: Path,
     config: TrainingJobConfig,
-    device: str,
-    precision: str,
     settings: StageSettings,
     overrides: Mapping[str, object],
+    options: ModelKeywords,
 ) -> LoadedModel:
     """Load one folder."""
     task_type = TASKS[_model_type(config)]
     task = task_type.from_config(config.model_config.head_configs.which_oneof(), _skeleton(folder, config))
+    if options.get("anchor_part") is not None:
+        task = replace(task, anchor_node=anchor_of(options.get("anchor_part"), task.skeleton))
     network = PoseNetwork.from_config(config.model_config.backbone_config, task.heads)
-    _fill(network, folder)
+    fill(network, folder, options.get("backbone_ckpt_path"), options.get("head_ckpt_path"))
     given = {name: value for name, value in overrides.items() if name != "crop_size" or task.view == "crop"}
-    channels = _channels(network.backbone.in_channels, given)
+    _check_channels(config, network.backbone.in_channels, given)
     network_input = replace(config.data_config.preprocessing, **_without_channels(given))
-    spec = InputSpec.from_config(network_input, channels, network.backbone.max_stride)
-    runtime = TorchRuntime(network, device, precision)
+    spec = InputSpec.from_config(network_input, network.backbone.in_channels, network.backbone.max_stride)
+    runtime = TorchRuntime(network, options.get("device", "cpu"), options.get("precision", "auto"))
     stage = Stage(task, spec, runtime, settings.of(task))
-    return LoadedModel(folder, config, stage, str(runtime.device), runtime.precision)
-
-
-def _fill(network: PoseNetwork, folder: Path) -> None:
-    """Put the saved weights into the network.
-
-    Raises:
-        ModelError: Names or shapes differ from what the configuration says.
-    """
-    file = model_dir.weights_file(folder)
-    weights = model_dir.load_weights(file)
-    expected = network.state_dict()
-    wrong = sorted(set(expected) ^ set(weights))
-    wrong += [name for name in expected if name in weights and expected[name].shape != weights[name].shape]
-    if wrong:
-        raise ModelError(
-            f"The weights in {file} do not fit {model_dir.config_file(folder).name} beside them ({len(wrong)} "
-            f"tensors differ, the first is {wrong[0]}); use the folder as training left it."
-        )
-    network.load_state_dict(weights)
+    named = options.get("anchor_part") is not None
+    return LoadedModel(folder, config, stage, str(runtime.device), runtime.precision, named)
 
 
 def _skeleton(folder: Path, config: TrainingJobConfig) -> Skeleton:
@@ -179,15 +208,20 @@ def _without_channels(overrides: Mapping[str, object]) -> dict[str, Any]:
     return {name: value for name, value in overrides.items() if name not in ("ensure_rgb", "ensure_grayscale")}
 
 
-def _channels(trained: int, overrides: Mapping[str, object]) -> int:
-    """Return the channels of the input; the network decides, and an override may only agree.
+def _check_channels(config: TrainingJobConfig, trained: int, overrides: Mapping[str, object]) -> None:
+    """Refuse colours other than those of training; the network decides, and an override may only agree.
 
     Raises:
-        ConfigError: The override contradicts the network.
+        ConfigError: The override contradicts the network, or what training did to reach its channels.
     """
+    as_trained = vars(config.data_config.preprocessing)
     for name, channels in (("ensure_rgb", 3), ("ensure_grayscale", 1)):
         if overrides.get(name) and channels != trained:
             raise ConfigError(
                 f"{name} was given, but the model was trained on images of {trained} channel(s); leave it out."
             )
-    return trained
+        if overrides.get(name) is False and as_trained[name]:
+            raise ConfigError(
+                f"{name} was switched off, but the model was trained with it and reads {trained} channel(s) only; "
+                "leave it out."
+            )

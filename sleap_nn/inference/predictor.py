@@ -2,22 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Unpack
+from typing import Any, Literal, Unpack, overload
 
+from sleap_nn.config.filter_config import FilterConfig
 from sleap_nn.data.labels import Labels, LabelSet
 from sleap_nn.errors import ConfigError, DataError
-from sleap_nn.inference.load import LoadedModel, load_models
-from sleap_nn.inference.provenance import build_inference_provenance
+from sleap_nn.inference.filters import NOTHING, apply_filters, effective
+from sleap_nn.inference.layer import Layer, raw_batches
+from sleap_nn.inference.load import LoadedModel, ModelKeywords, load_models
+from sleap_nn.inference.options import CallKeywords, LoadKeywords, part, refuse_unknown
+from sleap_nn.inference.outputs import Outputs
+from sleap_nn.inference.provenance import prediction_provenance
+from sleap_nn.inference.raw_outputs import OutputForm, RawKeywords, kept_names
 from sleap_nn.inference.select import Selection, Source, select_frames
-from sleap_nn.inference.settings import DecodeKeywords, StageSettings
+from sleap_nn.inference.settings import DecodeKeywords, StageSettings, overridden
 from sleap_nn.inference.to_labels import to_labels
+from sleap_nn.log import logger
+from sleap_nn.stages.grouping_pool import GroupingPool
+from sleap_nn.stages.stage import Stage
 from sleap_nn.stages.stream import LabelledAnchors, Progress, anchors_of_labels, predict_frames
 from sleap_nn.structures.predictions import Predictions
 from sleap_nn.structures.skeleton import Skeleton
 from sleap_nn.tasks.base import Task
+
+_EMIT = ("instance", "centroid", "both")
 
 
 class MissingFramesError(DataError):
@@ -39,43 +52,81 @@ class Predictor:
     Attributes:
         batch_size: Frames in one pass of the network.
         queue_size: Frames prepared ahead of the network at most.
+        filter_config: Which instances are removed.
+        paf_workers: Processes that join the points of a bottom-up model to instances; 0 does it here.
+        emit_centroid: How centroids without keypoints are stored: ``instance``, ``centroid`` or ``both``.
     """
 
-    def __init__(self, models: Sequence[LoadedModel], batch_size: int = 4, queue_size: int = 32) -> None:
+    def __init__(
+        self,
+        models: Sequence[LoadedModel],
+        batch_size: int = 4,
+        queue_size: int = 32,
+        *,
+        filter_config: FilterConfig | None = None,
+        paf_workers: int = 0,
+        emit_centroid: str = "instance",
+        keep: frozenset[str] = frozenset(),
+    ) -> None:
         """Take models that `load_models` returned.
 
+        Args:
+            models: The models, in the order in which they run.
+            batch_size: See the attributes, as for all others.
+            queue_size: As above.
+            filter_config: As above; None removes nothing.
+            paf_workers: As above.
+            emit_centroid: As above.
+            keep: What raw results hold besides points, see `raw_outputs.kept_names`.
+
         Raises:
-            ConfigError: A number is below 1.
+            ConfigError: A value is out of range.
         """
         if batch_size < 1 or queue_size < 1:
             raise ConfigError(f"batch_size is {batch_size} and queue_maxsize {queue_size}; both must be at least 1.")
+        if paf_workers < 0:
+            raise ConfigError(f"paf_workers is {paf_workers}; give the number of processes, or 0 for none.")
+        if emit_centroid not in _EMIT:
+            raise ConfigError(f"emit_centroid is {emit_centroid!r}; choose {', '.join(_EMIT)}.")
         self._models = tuple(models)
+        self._keep = keep
         self.batch_size = batch_size
         self.queue_size = queue_size
+        self.paf_workers = paf_workers
+        self.emit_centroid = emit_centroid
+        self.filter_config = NOTHING if filter_config is None else filter_config
+        task = self._task
+        self._filters = effective(self.filter_config, len(task.predicted_skeleton.node_names), task.one_point)
+        if emit_centroid != "instance" and not task.one_point:
+            logger.warning("emit_centroid (--centroid-output) has no effect: the models find keypoints.")
+        if paf_workers and task.name != "bottomup":
+            logger.warning("paf_workers has no effect on a %s model.", task.name)
 
     @classmethod
     def from_model_paths(
         cls,
         model_paths: Sequence[str | Path] | str | Path,
         *,
-        device: str = "cpu",
         batch_size: int = 4,
-        precision: str = "auto",
-        preprocess_config: Mapping[str, Any] | None = None,
         queue_maxsize: int = 32,
-        **decoding: Unpack[DecodeKeywords],
+        filter_config: FilterConfig | None = None,
+        paf_workers: int = 0,
+        emit_centroid: str = "instance",
+        return_confmaps: bool = False,
+        **options: Unpack[LoadKeywords],
     ) -> Predictor:
         """Load trained folders.
 
         Args:
             model_paths: A run folder, or its ``best.ckpt`` or ``training_config.yaml``; two, in any order, for a
                 centroid model and a model of crops.
-            device: ``cpu``, ``cuda``, ``cuda:N``, ``mps`` or ``auto``.
             batch_size: Frames in one pass of the network.
-            precision: ``auto``, ``32``, ``bf16`` or ``16``.
-            preprocess_config: Replaces ``max_height``, ``max_width``, ``scale`` or ``crop_size`` of training.
             queue_maxsize: Frames prepared ahead of the network at most.
-            **decoding: How maps are read, see `DecodeKeywords`.
+            filter_config: Which instances are removed; None removes none.
+            paf_workers: Processes that join the points of a bottom-up model to instances.
+            emit_centroid: How centroids without keypoints are stored: ``instance``, ``centroid`` or ``both``.
+            return_confmaps: Whether raw results hold confidence maps.
+            **options: ``device`` (default ``cpu``) and more of `ModelKeywords`; how maps are read, `DecodeKeywords`.
 
         Raises:
             MissingFileError: A folder or a file in it is not there.
@@ -83,9 +134,20 @@ class Predictor:
             ConfigError: An option is out of range.
             TypeError: A keyword does not exist.
         """
-        settings = StageSettings.from_keywords(decoding)
-        models = load_models(model_paths, device, precision, settings, preprocess_config)
-        return cls(models, batch_size, queue_maxsize)
+        refuse_unknown(options, ModelKeywords, DecodeKeywords)
+        settings = StageSettings.from_keywords(part(options, DecodeKeywords))
+        models = load_models(model_paths, settings, **part(options, ModelKeywords))
+        if options.get("anchor_part") is not None and (len(models) > 1 or not _uses_anchor(models[0])):
+            logger.warning("anchor_part has no effect: no crop is cut about a labelled animal, and no centroid stored.")
+        return cls(
+            models,
+            batch_size,
+            queue_maxsize,
+            filter_config=filter_config,
+            paf_workers=paf_workers,
+            emit_centroid=emit_centroid,
+            keep=kept_names({"return_confmaps": return_confmaps}),
+        )
 
     @property
     def skeleton(self) -> Skeleton:
@@ -97,33 +159,58 @@ class Predictor:
         """The folders the models were read from."""
         return [model.folder for model in self._models]
 
+    @property
+    def device(self) -> str:
+        """Where the networks run."""
+        return self._models[-1].device
+
+    @property
+    def layer(self) -> Layer:
+        """The part from an array to raw results, without filters."""
+        return Layer(self._raw_frames, self._form(), self._keep)
+
+    @overload
+    def predict(self, source: Source | Selection, *, make_labels: Literal[True] = True, **keywords: Any) -> Labels: ...
+
+    @overload
+    def predict(self, source: Source | Selection, *, make_labels: Literal[False], **keywords: Any) -> list[Outputs]: ...
+
     def predict(
         self,
         source: Source | Selection,
         *,
+        make_labels: bool = True,
         frames: Sequence[int] | None = None,
         clean_empty_frames: bool = False,
         progress_callback: Progress | None = None,
-    ) -> Labels:
-        """Predict on a source and return labels with provenance.
+        **overrides: Unpack[CallKeywords],
+    ) -> Labels | list[Outputs]:
+        """Predict on a source and return labels with provenance, or raw results.
 
         Args:
             source: Path of a video or labels file, a video, labels, images, or a finished `Selection`.
+            make_labels: False returns raw results, one `Outputs` a batch.
             frames: See `select_frames`.
-            clean_empty_frames: Leave out frames in which nothing was found.
+            clean_empty_frames: Leave frames in which nothing was found out of the labels.
             progress_callback: Called with (frames done, frames in all) after each batch.
+            **overrides: What this call changes of the settings, and what raw results hold, see `CallKeywords`.
 
         Raises:
             MissingFramesError: Some frames could not be read; it carries the predictions on the others.
+            ConfigError: Raw results were asked for that labels do not hold.
         """
+        changed = self._with(overrides)
+        if not make_labels:
+            return list(changed.predict_streaming(source, frames=frames, progress_callback=progress_callback))
+        asked = [name for name, value in overrides.items() if name in RawKeywords.__annotations__ and value]
+        if asked:
+            raise ConfigError(f"Labels hold no raw results; give make_labels=False with {asked[0]}.")
         selection = source if isinstance(source, Selection) else select_frames(source, frames)
         started = datetime.now()
         failures: list[DataError] = []
-        found = list(self._stream(selection, failures.append, progress_callback))
-        task = self._models[-1].stage.task
-        videos = selection.frames.videos()
-        labels = to_labels(found, task.predicted_skeleton, videos, not clean_empty_frames, task.classes)
-        labels.provenance |= self._provenance(selection, started)
+        found = list(changed._stream(selection, failures.append, progress_callback))
+        labels = changed._labels(found, selection, not clean_empty_frames)
+        labels.provenance |= prediction_provenance(changed._models, selection, started, changed._options())
         if failures:
             raise MissingFramesError(
                 f"{len(failures)} of {len(selection.frames)} requested frames could not be read and are not in the "
@@ -138,57 +225,136 @@ class Predictor:
         *,
         frames: Sequence[int] | None = None,
         progress_callback: Progress | None = None,
-    ) -> Iterator[Predictions]:
-        """Yield the instances frame by frame, in order, in constant memory; arguments as for `predict`.
+        **overrides: Unpack[CallKeywords],
+    ) -> Iterator[Outputs]:
+        """Yield raw results batch by batch, filtered, in order, in constant memory; arguments as for `predict`.
 
         Raises:
             DataError: A frame cannot be read.
         """
+        changed = self._with(overrides)
         selection = source if isinstance(source, Selection) else select_frames(source, frames)
-        return self._stream(selection, None, progress_callback)
+        found = changed._stream(selection, None, progress_callback, changed._keep)
+        return raw_batches(found, changed._form(), changed._keep, self.batch_size)
+
+    def to_labels(self, outputs: Iterable[Outputs], source: Source | Selection, keep_empty: bool = True) -> Labels:
+        """Return raw results of a source as labels.
+
+        Args:
+            outputs: What `predict` or `predict_streaming` returned.
+            source: What they were predicted on.
+            keep_empty: Keep frames in which nothing was found.
+        """
+        selection = source if isinstance(source, Selection) else select_frames(source)
+        return self._labels([frame for batch in outputs for frame in batch.to_predictions()], selection, keep_empty)
 
     def _stream(
-        self, selection: Selection, on_failure: Callable[[DataError], None] | None, progress: Progress | None
+        self,
+        selection: Selection,
+        on_failure: Callable[[DataError], None] | None,
+        progress: Progress | None,
+        keep: frozenset[str] | None = None,
     ) -> Iterator[Predictions]:
-        """Run the stages; frames that cannot be read are reported to `on_failure`, without it the first is an error."""
-        stages = [model.stage for model in self._models]
-        first = stages[0].task
-        anchors = _labelled_anchors(selection, first) if first.view == "crop" else None
-        return predict_frames(stages, selection.frames, self.batch_size, self.queue_size, anchors, on_failure, progress)
+        """Run the chain; frames that cannot be read are reported to `on_failure`, without it the first is an error.
 
-    def _provenance(self, selection: Selection, started: datetime) -> dict[str, Any]:
-        """Return where the predictions come from."""
-        stage = self._models[-1].stage
-        return build_inference_provenance(
-            started=started,
-            ended=datetime.now(),
-            model_paths=self.model_paths,
-            model_type=self._models[-1].model_type,
-            source=selection.path,
-            source_labels=selection.labels,
-            frame_selection=selection.record,
-            inference_config={
-                "peak_threshold": stage.settings.peak_threshold,
-                "integral_refinement": stage.settings.refinement,
-                "integral_patch_size": stage.settings.patch_size,
-                "batch_size": self.batch_size,
-                "max_instances": stage.settings.max_instances,
-                "scale": stage.spec.scale,
-                "crop_size": stage.spec.crop_size,
-                "max_height": stage.spec.max_height,
-                "max_width": stage.spec.max_width,
-                "precision": self._models[-1].precision,
-            },
-            device=self._models[-1].device,
+        Args:
+            selection: The frames.
+            on_failure: As above.
+            progress: Called with (frames done, frames in all) after each batch.
+            keep: What `Predictions.raw` holds; None for nothing.
+        """
+        found = self._instances(selection, on_failure, progress, keep)
+        return (apply_filters(frame, self._filters) for frame in found)
+
+    def _instances(
+        self,
+        selection: Selection,
+        on_failure: Callable[[DataError], None] | None,
+        progress: Progress | None,
+        keep: frozenset[str] | None,
+    ) -> Iterator[Predictions]:
+        """Run the stages; arguments as for `_stream`."""
+        stages = [model.stage for model in self._models]
+        stages[-1] = replace(stages[-1], keep=keep)
+        first = stages[0]
+        anchors = _labelled_anchors(selection, first) if first.task.view == "crop" else None
+        with ExitStack() as processes:
+            if self.paf_workers and self._task.name == "bottomup":
+                last = stages[-1]
+                pool = GroupingPool(last.task, last.settings, self.paf_workers)
+                stages[-1] = replace(last, pool=processes.enter_context(pool))
+            yield from predict_frames(
+                stages, selection.frames, self.batch_size, self.queue_size, anchors, on_failure, progress
+            )
+
+    def _raw_frames(self, selection: Selection) -> Iterator[Predictions]:
+        """Return the unfiltered instances of every frame, with `Predictions.raw`."""
+        return self._instances(selection, None, None, self._keep)
+
+    def _with(self, overrides: CallKeywords) -> Predictor:
+        """Return a predictor with the settings that a call changes; this one stays as it is."""
+        refuse_unknown(overrides, DecodeKeywords, RawKeywords)
+        raw, decoding = part(overrides, RawKeywords), part(overrides, DecodeKeywords)
+        models = [_overridden(model, decoding) for model in self._models]
+        switched_off = kept_names({name: value is False for name, value in raw.items()})  # pyright: ignore[reportArgumentType]
+        return Predictor(
+            models,
+            self.batch_size,
+            self.queue_size,
+            filter_config=self._filters,
+            paf_workers=self.paf_workers,
+            emit_centroid=self.emit_centroid,
+            keep=(self._keep - switched_off) | kept_names(raw),
         )
 
+    @property
+    def _task(self) -> Task:
+        """The model type whose instances come out."""
+        return self._models[-1].stage.task
 
-def _labelled_anchors(selection: Selection, task: Task) -> LabelledAnchors:
+    def _form(self) -> OutputForm:
+        """Return how raw results are laid out."""
+        stage = self._models[-1].stage
+        slots = self._models[0].stage.settings.max_instances if stage.task.one_point or len(self._models) > 1 else None
+        return OutputForm(stage.task, stage.spec, len(self._models) > 1, slots)
+
+    def _labels(self, found: Iterable[Predictions], selection: Selection, keep_empty: bool) -> Labels:
+        """Return the instances as labels."""
+        task = self._task
+        centroids = self._models[-1].centroid_form(self.emit_centroid) if task.one_point else None
+        videos = selection.frames.videos()
+        return to_labels(found, task.predicted_skeleton, videos, keep_empty, task.classes, centroids)
+
+    def _options(self) -> dict[str, Any]:
+        """Return the options of the predictor itself, for the provenance."""
+        filters = {f"filter_{name}": value for name, value in vars(self._filters).items()}
+        plain = vars(NOTHING)
+        return {
+            "batch_size": self.batch_size,
+            "paf_workers": self.paf_workers if self.paf_workers else None,
+            "emit_centroid": self.emit_centroid if self._task.one_point else None,
+            **{name: value for name, value in filters.items() if value != plain[name.removeprefix("filter_")]},
+        }
+
+
+def _overridden(model: LoadedModel, keywords: DecodeKeywords) -> LoadedModel:
+    """Return a model whose maps are read as a call asks for."""
+    stage = model.stage
+    return replace(model, stage=replace(stage, settings=overridden(stage.settings, stage.task, keywords)))
+
+
+def _uses_anchor(model: LoadedModel) -> bool:
+    """Tell whether a model that runs alone does anything with an anchor."""
+    return model.stage.task.one_point or model.stage.task.view == "crop"
+
+
+def _labelled_anchors(selection: Selection, stage: Stage) -> LabelledAnchors:
     """Return the anchors of the labelled instances, for a model of crops without one that finds them.
 
     Raises:
         ConfigError: There are no labels to take them from.
     """
+    task = stage.task
     if selection.labels is None:
         raise ConfigError(
             f"A {task.name} model alone reads crops about labelled animals, but the input has no labels; give a "
@@ -196,4 +362,5 @@ def _labelled_anchors(selection: Selection, task: Task) -> LabelledAnchors:
         )
     labels = LabelSet.from_labels([selection.labels], user_instances_only=False)
     anchor = None if task.anchor_node is None else task.skeleton.node_names[task.anchor_node]
-    return anchors_of_labels(labels.frames, labels.skeleton.node_index(anchor))
+    anchors = anchors_of_labels(labels.frames, labels.skeleton.node_index(anchor))
+    return {key: regions[: stage.settings.max_instances] for key, regions in anchors.items()}

@@ -12,7 +12,10 @@ from typing import Any
 import torch
 
 from sleap_nn.data.labels import Labels
+from sleap_nn.inference.load import LoadedModel
+from sleap_nn.inference.select import Selection
 from sleap_nn.networks.devices import resolve_accelerator
+from sleap_nn.tasks.base import DecodeSettings
 from sleap_nn.version import __version__
 
 
@@ -63,6 +66,69 @@ def build_inference_provenance(  # noqa: PLR0913 - one optional keyword an entry
         "system_info": system_entries(),
     }
     return {key: value for key, value in entries.items() if value is not None}
+
+
+def prediction_provenance(
+    models: Sequence[LoadedModel], selection: Selection, started: datetime, options: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return where the predictions of loaded models come from.
+
+    Args:
+        models: In the order in which they run.
+        selection: The frames.
+        started: When prediction began.
+        options: Options besides those of the models.
+    """
+    last = models[-1]
+    settings, spec = last.stage.settings, last.stage.spec
+    return build_inference_provenance(
+        started=started,
+        ended=datetime.now(),
+        model_paths=[model.folder for model in models],
+        model_type=_TYPE_NAMES[last.model_type],
+        source=selection.path,
+        source_labels=selection.labels,
+        frame_selection=selection.record,
+        inference_config={
+            "peak_threshold": settings.peak_threshold,
+            "centroid_threshold": models[0].stage.settings.peak_threshold if len(models) > 1 else None,
+            "integral_refinement": settings.refinement,
+            "integral_patch_size": settings.patch_size,
+            "max_instances": settings.max_instances,
+            "scale": spec.scale,
+            "crop_size": spec.crop_size,
+            "max_height": spec.max_height,
+            "max_width": spec.max_width,
+            "ensure_rgb": spec.channels == 3,
+            "ensure_grayscale": spec.channels == 1,
+            "precision": last.precision,
+            **(_grouping(settings) if last.model_type == "bottomup" else {}),
+            **options,
+        },
+        device=last.device,
+    )
+
+
+_TYPE_NAMES = {
+    "single_instance": "single_instance",
+    "centroid": "centroid",
+    "centered_instance": "top_down",
+    "bottomup": "bottom_up",
+    "multi_class_bottomup": "bottom_up_multi_class",
+    "multi_class_topdown": "top_down_multi_class",
+}
+"""Model type of the last stage -> what files call it."""
+
+
+def _grouping(settings: DecodeSettings) -> dict[str, Any]:
+    """Return how points were joined to instances."""
+    return {
+        "max_edge_length_ratio": settings.max_edge_length_ratio,
+        "dist_penalty_weight": settings.dist_penalty_weight,
+        "n_points": settings.num_line_points,
+        "min_line_scores": settings.min_line_score,
+        "min_instance_peaks": settings.min_instance_peaks,
+    }
 
 
 def system_entries() -> dict[str, Any]:

@@ -6,56 +6,64 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Unpack
 
-from sleap_nn.data.labels import Labels, load_labels
+from sleap_nn.config.filter_config import FilterConfig
+from sleap_nn.data.labels import Labels
 from sleap_nn.heartbeat import Phase, phase
+from sleap_nn.inference.load import ModelKeywords
+from sleap_nn.inference.options import PredictKeywords, part, refuse_unknown
+from sleap_nn.inference.output import Output
+from sleap_nn.inference.outputs import Outputs
 from sleap_nn.inference.predictor import MissingFramesError, Predictor
-from sleap_nn.inference.select import Source, select_frames, video_at
+from sleap_nn.inference.raw_outputs import RawKeywords
+from sleap_nn.inference.select import ChoiceKeywords, Selection, Source, select_frames
 from sleap_nn.inference.settings import DecodeKeywords
-from sleap_nn.inference.to_labels import check_output, save_labels
 from sleap_nn.stages.stream import Progress
 
 
-def predict(  # noqa: PLR0913 - the public verb lists every option
+def predict(  # noqa: PLR0913 - the public verb lists its main options
     source: Source,
     *,
     model_paths: Sequence[str | Path] | str | Path,
-    device: str = "auto",
-    precision: str = "auto",
     batch_size: int = 4,
-    preprocess_config: Mapping[str, Any] | None = None,
     frames: Sequence[int] | None = None,
-    video_index: int | None = None,
-    only_labeled_frames: bool = False,
     output_path: str | Path | None = None,
+    output_format: str | Sequence[str] = ("slp",),
+    embed: str | bool = "false",
+    restore_source_videos: bool = False,
     clean_empty_frames: bool = False,
+    make_labels: bool = True,
+    filter_config: FilterConfig | None = None,
+    emit_centroid: str = "instance",
+    paf_workers: int = 0,
     queue_maxsize: int = 32,
     progress_callback: Progress | None = None,
     cli_args: Mapping[str, Any] | None = None,
-    **decoding: Unpack[DecodeKeywords],
-) -> Labels:
+    **options: Unpack[PredictKeywords],
+) -> Any:
     """Predict the instances on a video, labels or images.
 
     Args:
-        source: Path of a video or labels file, a Video, Labels, or images (H, W, C) uint8.
-        model_paths: A run folder, or its ``best.ckpt`` or ``training_config.yaml``; two, in any order, for a
-            centroid model and a model of crops.
-        device: ``auto`` (cuda, else mps, else cpu), ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
-        precision: ``auto`` (bf16 where the hardware computes it, else 32), ``32``, ``bf16`` or ``16``.
+        source: Path of a video or labels file, a Video, Labels, images (H, W, C) uint8, or a list of these.
+        model_paths: A run folder or a file in it; two, in any order, for a centroid model and a model of crops.
         batch_size: Frames in one pass of the network.
-        preprocess_config: Replaces ``max_height``, ``max_width``, ``scale`` or ``crop_size`` of training; None entries
-            do not.
         frames: Frame indices of a video; positions in the list of frame entries of a labels file.
-        video_index: One video of a labels file; `frames` are then its frame indices.
-        only_labeled_frames: Frames with user instances only.
         output_path: Where the labels are saved as well.
+        output_format: ``slp``, ``analysis_h5``, ``csv``, ``dlc``, ``coco``, ``nwb``, or several.
+        embed: Store images in the saved file: ``true``, ``false``, or ``auto``, if the input stores them.
+        restore_source_videos: Let the saved file name the videos that images of a package came from.
         clean_empty_frames: Leave out frames in which nothing was found.
+        make_labels: False returns raw results, a list of `Outputs`, one a batch; nothing is saved then.
+        filter_config: Which instances are removed; None removes none.
+        emit_centroid: How centroids without keypoints are stored: ``instance``, ``centroid`` or ``both``.
+        paf_workers: Processes that join the points of a bottom-up model to instances.
         queue_maxsize: Frames prepared ahead of the network at most.
         progress_callback: Called with (frames done, frames in all) after each batch.
         cli_args: Options of a command line, for the provenance.
-        **decoding: How maps are read, see `sleap_nn.inference.settings.DecodeKeywords`.
+        **options: ``device`` (default ``auto``) and more of `ModelKeywords`; which frames, `ChoiceKeywords`; how maps
+            are read, `DecodeKeywords`; what raw results hold, `RawKeywords`.
 
     Returns:
-        Labels with one frame for every processed frame, points in frame px.
+        Labels with one frame for every processed frame, points in frame px; or raw results.
 
     Raises:
         MissingFileError: The source or a model is not there.
@@ -64,60 +72,88 @@ def predict(  # noqa: PLR0913 - the public verb lists every option
         ModelError: A model cannot be used.
         ConfigError: An option is out of range.
         OutputError: The output cannot be written.
+        TypeError: A keyword does not exist.
     """
-    output = None if output_path is None else Path(output_path)
-    with phase("reading the source"):
-        selection = select_frames(source, frames, video_index, only_labeled_frames)
+    refuse_unknown(options, ModelKeywords, ChoiceKeywords, DecodeKeywords, RawKeywords)
+    formats = (output_format, embed, restore_source_videos)
+    output = None if output_path is None else Output.from_keywords(output_path, *formats)
+    selection = read_source(source, frames, **part(options, ChoiceKeywords))
     if output is not None:
-        check_output(output, selection.image_files)
+        output.check(selection)
     with phase("loading the model"):
         predictor = Predictor.from_model_paths(
             model_paths,
-            device=device,
             batch_size=batch_size,
-            precision=precision,
-            preprocess_config=preprocess_config,
             queue_maxsize=queue_maxsize,
-            **decoding,
+            filter_config=filter_config,
+            paf_workers=paf_workers,
+            emit_centroid=emit_centroid,
+            **({"device": "auto"} | part(options, ModelKeywords) | part(options, DecodeKeywords)),
         )
+    raw = part(options, RawKeywords)
+    if not make_labels:
+        return predict_raw(predictor, selection, progress_callback, raw)
+    return predict_selection(predictor, selection, output, clean_empty_frames, progress_callback, cli_args, raw)
+
+
+def read_source(source: Source, frames: Sequence[int] | None = None, **choice: Unpack[ChoiceKeywords]) -> Selection:
+    """Choose the frames of a source, see `select_frames`, and say so if it takes long."""
+    with phase("reading the source"):
+        return select_frames(source, frames, **choice)
+
+
+def predict_raw(
+    predictor: Predictor, selection: Selection, progress: Progress | None = None, raw: RawKeywords | None = None
+) -> list[Outputs]:
+    """Return the raw results of chosen frames."""
+    with phase(_activity(selection), len(selection.frames)) as step:
+        keywords = RawKeywords() if raw is None else raw
+        return predictor.predict(selection, make_labels=False, progress_callback=_counting(step, progress), **keywords)
+
+
+def predict_selection(
+    predictor: Predictor,
+    selection: Selection,
+    output: Output | None = None,
+    clean_empty_frames: bool = False,
+    progress: Progress | None = None,
+    cli_args: Mapping[str, Any] | None = None,
+    raw: RawKeywords | None = None,
+) -> Labels:
+    """Predict chosen frames, and save what was found.
+
+    Args:
+        predictor: The models.
+        selection: The frames.
+        output: What is written, None for nothing.
+        clean_empty_frames: Leave out frames in which nothing was found.
+        progress: Called with (frames done, frames in all) after each batch.
+        cli_args: Options of a command line, for the provenance.
+        raw: What was asked for of raw results; labels hold none.
+
+    Raises:
+        MissingFramesError: Some frames could not be read; the others are saved.
+        OutputError: A file cannot be written.
+        ConfigError: Raw results were asked for.
+    """
     try:
-        with phase(_activity(source), len(selection.frames)) as step:
+        with phase(_activity(selection), len(selection.frames)) as step:
             labels = predictor.predict(
-                selection, clean_empty_frames=clean_empty_frames, progress_callback=_counting(step, progress_callback)
+                selection,
+                clean_empty_frames=clean_empty_frames,
+                progress_callback=_counting(step, progress),
+                **(RawKeywords() if raw is None else raw),
             )
     except MissingFramesError as error:
-        if output is not None:
-            _save(error.labels, output, cli_args)
+        _save(error.labels, selection, output, cli_args)
         raise
-    if output is not None:
-        _save(labels, output, cli_args)
+    _save(labels, selection, output, cli_args)
     return labels
 
 
-def default_output(source: str | Path, video_index: int | None = None) -> Path:
-    """Return where predictions go if the user names no file.
-
-    Args:
-        source: Video or labels file.
-        video_index: One video of a labels file, whose name then becomes part of the output's.
-
-    Raises:
-        MissingFileError: The labels file is not there.
-        DataError: It is no labels file.
-        ConfigError: It has no such video.
-    """
-    source = Path(source)
-    if video_index is None or source.suffix != ".slp":
-        return source.with_name(f"{source.name}.slp")
-    video = video_at(load_labels(source), video_index)
-    name = video.filename[0] if isinstance(video.filename, list) else video.filename
-    stem = Path(name).stem if name else f"video_{video_index}"
-    return source.with_name(f"{source.stem}.{stem}.predictions.slp")
-
-
-def _activity(source: Source) -> str:
+def _activity(selection: Selection) -> str:
     """Return what is going on, for signs of life."""
-    return f"predicting {Path(source).name}" if isinstance(source, str | Path) else "predicting"
+    return "predicting" if selection.path is None else f"predicting {selection.path.name}"
 
 
 def _counting(step: Phase, progress: Progress | None) -> Progress:
@@ -131,8 +167,11 @@ def _counting(step: Phase, progress: Progress | None) -> Progress:
     return count
 
 
-def _save(labels: Labels, output: Path, cli_args: Mapping[str, Any] | None) -> None:
+def _save(labels: Labels, selection: Selection, output: Output | None, cli_args: Mapping[str, Any] | None) -> None:
     """Write labels, with the command line in their provenance."""
+    if output is None:
+        return
     if cli_args is not None:
         labels.provenance["cli_args"] = dict(cli_args)
-    save_labels(labels, output)
+    with phase(f"writing {output.path.name}"):
+        output.write(labels, selection)

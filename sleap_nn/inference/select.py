@@ -2,20 +2,61 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict, Unpack
 
 import numpy as np
+from torch import Tensor
 
-from sleap_nn.data.labels import Labels, load_labels
-from sleap_nn.data.sources import ArrayFrames, FrameSource, Video, VideoFrames, frame_indices, open_video
-from sleap_nn.errors import ConfigError, DataError
+from sleap_nn.data.labels import Labels, load_labels, user_frames
+from sleap_nn.data.sources import (
+    ArrayFrames,
+    FrameSource,
+    Video,
+    VideoFrames,
+    frame_indices,
+    open_video,
+    stored_indices,
+)
+from sleap_nn.errors import DataError, UsageError
 from sleap_nn.log import logger
 from sleap_nn.structures.sample import FrameKey
 
-Source = str | Path | Video | Labels | np.ndarray | Sequence[np.ndarray]
+Images = np.ndarray | Tensor | Iterable[np.ndarray]
+Source = str | Path | Video | Labels | Images | Sequence[str | Path | Video | Labels]
+
+
+class ChoiceKeywords(TypedDict, total=False):
+    """Which frames are predicted; of several label filters the first in this order counts.
+
+    Attributes:
+        video_index: One video of a labels file; `frames` are then frame indices of it.
+        only_labeled_frames: Frames with user instances.
+        only_suggested_frames: Suggested frames without user instances.
+        exclude_user_labeled: Frames without user instances.
+        only_predicted_frames: Frames with predicted instances.
+        video_dataset: Data set of an HDF5 video, None to find it.
+        video_input_format: Order of its axes: ``channels_last`` or ``channels_first``.
+    """
+
+    video_index: int | None
+    only_labeled_frames: bool
+    only_suggested_frames: bool
+    exclude_user_labeled: bool
+    only_predicted_frames: bool
+    video_dataset: str | None
+    video_input_format: str
+
+
+_FILTERS = {
+    "only_labeled_frames": "labeled",
+    "only_suggested_frames": "suggested",
+    "exclude_user_labeled": "unlabeled",
+    "only_predicted_frames": "predicted",
+}
+"""Label filter -> what the provenance calls it, by priority."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,40 +81,46 @@ class Selection:
         names = [video.filename for video in self.frames.videos()]
         return [Path(name) for entry in names for name in ([entry] if isinstance(entry, str) else entry)]
 
+    @property
+    def has_stored_images(self) -> bool:
+        """Whether the images are stored in the labels file itself."""
+        return any(stored_indices(video) is not None for video in self.frames.videos())
 
-def select_frames(
-    source: Source,
-    frames: Sequence[int] | None = None,
-    video_index: int | None = None,
-    only_labeled_frames: bool = False,
-) -> Selection:
+
+def select_frames(source: Source, frames: Sequence[int] | None = None, **choice: Unpack[ChoiceKeywords]) -> Selection:
     """Choose frames.
 
     Args:
-        source: Path of a video or labels file, a video, labels, or images (H, W, C) uint8.
-        frames: Frame indices of a video; positions in the list of frame entries of a labels file. Values that do
-            not exist are left out with a warning.
-        video_index: One video of a labels file; `frames` are then frame indices of it.
-        only_labeled_frames: Frames with user instances only.
+        source: Path of a video or labels file, a video, labels, images (H, W, C) uint8 or one of them; or several
+            paths, videos and labels, whose frames are joined.
+        frames: Frame indices of a video; positions in the list of frame entries of a labels file, after a label
+            filter. Values that do not exist are left out with a warning.
+        **choice: Which frames, see `ChoiceKeywords`.
 
     Raises:
         MissingFileError: A file is not there.
         DataError: The source cannot be read.
         ConfigError: The choice does not fit the source.
-        TypeError: The source is of no known type.
+        TypeError: The source is of no known type, or a keyword does not exist.
     """
+    _check(choice)
     path = Path(source) if isinstance(source, str | Path) else None
     if path is not None:
-        source = load_labels(path) if path.suffix == ".slp" else open_video(path)
+        source = _opened(path, choice)
+    elif choice.get("video_dataset") is not None or choice.get("video_input_format", _LAST) != _LAST:
+        raise UsageError("video_dataset and video_input_format need the path of an HDF5 video as input.")
     if isinstance(source, Labels):
-        return _from_labels(source, path, frames, video_index, only_labeled_frames)
-    if only_labeled_frames:
-        logger.warning("The input is a video without labels; only_labeled_frames has no effect.")
+        return _from_labels(source, path, frames, choice)
+    ignored = [name for name in ("video_index", *_FILTERS) if choice.get(name) not in (None, False)]
+    if ignored:
+        logger.warning("The input holds no labels; %s has no effect.", " and ".join(ignored))
     if isinstance(source, Video):
         keys = _existing(frames, [FrameKey(0, int(i)) for i in frame_indices(source)])
         record = _record("all" if frames is None else "specified", len(keys), len(frame_indices(source)))
         return Selection(VideoFrames([source], keys), path, None, record)
-    if isinstance(source, np.ndarray | list | tuple):
+    if isinstance(source, list | tuple) and source and all(isinstance(s, str | Path | Video | Labels) for s in source):
+        return _joined(source, frames, choice)
+    if isinstance(source, np.ndarray | Tensor | Iterable) and not isinstance(source, Mapping | Set):
         images = ArrayFrames(source)
         total = len(images)
         images.keys = tuple(_existing(frames, list(images.keys)))
@@ -81,54 +128,119 @@ def select_frames(
     raise TypeError(f"The source is a {type(source).__name__}; give a path, a Video, Labels, or images.")
 
 
-def _from_labels(
-    labels: Labels,
-    path: Path | None,
-    frames: Sequence[int] | None,
-    video_index: int | None,
-    only_labeled_frames: bool,
-) -> Selection:
+_LAST = "channels_last"
+
+
+def _check(choice: ChoiceKeywords) -> None:
+    """Refuse what cannot be meant.
+
+    Raises:
+        TypeError: A keyword does not exist.
+        UsageError: Filters exclude each other.
+    """
+    unknown = sorted(choice.keys() - ChoiceKeywords.__annotations__.keys())
+    if unknown:
+        raise TypeError(f"{unknown[0]!r} is no keyword of prediction.")
+    if choice.get("only_labeled_frames") and choice.get("exclude_user_labeled"):
+        raise UsageError("only_labeled_frames and exclude_user_labeled exclude each other; give one of them.")
+
+
+def _opened(path: Path, choice: ChoiceKeywords) -> Labels | Video:
+    """Open a file.
+
+    Raises:
+        UsageError: Options of HDF5 videos were given for something else.
+    """
+    dataset, axes = choice.get("video_dataset"), choice.get("video_input_format", _LAST)
+    if path.suffix.lower() in (".h5", ".hdf5"):
+        return open_video(path, dataset=dataset, input_format=axes)
+    if dataset is not None or axes != _LAST:
+        raise UsageError(f"video_dataset and video_input_format are for HDF5 videos (.h5), which {path} is not.")
+    return load_labels(path) if path.suffix == ".slp" else open_video(path)
+
+
+def _from_labels(labels: Labels, path: Path | None, frames: Sequence[int] | None, choice: ChoiceKeywords) -> Selection:
     """Choose among the frames of labels."""
     if not labels.videos:
         raise DataError(f"The labels {path or 'in memory'} name no video, so there are no images to predict on.")
-    position = {id(video): i for i, video in enumerate(labels.videos)}
-    entries = [entry for entry in labels.labeled_frames if entry.has_user_instances or not only_labeled_frames]
-    keys = sorted(FrameKey(position[id(entry.video)], int(entry.frame_idx)) for entry in entries)
+    filters = [name for name in _FILTERS if choice.get(name)]
+    if len(filters) > 1:
+        logger.warning("Of several label filters only %s counts.", filters[0])
+    index = choice.get("video_index")
+    if index is not None:
+        video_at(labels, index)
+    keys = _filtered(labels, filters[0] if filters else None, index)
     total = len(keys)
-    if video_index is not None:
-        keys = _of_one_video(labels, keys, video_index, frames, only_labeled_frames)
+    if index is not None:
+        keys = _existing(frames, keys)
     elif frames is not None:
         chosen = sorted(set(frames))
         _warn_missing([i for i in chosen if not 0 <= i < total], f"{total} (positions in the labels file, from 0)")
         keys = [keys[i] for i in chosen if 0 <= i < total]
-    method = "labeled" if only_labeled_frames else ("all" if frames is None and video_index is None else "specified")
+    method = _FILTERS[filters[0]] if filters else ("all" if frames is None and index is None else "specified")
     return Selection(VideoFrames(labels.videos, keys), path, labels, _record(method, len(keys), total))
 
 
-def _of_one_video(
-    labels: Labels,
-    keys: list[FrameKey],
-    video_index: int,
-    frames: Sequence[int] | None,
-    only_labeled_frames: bool,
-) -> list[FrameKey]:
-    """Return frames of one video: all of it, or the labelled ones only."""
-    video = video_at(labels, video_index)
-    if only_labeled_frames:
-        offered = [key for key in keys if key.video == video_index]
-    else:
-        offered = [FrameKey(video_index, int(i)) for i in frame_indices(video)]
-    return _existing(frames, offered)
+def _filtered(labels: Labels, name: str | None, index: int | None) -> list[FrameKey]:
+    """Return the frames that a label filter lets pass, of all videos or of one, in order.
+
+    Of all videos these are frames that the labels list; of one video all of its frames are on offer.
+    """
+    position = {id(video): i for i, video in enumerate(labels.videos)}
+    listed = {FrameKey(position[id(e.video)], int(e.frame_idx)): e for e in labels.labeled_frames}
+    by_user = user_frames(labels)
+    offered = set(listed) if index is None else {FrameKey(index, int(i)) for i in frame_indices(labels.videos[index])}
+    if name == "only_labeled_frames":
+        offered &= by_user
+    elif name == "only_suggested_frames":
+        suggested = {FrameKey(position[id(s.video)], int(s.frame_idx)) for s in labels.suggestions}
+        offered = {key for key in suggested - by_user if index is None or key.video == index}
+    elif name == "exclude_user_labeled":
+        offered -= by_user
+    elif name == "only_predicted_frames":
+        offered = {key for key in offered if key in listed and listed[key].predicted_instances}
+    return _with_images(labels, sorted(offered))
+
+
+def _with_images(labels: Labels, keys: Sequence[FrameKey]) -> list[FrameKey]:
+    """Return the frames whose image is there; those that a package does not store are left out with a warning."""
+    stored = {}
+    for index in {key.video for key in keys}:
+        indices = stored_indices(labels.videos[index])
+        if indices is not None:
+            stored[index] = set(indices)
+    kept = [key for key in keys if key.video not in stored or key.frame in stored[key.video]]
+    if len(kept) < len(keys):
+        logger.warning(
+            "%d frame(s) are left out because the labels file does not store their images.", len(keys) - len(kept)
+        )
+    return kept
+
+
+def _joined(
+    sources: Sequence[str | Path | Video | Labels], frames: Sequence[int] | None, choice: ChoiceKeywords
+) -> Selection:
+    """Join the frames of several sources, whose videos are counted through."""
+    if frames is not None or choice.get("video_index") is not None:
+        raise UsageError("frames and video_index are for one input at a time; predict the inputs one by one.")
+    parts = [select_frames(source, **choice) for source in sources]
+    videos: list[Video] = []
+    keys: list[FrameKey] = []
+    for part in parts:
+        keys += [FrameKey(len(videos) + key.video, key.frame) for key in part.frames.keys]
+        videos += part.frames.videos()
+    total = sum(part.record["frames_total"] for part in parts)
+    return Selection(VideoFrames(videos, keys), None, None, _record(parts[0].record["method"], len(keys), total))
 
 
 def video_at(labels: Labels, index: int) -> Video:
     """Return one video of labels.
 
     Raises:
-        ConfigError: There is no such video.
+        UsageError: There is no such video.
     """
     if not 0 <= index < len(labels.videos):
-        raise ConfigError(
+        raise UsageError(
             f"video_index is {index}, but the labels hold {len(labels.videos)} video(s); choose 0 to "
             f"{len(labels.videos) - 1}."
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import TypedDict
+from typing import TypedDict, cast
 
 from sleap_nn.errors import ConfigError
 from sleap_nn.ops.peaks import REFINEMENTS
@@ -86,6 +86,35 @@ class StageSettings:
         """Return the settings of a task."""
         own = self.centroid_threshold if task.one_point else self.keypoint_threshold
         return self.common if own is None else replace(self.common, peak_threshold=own)
+
+
+def overridden(settings: DecodeSettings, task: Task, keywords: DecodeKeywords) -> DecodeSettings:
+    """Return the settings of a stage with those that a call changes; None entries change nothing.
+
+    Raises:
+        TypeError: A keyword does not exist.
+        ConfigError: A value is out of range.
+    """
+    given = cast(DecodeKeywords, {name: value for name, value in keywords.items() if value is not None})
+    asked = StageSettings.from_keywords(given).of(task)
+    names = {_FIELDS[keyword] for keyword in given if keyword in _FIELDS}
+    if ("centroid_threshold" if task.one_point else "keypoint_threshold") in given:
+        names.add("peak_threshold")
+    return replace(settings, **{name: vars(asked)[name] for name in names})
+
+
+_FIELDS = {
+    "peak_threshold": "peak_threshold",
+    "integral_refinement": "refinement",
+    "integral_patch_size": "patch_size",
+    "max_instances": "max_instances",
+    "max_edge_length_ratio": "max_edge_length_ratio",
+    "dist_penalty_weight": "dist_penalty_weight",
+    "n_points": "num_line_points",
+    "min_instance_peaks": "min_instance_peaks",
+    "min_line_scores": "min_line_score",
+}
+"""Keyword -> field of `DecodeSettings`."""
 
 
 def _refinement(name: str | None) -> str:

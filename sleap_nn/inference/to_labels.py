@@ -2,21 +2,43 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from collections.abc import Iterable, Sequence
-from pathlib import Path
+from dataclasses import dataclass, replace
 
 import numpy as np
+from sleap_io.model.centroid import PredictedCentroid
 from sleap_io.model.instance import Instance, PredictedInstance, Track
 from sleap_io.model.labeled_frame import LabeledFrame
 from sleap_io.model.skeleton import Skeleton as SioSkeleton
 from sleap_io.model.video import Video
 
-from sleap_nn.data.labels import Labels, sio_skeleton, write_labels
-from sleap_nn.errors import OutputError
+from sleap_nn.data.labels import Labels, sio_skeleton
 from sleap_nn.structures.predictions import Predictions
 from sleap_nn.structures.skeleton import Skeleton
+
+
+@dataclass(frozen=True)
+class CentroidForm:
+    """How centroids without keypoints are stored.
+
+    Attributes:
+        emit: ``instance``, ``centroid`` or ``both``.
+        node: Name of the node that the centroid stands for, None for the mean of the visible nodes.
+        skeleton: The skeleton in which instances hold the centroid at `node`; None for a skeleton of one node.
+    """
+
+    emit: str = "instance"
+    node: str | None = None
+    skeleton: Skeleton | None = None
+
+    def placed(self, found: Predictions) -> Predictions:
+        """Return instances (I, 1, 2) of one node as instances of the skeleton, with all other nodes missing."""
+        if self.skeleton is None or self.node is None:
+            return found
+        node, shape = self.skeleton.node_names.index(self.node), (len(found), len(self.skeleton.node_names))
+        points, scores = np.full((*shape, 2), np.nan, np.float32), np.zeros(shape, np.float32)
+        points[:, node], scores[:, node] = found.points[:, 0], found.point_scores[:, 0]
+        return replace(found, points=points, point_scores=scores)
 
 
 def to_labels(
@@ -25,6 +47,7 @@ def to_labels(
     videos: Sequence[Video],
     keep_empty: bool = True,
     classes: Sequence[str] = (),
+    centroids: CentroidForm | None = None,
 ) -> Labels:
     """Return predictions as labels.
 
@@ -34,17 +57,31 @@ def to_labels(
         videos: What `FrameKey.video` counts.
         keep_empty: Keep frames in which nothing was found.
         classes: What `Predictions.class_ids` counts; every class becomes a track of its name.
+        centroids: How centroids are stored, None for predictions that have keypoints.
     """
-    target = sio_skeleton(skeleton)
+    form = CentroidForm() if centroids is None else centroids
+    target = sio_skeleton(skeleton if form.skeleton is None else form.skeleton)
     tracks = [Track(name) for name in classes]
     frames = [
         LabeledFrame(
-            video=videos[found.key.video], frame_idx=found.key.frame, instances=_instances(found, target, tracks)
+            video=videos[found.key.video],
+            frame_idx=found.key.frame,
+            instances=[] if form.emit == "centroid" else _instances(form.placed(found), target, tracks),
+            centroids=[] if form.emit == "instance" else _centroids(found, form),
         )
         for found in predictions
         if keep_empty or len(found)
     ]
     return Labels(labeled_frames=frames, videos=list(videos), skeletons=[target], tracks=tracks)
+
+
+def _centroids(found: Predictions, form: CentroidForm) -> list[PredictedCentroid]:
+    """Return the centroids of one frame."""
+    source = "center_of_mass" if form.node is None else f"anchor:{form.node}"
+    return [
+        PredictedCentroid(x=float(x), y=float(y), score=float(score), source=source)
+        for (x, y), score in zip(found.points[:, 0], found.scores, strict=True)
+    ]
 
 
 def _instances(
@@ -65,37 +102,3 @@ def _instances(
             )
         )
     return instances
-
-
-def check_output(path: Path, inputs: Sequence[Path]) -> None:
-    """Refuse an output that cannot be written, or that would destroy an input, before anything slow starts.
-
-    Raises:
-        OutputError: The message names the path.
-    """
-    if any(path.resolve() == source.resolve() for source in inputs):
-        raise OutputError(f"The output {path} is a file that images are read from; choose another output path.")
-    if path.is_dir():
-        raise OutputError(f"The output {path} is a folder; name a .slp file.")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=".write_test"):
-            pass
-    except OSError as error:
-        raise OutputError(f"The output {path} cannot be written ({error}); choose another folder.") from error
-
-
-def save_labels(labels: Labels, path: Path) -> None:
-    """Write a ``.slp`` under a temporary name and put it in place when it is whole.
-
-    Raises:
-        OutputError: The file cannot be written; an older file of that name is left as it was.
-    """
-    temporary = path.with_name(f".{path.stem}.{os.getpid()}.slp")
-    labels.provenance["filename"] = path.as_posix()
-    try:
-        write_labels(labels, temporary)
-        temporary.replace(path)
-    except OSError as error:
-        temporary.unlink(missing_ok=True)
-        raise OutputError(f"The predictions cannot be written to {path} ({error}); choose another path.") from error

@@ -44,6 +44,8 @@ def find_model_dir(path: str | Path) -> Path:
     if not path.exists():
         raise MissingFileError(f"The model {path} does not exist; give a run folder or its {WEIGHTS}.")
     folder = path if path.is_dir() else path.parent
+    if path.suffix == ".ckpt" and path.name != WEIGHTS:
+        logger.warning("%s is not %s; the best weights of its folder are used.", path, WEIGHTS)
     config_file(folder)
     weights_file(folder)
     return folder

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -11,13 +13,17 @@ from jaxtyping import UInt8
 from torch import Tensor
 
 from sleap_nn.data.input_spec import InputSpec
-from sleap_nn.structures.predictions import Detection, Predictions
+from sleap_nn.stages.grouping_pool import GroupingPool
+from sleap_nn.stages.raw import raw_of_crops, raw_of_frame
+from sleap_nn.structures.predictions import Detection, Predictions, Raw
 from sleap_nn.structures.region import Region
 from sleap_nn.structures.sample import Frame
 from sleap_nn.structures.transform import Transform
 from sleap_nn.tasks.base import DecodeSettings, Task
 
 Runtime = Callable[[Tensor], Mapping[str, Tensor]]
+Assembled = Callable[[], Predictions]
+"""Returns the instances of a frame, when they are assembled."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,6 +53,8 @@ class Stage:
         runtime: Any callable from images (B, C, H, W) uint8 to raw outputs by head name.
         settings: How maps are read.
         max_images: Most images in one pass of the network.
+        keep: What is kept in `Predictions.raw`: names of heads, ``crops``, ``paf_graph``; None keeps nothing there.
+        pool: Processes that assemble; None assembles here.
     """
 
     task: Task
@@ -54,6 +62,8 @@ class Stage:
     runtime: Runtime
     settings: DecodeSettings = field(default_factory=DecodeSettings)
     max_images: int = 64
+    keep: frozenset[str] | None = None
+    pool: GroupingPool | None = None
 
     def prepare(self, frame: Frame, anchors: Sequence[Region] | None = None) -> Prepared:
         """Read the inputs of one frame; that of a first stage is done ahead of the device, in another thread."""
@@ -63,6 +73,10 @@ class Stage:
 
     def finish(self, batch: Sequence[Prepared]) -> list[Predictions]:
         """Run the network on a batch of frames and return the instances of each, in order."""
+        return [assembled() for assembled in self.begin(batch)]
+
+    def begin(self, batch: Sequence[Prepared]) -> list[Assembled]:
+        """Run the network on a batch of frames; calling the entries gives the instances of each, in order."""
         detections = self._detect([image for prepared in batch for image in prepared.images])
         results, start = [], 0
         for prepared in batch:
@@ -73,9 +87,29 @@ class Stage:
                     detections[start:stop], prepared.transforms, prepared.regions, strict=True
                 )
             ]
-            results.append(self.task.assemble(prepared.frame.key, lifted, self.settings))
+            results.append(self._assembled(prepared, lifted))
             start = stop
         return results
+
+    def _assembled(self, prepared: Prepared, lifted: Sequence[Detection]) -> Assembled:
+        """Have the detections of a frame (frame px) joined to instances, here or by the pool."""
+        key = prepared.frame.key
+        if self.pool is not None:
+            result = self.pool.submit(key, [_without_maps(detection) for detection in lifted]).result
+        else:
+            result = partial(self.task.assemble, key, lifted, self.settings)
+        if self.keep is None:
+            return result
+        raw = self._raw(prepared, lifted, self.keep)
+        return lambda: replace(result(), raw=raw)
+
+    def _raw(self, prepared: Prepared, lifted: Sequence[Detection], keep: frozenset[str]) -> Raw:
+        """Return what is kept of a frame beside its instances."""
+        if self.task.view == "frame":
+            (detection,), (transform,) = lifted, prepared.transforms
+            maps = {head.name: detection.extras[f"map_{head.name}"] for head in self.task.heads if head.name in keep}
+            return raw_of_frame(detection, maps, transform, keep)
+        return raw_of_crops(lifted, prepared.regions, prepared.images, prepared.transforms, keep)
 
     def _detect(self, images: Sequence[UInt8[np.ndarray, "channels height width"]]) -> list[Detection]:
         """Run images, those of equal size together, and return their detections in order."""
@@ -89,8 +123,27 @@ class Stage:
                 with torch.inference_mode():
                     maps = self.task.activate(self.runtime(stacked))
                     found = self.task.detect(maps, self.settings)
-                detections.update(zip(indices, found, strict=True))
+                detections.update(zip(indices, _with_maps(found, maps, self.keep), strict=True))
         return [detections[index] for index in range(len(images))]
+
+
+def _with_maps(
+    found: Sequence[Detection], maps: Mapping[str, Tensor], keep: frozenset[str] | None
+) -> Sequence[Detection]:
+    """Return detections that carry the maps that are kept, as ``extras["map_<head>"]``."""
+    kept = {name: values.float().cpu().numpy() for name, values in maps.items() if keep and name in keep}
+    if not kept:
+        return found
+    return [
+        replace(detection, extras={**detection.extras, **{f"map_{name}": own[i] for name, own in kept.items()}})
+        for i, detection in enumerate(found)
+    ]
+
+
+def _without_maps(detection: Detection) -> Detection:
+    """Return a detection without the maps that it carries, which no other process needs."""
+    extras = {name: values for name, values in detection.extras.items() if not name.startswith("map_")}
+    return replace(detection, extras=extras)
 
 
 def run_stages(stages: Sequence[Stage], batch: Sequence[Prepared]) -> list[Predictions]:
@@ -100,11 +153,17 @@ def run_stages(stages: Sequence[Stage], batch: Sequence[Prepared]) -> list[Predi
         stages: In the order in which they run.
         batch: Frames that the first stage has prepared.
     """
-    found = stages[0].finish(batch)
-    for stage in stages[1:]:
-        batch = [stage.prepare(prepared.frame, result.anchors()) for prepared, result in zip(batch, found, strict=True)]
+    return [assembled() for assembled in begin_stages(stages, batch)]
+
+
+def begin_stages(stages: Sequence[Stage], batch: Sequence[Prepared]) -> list[Assembled]:
+    """Run a chain of stages; of the last, the entries give the instances of each frame when they are called."""
+    for stage, following in pairwise(stages):
         found = stage.finish(batch)
-    return found
+        batch = [
+            following.prepare(prepared.frame, result.anchors()) for prepared, result in zip(batch, found, strict=True)
+        ]
+    return stages[-1].begin(batch)
 
 
 def batched(items: Sequence[int], size: int) -> Iterator[Sequence[int]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 
@@ -9,7 +10,7 @@ from sleap_nn.data.labels import LabeledFrame
 from sleap_nn.data.sources import FrameSource
 from sleap_nn.errors import DataError
 from sleap_nn.ops.centroids import centroids
-from sleap_nn.stages.stage import Prepared, Stage, run_stages
+from sleap_nn.stages.stage import Assembled, Prepared, Stage, begin_stages
 from sleap_nn.stages.workers import ReadAhead
 from sleap_nn.structures.predictions import Predictions
 from sleap_nn.structures.region import Region
@@ -42,27 +43,43 @@ def predict_frames(
     Raises:
         DataError: A frame cannot be read.
     """
-    prepared = ReadAhead(partial(_prepare, frames, stages[0], anchors), frames.keys, queue_size)
-    batch: list[Prepared] = []
-    done = 0
-    for entry in prepared:
-        if isinstance(entry, DataError):
-            if on_failure is None:
-                raise entry
-            on_failure(entry)
-            done += 1
-            continue
-        batch.append(entry)
-        if len(batch) == batch_size:
-            yield from run_stages(stages, batch)
-            done += len(batch)
-            batch = []
-            if progress is not None:
-                progress(done, len(frames))
-    if batch:
-        yield from run_stages(stages, batch)
+    waiting: deque[Assembled] = deque()
+    depth = 0 if stages[-1].pool is None else stages[-1].pool.depth
+    for num_read, batch in _batches(stages[0], frames, batch_size, queue_size, anchors, on_failure):
+        waiting.extend(begin_stages(stages, batch))
+        while len(waiting) > depth:
+            yield waiting.popleft()()
+        if progress is not None and len(batch) == batch_size:
+            progress(num_read - len(waiting), len(frames))
+    while waiting:
+        yield waiting.popleft()()
     if progress is not None:
         progress(len(frames), len(frames))
+
+
+def _batches(
+    stage: Stage,
+    frames: FrameSource,
+    batch_size: int,
+    queue_size: int,
+    anchors: LabelledAnchors | None,
+    on_failure: Callable[[DataError], None] | None,
+) -> Iterator[tuple[int, list[Prepared]]]:
+    """Yield the number of frames read so far and the frames that a pass of the network takes together."""
+    batch: list[Prepared] = []
+    entries = ReadAhead(partial(_prepare, frames, stage, anchors), frames.keys, queue_size)
+    for num_read, entry in enumerate(entries, start=1):
+        if not isinstance(entry, DataError):
+            batch.append(entry)
+        elif on_failure is None:
+            raise entry
+        else:
+            on_failure(entry)
+        if len(batch) == batch_size:
+            yield num_read, batch
+            batch = []
+    if batch:
+        yield len(frames), batch
 
 
 def anchors_of_labels(frames: Iterable[LabeledFrame], anchor_node: int | None) -> LabelledAnchors:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 
 from sleap_nn.structures.region import Region
 from sleap_nn.structures.sample import FrameKey
@@ -41,6 +41,24 @@ class Detection:
 
 
 @dataclass(frozen=True, eq=False)
+class Raw:
+    """What else is known of a frame, kept on request only.
+
+    Attributes:
+        maps: Name -> array of the whole frame: an activated map (C, h, w) by the name of its head, and ``transform``
+            (2, 3), frame px to input px.
+        of_instances: Name -> array with one entry an instance, in the order of `Predictions`.
+    """
+
+    maps: Mapping[str, np.ndarray] = field(default_factory=dict)
+    of_instances: Mapping[str, np.ndarray] = field(default_factory=dict)
+
+    def take(self, rows: Int[np.ndarray, " rows"] | Bool[np.ndarray, " instances"]) -> Raw:
+        """Return what is known of some of the instances."""
+        return replace(self, of_instances={name: values[rows] for name, values in self.of_instances.items()})
+
+
+@dataclass(frozen=True, eq=False)
 class Predictions:
     """The instances of one frame.
 
@@ -52,6 +70,8 @@ class Predictions:
         class_ids: (I,) int64 of learned identities, -1 for none of them, or None without them.
         class_scores: (I,) float32, probability of the identity, or None without them.
         tracks: (I,) int64 of tracks over time, or None before tracking.
+        track_scores: (I,) float32, how well each instance fits its track, or None before tracking.
+        raw: What else is known of the frame, None unless it was asked for.
     """
 
     key: FrameKey
@@ -61,6 +81,8 @@ class Predictions:
     class_ids: Int[np.ndarray, " instances"] | None = None
     class_scores: Float[np.ndarray, " instances"] | None = None
     tracks: Int[np.ndarray, " instances"] | None = None
+    track_scores: Float[np.ndarray, " instances"] | None = None
+    raw: Raw | None = None
 
     @classmethod
     def empty(cls, key: FrameKey, num_nodes: int) -> Predictions:
@@ -77,6 +99,22 @@ class Predictions:
         centres = np.nanmean(self.points, axis=1)
         return [Region((float(x), float(y)), float(s)) for (x, y), s in zip(centres, self.scores, strict=True)]
 
+    def take(self, rows: Int[np.ndarray, " rows"] | Bool[np.ndarray, " instances"]) -> Predictions:
+        """Return some of the instances, in the order of `rows`."""
+        taken = {name: vars(self)[name] for name in PER_INSTANCE if vars(self)[name] is not None}
+        raw = None if self.raw is None else self.raw.take(rows)
+        return replace(self, raw=raw, **{name: values[rows] for name, values in taken.items()})
+
+    def with_tracks(
+        self, tracks: Int[np.ndarray, " instances"], scores: Float[np.ndarray, " instances"] | None
+    ) -> Predictions:
+        """Return the instances with these tracks and their scores."""
+        return replace(self, tracks=tracks, track_scores=None if scores is None else np.asarray(scores, np.float32))
+
     def __len__(self) -> int:
         """Return the number of instances."""
         return len(self.points)
+
+
+PER_INSTANCE = ("points", "point_scores", "scores", "class_ids", "class_scores", "tracks", "track_scores")
+"""Fields of `Predictions` with one entry an instance."""

@@ -50,7 +50,7 @@ def test_every_way_to_predict_gives_the_same(trained: Path, run: Path, tmp_path:
     for name, other in others.items():
         np.testing.assert_allclose(points(other), points(expected), atol=2e-3, err_msg=name)
     streamed = list(predictor.predict_streaming(labels))
-    np.testing.assert_allclose(np.concatenate([p.points for p in streamed]), points(expected), atol=2e-3)
+    np.testing.assert_allclose(np.concatenate([o.pred_keypoints[:, 0] for o in streamed]), points(expected), atol=2e-3)
 
 
 def test_a_video_gives_every_requested_frame_and_its_provenance(run: Path, tmp_path: Path) -> None:

@@ -6,7 +6,8 @@ from phase_recorder import PhaseRecorder
 
 from sleap_nn import heartbeat
 from sleap_nn.errors import ConfigError, MissingFileError
-from sleap_nn.inference.run import default_output, predict
+from sleap_nn.inference.output import default_output
+from sleap_nn.inference.run import predict
 
 
 @pytest.mark.parametrize("name", ["clip.mp4", "labels.pkg.slp", "labels.slp"])

@@ -139,7 +139,7 @@ def test_only_labeled_frames_leaves_predicted_ones_out(mixed: sio.Labels) -> Non
 
 def test_only_labeled_frames_of_one_video(mixed: sio.Labels) -> None:
     assert keys(select_frames(mixed, video_index=0, only_labeled_frames=True)) == [(0, 0), (0, 20)]
-    assert keys(select_frames(mixed, [20, 0], 0, True)) == [(0, 0), (0, 20)]
+    assert keys(select_frames(mixed, [20, 0], video_index=0, only_labeled_frames=True)) == [(0, 0), (0, 20)]
 
 
 def test_only_labeled_frames_of_a_video_has_no_effect_and_says_so(

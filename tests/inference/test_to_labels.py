@@ -1,11 +1,8 @@
-from pathlib import Path
-
 import numpy as np
 import pytest
 import sleap_io as sio
 
-from sleap_nn.errors import OutputError
-from sleap_nn.inference.to_labels import check_output, save_labels, to_labels
+from sleap_nn.inference.to_labels import to_labels
 from sleap_nn.structures.predictions import Predictions
 from sleap_nn.structures.sample import FrameKey
 from sleap_nn.structures.skeleton import Skeleton
@@ -54,98 +51,8 @@ def test_predictions_become_labels() -> None:
     assert {frozenset(names) for names in labels.skeleton.symmetry_names} == {frozenset({"left", "right"})}
 
 
-def test_a_saved_file_gives_the_same_back(tmp_path: Path) -> None:
-    path = tmp_path / "out.slp"
-    labels = to_labels(FOUND, SKELETON, VIDEOS)
-    labels.provenance["model_type"] = "single_instance"
-    save_labels(labels, path)
-    read = sio.load_slp(str(path), open_videos=False)
-    assert_same(read, FOUND)
-    assert read.skeleton.symmetry_inds == labels.skeleton.symmetry_inds
-    assert [Path(video.filename).name for video in read.videos] == ["a.mp4", "b.mp4"]
-    assert read.provenance["model_type"] == "single_instance"
-    assert labels.provenance["filename"] == path.as_posix()
-    assert list(tmp_path.iterdir()) == [path]
-
-
 def test_frames_in_which_nothing_was_found_can_be_left_out() -> None:
     labels = to_labels(FOUND, SKELETON, VIDEOS, keep_empty=False)
     assert_same(labels, [FOUND[0], FOUND[2]])
     assert len(labels.videos) == 2
     assert len(to_labels([], SKELETON, VIDEOS)) == 0
-
-
-def test_a_file_without_a_single_instance_can_be_saved_and_read(tmp_path: Path) -> None:
-    save_labels(to_labels([Predictions.empty(FrameKey(0, 7), 3)], SKELETON, VIDEOS), tmp_path / "out.slp")
-    read = sio.load_slp(str(tmp_path / "out.slp"), open_videos=False)
-    assert [(frame.frame_idx, len(frame.instances)) for frame in read] == [(7, 0)]
-
-
-def test_an_output_in_a_new_folder_is_fine_and_leaves_nothing_behind(tmp_path: Path) -> None:
-    check_output(tmp_path / "new" / "deep" / "out.slp", [tmp_path / "clip.mp4"])
-    assert list((tmp_path / "new" / "deep").iterdir()) == []
-    (tmp_path / "old.slp").write_text("old")
-    check_output(tmp_path / "old.slp", [])
-    assert (tmp_path / "old.slp").read_text() == "old"
-
-
-def test_an_output_that_is_an_input_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    Path("clip.slp").touch()
-    Path("link.slp").symlink_to("clip.slp")
-    for name in ("clip.slp", "./sub/../clip.slp", "link.slp", str(tmp_path / "clip.slp")):
-        with pytest.raises(OutputError, match="is a file that images are read from"):
-            check_output(Path(name), [tmp_path / "other.mp4", Path("clip.slp")])
-
-
-def test_an_output_that_is_a_folder_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(OutputError, match=r"is a folder; name a \.slp file"):
-        check_output(tmp_path, [])
-
-
-def test_an_output_below_a_file_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "file").touch()
-    with pytest.raises(OutputError, match="cannot be written"):
-        check_output(tmp_path / "file" / "out.slp", [])
-
-
-def test_an_output_in_a_folder_that_cannot_be_written_is_refused(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def refuse(**_: object) -> None:
-        raise PermissionError(13, "Permission denied")
-
-    monkeypatch.setattr("sleap_nn.inference.to_labels.tempfile.NamedTemporaryFile", refuse)
-    with pytest.raises(OutputError, match=r"Permission denied.*choose another folder"):
-        check_output(tmp_path / "out.slp", [])
-
-
-@pytest.mark.parametrize("step", ["save", "replace"])
-def test_an_earlier_file_survives_a_failing_write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str) -> None:
-    path = tmp_path / "out.slp"
-    save_labels(to_labels(FOUND, SKELETON, VIDEOS), path)
-    before = path.read_bytes()
-
-    def half_a_file(_labels: sio.Labels, filename: str, **_: object) -> None:
-        Path(filename).write_bytes(before[:100])
-        raise OSError(28, "No space left on device")
-
-    def no_replace(*_: object) -> None:
-        raise OSError(13, "Permission denied")
-
-    if step == "save":
-        monkeypatch.setattr(sio.Labels, "save", half_a_file)
-    else:
-        monkeypatch.setattr(Path, "replace", no_replace)
-    labels = to_labels(FOUND[:1], SKELETON, VIDEOS)
-    with pytest.raises(OutputError, match=r"cannot be written to .*out\.slp .*(No space|Permission)"):
-        save_labels(labels, path)
-    assert path.read_bytes() == before
-    assert list(tmp_path.iterdir()) == [path]
-
-
-def test_a_file_is_replaced_when_the_new_one_is_whole(tmp_path: Path) -> None:
-    path = tmp_path / "out.slp"
-    path.write_text("no labels at all")
-    save_labels(to_labels(FOUND, SKELETON, VIDEOS), path)
-    assert_same(sio.load_slp(str(path), open_videos=False), FOUND)

@@ -1,0 +1,204 @@
+"""Labels as files of other programs; sleap-io writes them, but for DeepLabCut's tables with scores.
+
+Formats that hold one video a file are written once a video. Animals without a track are told apart by their place in
+the frame, where a format needs a name for each.
+"""
+
+from __future__ import annotations
+
+import copy
+import csv
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from sleap_io.io.main import save_analysis_h5, save_coco, save_csv, save_nwb
+from sleap_io.model.instance import PredictedInstance, Track
+from sleap_io.model.labeled_frame import LabeledFrame
+from sleap_io.model.labels import Labels
+from sleap_io.model.video import Video
+
+from sleap_nn.errors import DataError, OutputError
+from sleap_nn.log import logger
+
+SLP_ENDINGS = (".predictions.slp", ".slp")
+
+
+@dataclass(frozen=True)
+class LabelFormat:
+    """A kind of file.
+
+    Attributes:
+        ending: What its files end with.
+        write: Writes labels to a path; the last argument is the one video that the file is about.
+        one_video: Whether a file holds one video.
+    """
+
+    ending: str
+    write: Callable[[Labels, Path, Video], None]
+    one_video: bool = True
+
+
+def write_format(labels: Labels, output: Path, name: str) -> list[Path]:
+    """Write labels in a format, beside the labels file that `output` names.
+
+    Args:
+        labels: The labels.
+        output: Path of the labels file; its name, without its ending, is that of the files.
+        name: One of `FORMATS`.
+
+    Returns:
+        The files.
+
+    Raises:
+        OutputError: A file cannot be written; older ones of the same name stay as they were.
+    """
+    written = []
+    for path, video in format_paths(labels, output, name).items():
+        temporary = path.with_name(f".{path.name}.tmp{path.suffix}")
+        try:
+            FORMATS[name].write(labels, temporary, video)
+            temporary.replace(path)
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            temporary.unlink(missing_ok=True)
+            raise OutputError(f"The predictions cannot be written to {path} as {name} ({error}).") from error
+        written.append(path)
+    return written
+
+
+def format_paths(labels: Labels, output: Path, name: str) -> dict[Path, Video]:
+    """Return the files of a format and the video that each is about; a video without frames has none."""
+    own = FORMATS[name]
+    stem = _without_ending(output.name, own.ending)
+    used = [video for video in labels.videos if any(frame.video is video for frame in labels.labeled_frames)]
+    for video in labels.videos:
+        if not any(video is other for other in used):
+            logger.warning("%s has no predicted frames, so it is not written as %s.", video_stem(video), name)
+    if not own.one_video or len(used) < 2:
+        return {output.with_name(f"{stem}{own.ending}"): video for video in used[:1]}
+    stems = [video_stem(video) for video in used]
+    marks = [s if stems.count(s) == 1 else f"{s}_{labels.videos.index(v)}" for s, v in zip(stems, used, strict=True)]
+    return {output.with_name(f"{stem}.{mark}{own.ending}"): video for mark, video in zip(marks, used, strict=True)}
+
+
+def video_stem(video: Video) -> str:
+    """Return the name of a video's file without its ending; of images that of their folder."""
+    if isinstance(video.filename, list):
+        return Path(video.filename[0]).parent.name if video.filename else "images"
+    return Path(video.filename).stem
+
+
+def _without_ending(name: str, ending: str) -> str:
+    """Return a file name without the ending of a labels file or of this format."""
+    for known in (*SLP_ENDINGS, ending, Path(ending).suffix):
+        if name.endswith(known):
+            return name.removesuffix(known)
+    return name
+
+
+def _analysis(labels: Labels, path: Path, video: Video) -> None:
+    """Write SLEAP's analysis HDF5: arrays over all frames of the video."""
+    whole = _tracked(labels) if labels.tracks else labels
+    save_analysis_h5(whole, str(path), video=video, labels_path=str(labels.provenance.get("filename", "")))
+
+
+def _table(labels: Labels, path: Path, video: Video) -> None:
+    """Write a table with one row an instance."""
+    save_csv(labels, str(path), format="sleap", video=video)
+
+
+def _coco(labels: Labels, path: Path, _video: Video) -> None:
+    """Write annotations of all videos."""
+    save_coco(labels, str(path))
+
+
+def _nwb(labels: Labels, path: Path, _video: Video) -> None:
+    """Write Neurodata Without Borders; of a folder of images the first names the video."""
+    tracked = _tracked(labels)
+    frames = [frame for frame in tracked.labeled_frames if frame.instances]
+    if not frames:
+        raise DataError("there is not one instance in it")
+    videos: dict[int, Video] = {}
+    for frame in frames:
+        frame.video = videos.setdefault(id(frame.video), _one_file(frame.video))
+    tracked = Labels(frames, videos=list(videos.values()), skeletons=tracked.skeletons, tracks=tracked.tracks)
+    tracked.provenance = dict(labels.provenance)
+    save_nwb(tracked, str(path), nwb_format="predictions")
+
+
+def _tracked(labels: Labels) -> Labels:
+    """Return labels of which every instance has a track."""
+    tracks = {track.name: track for track in labels.tracks}
+    frames = []
+    for frame in labels.labeled_frames:
+        instances = []
+        for place, instance in enumerate(frame.instances):
+            own = copy.copy(instance)
+            name = _name(instance, place)
+            own.track = tracks.setdefault(name, Track(name))
+            instances.append(own)
+        frames.append(LabeledFrame(video=frame.video, frame_idx=frame.frame_idx, instances=instances))
+    named = Labels(frames, videos=list(labels.videos), skeletons=list(labels.skeletons), tracks=list(tracks.values()))
+    named.provenance = dict(labels.provenance)
+    return named
+
+
+def _one_file(video: Video) -> Video:
+    """Return a closed video that one file name stands for."""
+    name = video.filename[0] if isinstance(video.filename, list) else video.filename
+    return Video(name, open_backend=False)
+
+
+def _name(instance: object, place: int) -> str:
+    """Return the name of an animal: its track, or its place in the frame."""
+    track = instance.track if isinstance(instance, PredictedInstance) else None
+    return f"individual_{place}" if track is None else track.name
+
+
+def _deeplabcut(labels: Labels, path: Path, video: Video) -> None:
+    """Write DeepLabCut's table of a video: one row a frame, x, y and likelihood of every node of every animal."""
+    rows: dict[int, dict[str, np.ndarray]] = {}
+    names: dict[str, None] = {}
+    for frame in labels.labeled_frames:
+        if frame.video is video:
+            own = {_name(instance, place): instance for place, instance in enumerate(frame.predicted_instances)}
+            rows[int(frame.frame_idx)] = {name: found.numpy(scores=True) for name, found in own.items()}
+            names |= dict.fromkeys(own)
+    nodes = [node.name for node in labels.skeletons[0].nodes]
+    length = max([*(index + 1 for index in rows), 0 if video.shape is None else int(video.shape[0])], default=0)
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerows(_deeplabcut_header(list(names), nodes))
+        for index in range(length):
+            writer.writerow([index, *_deeplabcut_cells(rows.get(index, {}), list(names), len(nodes))])
+
+
+def _deeplabcut_header(names: list[str], nodes: list[str]) -> list[list[str]]:
+    """Return the rows that say what each column holds; one animal needs no name."""
+    columns = [(name, node, value) for name in names for node in nodes for value in ("x", "y", "likelihood")]
+    header = [
+        ["scorer", *("sleap-nn" for _ in columns)],
+        ["individuals", *(name for name, _, _ in columns)],
+        ["bodyparts", *(node for _, node, _ in columns)],
+        ["coords", *(value for _, _, value in columns)],
+    ]
+    return header if len(names) > 1 else [header[0], *header[2:]]
+
+
+def _deeplabcut_cells(found: Mapping[str, np.ndarray], names: list[str], num_nodes: int) -> list[str]:
+    """Return the values of a frame, empty where there is no point."""
+    missing = np.full((num_nodes, 3), np.nan)
+    values = [found.get(name, missing) for name in names]
+    cells = [np.where(np.isnan(own[:, :1]), np.nan, own) for own in values]
+    return ["" if np.isnan(value) else f"{value:.6g}" for own in cells for value in own.ravel()]
+
+
+FORMATS: dict[str, LabelFormat] = {
+    "analysis_h5": LabelFormat(".analysis.h5", _analysis),
+    "csv": LabelFormat(".csv", _table),
+    "dlc": LabelFormat(".dlc.csv", _deeplabcut),
+    "coco": LabelFormat(".coco.json", _coco, one_video=False),
+    "nwb": LabelFormat(".nwb", _nwb, one_video=False),
+}
+"""Name -> format, besides ``slp``."""

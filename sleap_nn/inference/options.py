@@ -1,0 +1,48 @@
+"""Keywords of prediction in their groups: taking a group out of many keywords, and refusing unknown ones."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+from sleap_nn.inference.load import ModelKeywords
+from sleap_nn.inference.raw_outputs import RawKeywords
+from sleap_nn.inference.select import ChoiceKeywords
+from sleap_nn.inference.settings import DecodeKeywords
+
+Group = TypeVar("Group")
+
+
+class LoadKeywords(ModelKeywords, DecodeKeywords, total=False):
+    """How models are loaded and how their maps are read; see `ModelKeywords` and `DecodeKeywords`."""
+
+
+class CallKeywords(DecodeKeywords, RawKeywords, total=False):
+    """What one call of a predictor may change; see `DecodeKeywords` and `RawKeywords`. None keeps what was loaded."""
+
+
+class PredictKeywords(LoadKeywords, ChoiceKeywords, RawKeywords, total=False):
+    """The less common keywords of `predict`; see `ModelKeywords`, `DecodeKeywords`, `ChoiceKeywords`, `RawKeywords`."""
+
+
+def part(keywords: Mapping[str, Any], group: type[Group]) -> Group:
+    """Return the keywords that belong to a group.
+
+    Args:
+        keywords: Keywords of several groups.
+        group: One of the classes of keywords.
+    """
+    names = group.__annotations__
+    return group(**{name: value for name, value in keywords.items() if name in names})
+
+
+def refuse_unknown(keywords: Mapping[str, Any], *groups: type) -> None:
+    """Refuse keywords of no group.
+
+    Raises:
+        TypeError: The message names the first.
+    """
+    known = {name for group in groups for name in group.__annotations__}
+    unknown = sorted(keywords.keys() - known)
+    if unknown:
+        raise TypeError(f"{unknown[0]!r} is no keyword of prediction.")

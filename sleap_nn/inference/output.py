@@ -1,0 +1,155 @@
+"""The files of a prediction: where they go, whether they may be written, and writing them whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from sleap_nn.config.inference_config import FORMATS, embed_name, format_names
+from sleap_nn.data.label_formats import video_stem, write_format
+from sleap_nn.data.labels import Labels, load_labels, write_labels
+from sleap_nn.errors import ConfigError, InputOverwrittenError, OutputError, UsageError
+from sleap_nn.inference.select import Selection, video_at
+from sleap_nn.log import logger
+
+EMBED = ("false", "true", "auto")
+
+
+@dataclass(frozen=True)
+class Output:
+    """What is written of a prediction.
+
+    Attributes:
+        path: The labels file; files of other formats lie beside it.
+        formats: See `sleap_nn.config.inference_config.FORMATS`.
+        embed: ``true`` stores images in the labels file, ``auto`` does where the input stores them.
+        restore_source_videos: Let the labels file name the videos that its images once came from.
+    """
+
+    path: Path
+    formats: tuple[str, ...] = ("slp",)
+    embed: str = "false"
+    restore_source_videos: bool = False
+
+    @classmethod
+    def from_keywords(
+        cls,
+        path: str | Path,
+        output_format: str | Sequence[str] = ("slp",),
+        embed: str | bool = "false",
+        restore_source_videos: bool = False,
+    ) -> Output:
+        """Return the output that keywords of prediction ask for.
+
+        Raises:
+            ConfigError: A value is unknown.
+        """
+        names = format_names(output_format if isinstance(output_format, str) else list(output_format))
+        formats = tuple(dict.fromkeys(str(name) for name in names)) if isinstance(names, list) else ()
+        unknown = [name for name in formats if name not in FORMATS]
+        if unknown or not formats:
+            raise ConfigError(f"output_format is {output_format!r}; choose among {', '.join(FORMATS)}.")
+        stored = str(embed_name(embed))
+        if stored not in EMBED:
+            raise ConfigError(f"embed is {embed!r}; choose {', '.join(EMBED)}.")
+        return cls(Path(path), formats, stored, restore_source_videos)
+
+    def check(self, selection: Selection) -> None:
+        """Refuse what cannot be written, before anything slow starts.
+
+        Raises:
+            OutputError: The message names the path.
+            UsageError: Images in memory cannot be stored.
+        """
+        inputs = selection.image_files if selection.path is None else [*selection.image_files, selection.path]
+        check_output(self.path, inputs)
+        if self.embed == "true" and not selection.frames.on_disk:
+            raise UsageError("embed stores images of video files, but the input is in memory; leave it at false.")
+
+    def write(self, labels: Labels, selection: Selection) -> list[Path]:
+        """Write all formats and return the files, the labels file first.
+
+        Raises:
+            OutputError: A file cannot be written; an older one of its name is left as it was.
+        """
+        written = []
+        labels.provenance["filename"] = self.path.as_posix()
+        if "slp" in self.formats:
+            embed = self.embed == "true" or (self.embed == "auto" and selection.has_stored_images)
+            if embed and self.restore_source_videos:
+                logger.warning("Images are stored in the output, so restore_source_videos has no effect.")
+            save_labels(labels, self.path, embed, self.restore_source_videos)
+            written.append(self.path)
+        for name in self.formats:
+            if name != "slp":
+                written += write_format(labels, self.path, name)
+        return written
+
+
+def default_output(source: str | Path, video_index: int | None = None, command: str = "predict") -> Path:
+    """Return where predictions go if the user names no file.
+
+    Args:
+        source: Video or labels file.
+        video_index: One video of a labels file, whose name then becomes part of the output's.
+        command: ``predict`` or ``track``, whose outputs are named differently.
+
+    Raises:
+        MissingFileError: The labels file is not there.
+        DataError: It is no labels file.
+        ConfigError: It has no such video.
+    """
+    source = Path(source)
+    if video_index is not None and source.suffix == ".slp":
+        video = video_at(load_labels(source, open_videos=False), video_index)
+        stem = video_stem(video) if video.filename else f"video_{video_index}"
+        return source.with_name(f"{source.stem}.{stem}.predictions.slp")
+    if command == "track":
+        return source.with_name(f"{source.stem}.predictions.slp")
+    return source.with_name(f"{source.name}.slp")
+
+
+def check_output(path: Path, inputs: Sequence[Path]) -> None:
+    """Refuse an output that cannot be written, or that would destroy an input, before anything slow starts.
+
+    Raises:
+        InputOverwrittenError: It is an input.
+        OutputError: It cannot be written; the message names the path.
+    """
+    if any(path.resolve() == source.resolve() for source in inputs):
+        raise InputOverwrittenError(
+            f"The output {path} is a file that images are read from; choose another output path."
+        )
+    if path.is_dir():
+        raise OutputError(f"The output {path} is a folder; name a .slp file.")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=".write_test"):
+            pass
+    except OSError as error:
+        raise OutputError(f"The output {path} cannot be written ({error}); choose another folder.") from error
+
+
+def save_labels(labels: Labels, path: Path, embed: bool = False, restore_source_videos: bool = False) -> None:
+    """Write a ``.slp`` under a temporary name and put it in place when it is whole.
+
+    Args:
+        labels: What is written; its provenance gets the file's name.
+        path: Where.
+        embed: Store the images of all its frames in it.
+        restore_source_videos: Name the videos that images of a package once came from, instead of the package.
+
+    Raises:
+        OutputError: The file cannot be written; an older file of that name is left as it was.
+    """
+    temporary = path.with_name(f".{path.stem}.{os.getpid()}.slp")
+    labels.provenance["filename"] = path.as_posix()
+    try:
+        write_labels(labels, temporary, embed, restore_source_videos)
+        temporary.replace(path)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise OutputError(f"The predictions cannot be written to {path} ({error}); choose another path.") from error

@@ -1,0 +1,258 @@
+"""`Outputs`: the raw results of a batch of frames as tensors, padded to the largest number of instances.
+
+They are made of `Predictions` in `raw_outputs`; empty slots are NaN, or -1 in class indices. B batch, I instances,
+N nodes, E edges, K classes, C channels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from sleap_nn.structures.predictions import Predictions, Raw
+from sleap_nn.structures.sample import FrameKey
+
+_HEAVY = (
+    "original_image",
+    "processed_image",
+    "crops",
+    "pred_confmaps",
+    "pred_pafs",
+    "pred_class_maps",
+    "pred_paf_graph",
+)
+_SLOTS = (
+    "pred_keypoints",
+    "pred_crop_keypoints",
+    "pred_peak_values",
+    "pred_centroids",
+    "pred_centroid_values",
+    "instance_scores",
+    "instance_tracking_scores",
+    "instance_bboxes",
+    "pred_class_vectors",
+)
+"""Floating-point fields with the instances on their second axis."""
+
+
+@dataclass(frozen=True)
+class PreprocInfo:
+    """How frames became network input; input px / `input_scale` / `eff_scale` are px of the frame.
+
+    Attributes:
+        original_size: (height, width) of the frame, (0, 0) if unknown.
+        processed_size: (height, width) of the network input.
+        eff_scale: (B,) factors of the size match.
+        input_scale: The resize factor after it.
+        output_stride: Input px of a cell of the confidence maps.
+        pad_amount: (height, width) of the black rim at the bottom and right.
+        crop_offsets: (B * I, 2) top-left corners of crops, None for whole frames.
+    """
+
+    original_size: tuple[int, int] = (0, 0)
+    processed_size: tuple[int, int] = (0, 0)
+    eff_scale: Tensor | None = None
+    input_scale: float = 1.0
+    output_stride: int = 1
+    pad_amount: tuple[int, int] = (0, 0)
+    crop_offsets: Tensor | None = None
+
+
+@dataclass(slots=True, kw_only=True, eq=False, repr=False)
+class Outputs:
+    """Raw results of a batch of frames; a field that the model type does not fill, or nobody asked for, is None.
+
+    Attributes:
+        original_image: (B, C, H, W) uint8, the frames.
+        processed_image: (B, C, h, w), the inputs.
+        crops: (B, I, C, h, w) uint8, the inputs of a model of crops.
+        pred_keypoints: (B, I, N, 2) px of the frame.
+        pred_crop_keypoints: (B, I, N, 2) px of the crop before the input scale.
+        pred_peak_values: (B, I, N) map values.
+        pred_confmaps: (B, N, h, w); of a model of crops (B, I, N, h, w).
+        pred_pafs: (B, 2 E, h, w).
+        pred_paf_graph: Peaks (P, 2) in px of the frame, edge of every pair (M,), pairs (M, 2), line scores (M,); all
+            frames joined.
+        pred_centroids: (B, I, 2) px of the frame.
+        pred_centroid_values: (B, I).
+        instance_scores: (B, I).
+        instance_tracking_scores: (B, I) probability of the class.
+        instance_valid: (B, I) whether a slot is filled.
+        instance_bboxes: (B, I, 4, 2) corners of the crops in px of the frame.
+        pred_class_inds: (B, I, N) int64.
+        pred_class_vectors: (B, I, K) probabilities.
+        pred_class_probs: (B, I, K).
+        pred_class_maps: (B, K, h, w).
+        preprocess_info: How the frames became inputs.
+        frame_indices: (B,) int64.
+        video_indices: (B,) int64.
+    """
+
+    original_image: Tensor | None = None
+    processed_image: Tensor | None = None
+    crops: Tensor | None = None
+    pred_keypoints: Tensor | None = None
+    pred_crop_keypoints: Tensor | None = None
+    pred_peak_values: Tensor | None = None
+    pred_confmaps: Tensor | None = None
+    pred_pafs: Tensor | None = None
+    pred_paf_graph: tuple[Tensor, Tensor, Tensor, Tensor] | None = None
+    pred_centroids: Tensor | None = None
+    pred_centroid_values: Tensor | None = None
+    instance_scores: Tensor | None = None
+    instance_tracking_scores: Tensor | None = None
+    instance_valid: Tensor | None = None
+    instance_bboxes: Tensor | None = None
+    pred_class_inds: Tensor | None = None
+    pred_class_vectors: Tensor | None = None
+    pred_class_probs: Tensor | None = None
+    pred_class_maps: Tensor | None = None
+    preprocess_info: PreprocInfo | None = None
+    frame_indices: Tensor | None = None
+    video_indices: Tensor | None = None
+
+    @property
+    def batch_size(self) -> int:
+        """The number of frames, 0 when no field tells."""
+        points = self._points()
+        return 0 if points is None else len(points)
+
+    @property
+    def n_instances(self) -> int:
+        """The number of slots of a frame, 0 when no field tells."""
+        points = self._points()
+        return 0 if points is None else points.shape[1]
+
+    @property
+    def n_nodes(self) -> int:
+        """The number of nodes, 0 when no field tells."""
+        return 0 if self.pred_keypoints is None else self.pred_keypoints.shape[2]
+
+    def to(self, device: torch.device | str) -> Outputs:
+        """Return the results on a device."""
+        return self._mapped(lambda tensor: tensor.to(device))
+
+    def cpu(self) -> Outputs:
+        """Return the results in main memory."""
+        return self.to("cpu")
+
+    def detach(self) -> Outputs:
+        """Return the results without gradients."""
+        return self._mapped(Tensor.detach)
+
+    def numpy(self) -> dict[str, Any]:
+        """Return the fields that are there as arrays, by name."""
+        arrays = {}
+        for name, value in self._values().items():
+            if isinstance(value, Tensor):
+                arrays[name] = value.detach().cpu().numpy()
+            elif isinstance(value, tuple):
+                arrays[name] = tuple(part.detach().cpu().numpy() for part in value)
+            else:
+                arrays[name] = value
+        return arrays
+
+    def slim(self) -> Outputs:
+        """Return the results in main memory without images and maps."""
+        return replace(self.detach().cpu(), **dict.fromkeys(_HEAVY))
+
+    def to_predictions(self) -> list[Predictions]:
+        """Return the filled slots of every frame; ``raw.of_instances["slot"]`` says which they are."""
+        points = self._points()
+        if points is None:
+            return []
+        frames = zip(self._keys(), np.asarray(points.detach().cpu()), strict=True)
+        return [self._frame(row, key, own) for row, (key, own) in enumerate(frames)]
+
+    def with_predictions(self, frames: Sequence[Predictions]) -> Outputs:
+        """Return the results with only the instances that `frames` hold, which `to_predictions` returned.
+
+        Points that went missing there go missing here; other slots become empty, and shapes stay.
+        """
+        kept = torch.zeros((self.batch_size, self.n_instances), dtype=torch.bool)
+        new: dict[str, Any] = {name: value.clone() for name, value in self._slots().items()}
+        for row, frame in enumerate(frames):
+            slots = np.zeros(0, np.int64) if frame.raw is None else frame.raw.of_instances["slot"]
+            kept[row, slots] = True
+            if self.pred_keypoints is not None:
+                lost = torch.from_numpy(np.isnan(frame.points).any(axis=-1))
+                rows = new["pred_keypoints"][row, slots]
+                rows[lost] = torch.nan
+                new["pred_keypoints"][row, slots] = rows
+                new["pred_peak_values"][row, slots] = torch.from_numpy(frame.point_scores).to(rows)
+        for value in new.values():
+            value[~kept] = torch.nan
+        if self.pred_class_inds is not None:
+            new["pred_class_inds"] = self.pred_class_inds.clone()
+            new["pred_class_inds"][~kept] = -1
+        valid = None if self.instance_valid is None else self.instance_valid & kept.to(self.instance_valid.device)
+        return replace(self, **new, instance_valid=valid)
+
+    def __repr__(self) -> str:
+        """Show shapes and dtypes, not values."""
+        shown = [
+            f"{name}={tuple(value.shape)} {value.dtype}" if isinstance(value, Tensor) else f"{name}=..."
+            for name, value in self._values().items()
+        ]
+        return f"Outputs({', '.join(shown)})"
+
+    def _values(self) -> dict[str, Any]:
+        """Return the fields that are there."""
+        values = {entry.name: object.__getattribute__(self, entry.name) for entry in fields(self)}
+        return {name: value for name, value in values.items() if value is not None}
+
+    def _slots(self) -> dict[str, Tensor]:
+        """Return the fields with one floating-point entry an instance."""
+        return {name: value for name, value in self._values().items() if name in _SLOTS}
+
+    def _points(self) -> Tensor | None:
+        """Return points (B, I, N, 2), of centroids N = 1."""
+        if self.pred_keypoints is not None:
+            return self.pred_keypoints
+        return None if self.pred_centroids is None else self.pred_centroids[:, :, None]
+
+    def _keys(self) -> list[FrameKey]:
+        """Return which frames these are; without indices they are counted from 0."""
+        videos = [0] * self.batch_size if self.video_indices is None else self.video_indices.tolist()
+        indices = range(self.batch_size) if self.frame_indices is None else self.frame_indices.tolist()
+        return [FrameKey(video, index) for video, index in zip(videos, indices, strict=True)]
+
+    def _frame(self, row: int, key: FrameKey, points: np.ndarray) -> Predictions:
+        """Return the instances of one frame."""
+        slots = np.flatnonzero(~np.isnan(points).all(axis=(1, 2)))
+        values = {name: np.asarray(value[row].detach().cpu())[slots] for name, value in self._slots().items()}
+        peaks = values.get("pred_peak_values", values.get("pred_centroid_values", np.zeros(len(slots)))[:, None])
+        peaks = np.nan_to_num(peaks)
+        scores = values.get("instance_scores", values.get("pred_centroid_values", peaks.sum(axis=-1)))
+        class_ids = None if self.pred_class_inds is None else np.asarray(self.pred_class_inds[row, :, 0].cpu())[slots]
+        return Predictions(
+            key=key,
+            points=points[slots],
+            point_scores=peaks,
+            scores=scores,
+            class_ids=class_ids,
+            class_scores=values.get("instance_tracking_scores"),
+            raw=Raw({}, {"slot": slots}),
+        )
+
+    def _mapped(self, change: Callable[[Tensor], Tensor]) -> Outputs:
+        """Return the results with every tensor changed."""
+        new: dict[str, Any] = {}
+        for name, value in self._values().items():
+            if isinstance(value, Tensor):
+                new[name] = change(value)
+            elif isinstance(value, tuple):
+                new[name] = tuple(change(part) for part in value)
+            elif isinstance(value, PreprocInfo):
+                scale, offsets = value.eff_scale, value.crop_offsets
+                new[name] = replace(
+                    value,
+                    eff_scale=None if scale is None else change(scale),
+                    crop_offsets=None if offsets is None else change(offsets),
+                )
+        return replace(self, **new)
