@@ -1,14 +1,18 @@
-"""`sleap-nn predict`: trained models and a video or labels file to a predicted ``.slp``."""
+"""`sleap-nn predict` and `sleap-nn track`: trained models and videos or labels files to predictions.
+
+What happens between the options and the files is in `prediction.py`.
+"""
 
 from __future__ import annotations
 
-from pathlib import Path
+from contextlib import nullcontext
 from typing import Any
 
 import click
 
 from sleap_nn import log
 from sleap_nn.cli.options import Command, options_from
+from sleap_nn.config.filter_config import FilterConfig
 from sleap_nn.config.inference_config import InferenceConfig
 from sleap_nn.heartbeat import phase
 
@@ -17,76 +21,74 @@ sleap-nn predict -i clip.mp4 -m models/run
 sleap-nn predict -i clip.mp4 -m models/run/best.ckpt -o out.slp --frames 0-99,200
 sleap-nn predict -i clip.mp4 -m models/centroid -m models/centered_instance --max_instances 2
 sleap-nn predict -i labels.pkg.slp -m models/run --only_labeled_frames --peak_threshold 0.1
+sleap-nn predict -i 'videos/*.mp4' -m models/run -o predictions --format slp --format csv
 """
-
-
-@click.command("predict", cls=Command, epilog=EXAMPLES)
-@click.option(
+DATA_PATH = click.option(
     "--data_path",
     "-i",
     required=True,
     metavar="PATH",
-    help="Video, image folder, or labels file (.slp, .pkg.slp).",
+    help="Video, image folder, or labels file (.slp, .pkg.slp); a pattern ('videos/*.mp4') or a .txt list of them.",
 )
+
+
+@click.command("predict", cls=Command, epilog=EXAMPLES)
+@DATA_PATH
 @options_from(InferenceConfig)
+@options_from(FilterConfig)
 def command(data_path: str, **options: Any) -> None:
     """Find the animals in a video or a labels file, and write them to a .slp file.
 
-    Without -o the output is <input>.slp, or <input stem>.<video stem>.predictions.slp with --video_index. A file
-    that already exists is replaced when all frames are done.
+    Without -o the output is <input>.slp, or <input stem>.<video stem>.predictions.slp with --video_index; of several
+    inputs each has its own, in the folder that -o names or beside it. A file that already exists is replaced when all
+    frames are done.
     """
-    # Imported here so that --help does not load torch.
-    log.configure()
-    with phase("loading PyTorch"):
-        from sleap_nn.cli.frames_bar import FramesBar
-        from sleap_nn.inference.run import default_output, predict
+    run_command("predict", data_path, options)
 
-    output = options["output_path"] if options["output_path"] else default_output(data_path, options["video_index"])
-    given = {name: value for name, value in options.items() if value is not None}
-    with FramesBar("Predicting...") as bar:
-        labels = predict(data_path, **keywords(options), output_path=output, progress_callback=bar, cli_args=given)
-    num_instances = sum(len(frame.instances) for frame in labels)
-    if num_instances == 0:
+
+@click.command("track", cls=Command, epilog=EXAMPLES.replace("sleap-nn predict", "sleap-nn track"))
+@DATA_PATH
+@options_from(InferenceConfig)
+@options_from(FilterConfig)
+def track_command(data_path: str, **options: Any) -> None:
+    """Find the animals in a video or a labels file: the same as predict, but for the name of the output.
+
+    Without -o the output is <input stem>.predictions.slp.
+    """
+    run_command("track", data_path, options)
+
+
+def run_command(name: str, data_path: str, options: dict[str, Any]) -> None:
+    """Predict, and print what was written.
+
+    Args:
+        name: Of the command.
+        data_path: The input, or several.
+        options: Values of all other options.
+    """
+    from sleap_nn.cli.gui_lines import GuiLines
+
+    if options["gui"]:
+        log.redirect_logs_to_stderr()
+    else:
+        log.configure()
+    gui = GuiLines() if options["gui"] else None
+    with nullcontext() if gui is None else gui:
+        # Imported here so that --help does not load torch.
+        with phase("loading PyTorch"):
+            from sleap_nn.cli.prediction import PredictionRun, summary
+        reports = PredictionRun(options, name).run(data_path, gui)
+    if sum(report.num_instances for report in reports) == 0:
         log.logger.warning(
             "Not one instance was found on %d frames; lower --peak_threshold, or check the model on its own labels.",
-            len(labels),
+            sum(report.num_frames for report in reports),
         )
-    log.logger.info("Predicted %d frames, %d instances.", len(labels), num_instances)
-    click.echo(f"Predictions output path: {Path(output)}")
-
-
-def keywords(options: dict[str, Any]) -> dict[str, Any]:
-    """Return the options of the command as keywords of `sleap_nn.inference.predict`."""
-    preprocessing = {
-        "ensure_rgb": options["ensure_rgb"],
-        "ensure_grayscale": options["ensure_grayscale"],
-        "max_height": options["max_height"],
-        "max_width": options["max_width"],
-        "scale": options["input_scale"],
-        "crop_size": options["crop_size"],
-    }
-    same = (
-        "model_paths",
-        "device",
-        "precision",
-        "batch_size",
-        "peak_threshold",
-        "centroid_threshold",
-        "integral_refinement",
-        "integral_patch_size",
-        "max_instances",
-        "max_edge_length_ratio",
-        "dist_penalty_weight",
-        "n_points",
-        "min_instance_peaks",
-        "min_line_scores",
-        "frames",
-        "video_index",
-        "only_labeled_frames",
-        "queue_maxsize",
-    )
-    return {
-        **{name: options[name] for name in same},
-        "preprocess_config": preprocessing,
-        "clean_empty_frames": options["no_empty_frames"],
-    }
+    if len(reports) > 1:
+        click.echo(summary(reports), err=gui is not None)
+    else:
+        log.logger.info("Predicted %d frames, %d instances.", reports[0].num_frames, reports[0].num_instances)
+        for path in reports[0].outputs:
+            kind = "Analysis HDF5" if path.name.endswith(".analysis.h5") else "Predictions"
+            click.echo(f"{kind} output path: {path}", err=gui is not None)
+    if any(report.problem for report in reports):
+        raise SystemExit(1)

@@ -114,10 +114,10 @@ class InferenceConfig:
     output_format: Annotated[
         list[str],
         Option(
-            "Formats that are written: labels, analysis HDF5, tables (csv, dlc), annotations (coco), nwb.",
+            "What is written, once for every format: slp, analysis_h5, csv, dlc, coco or nwb; null: slp.",
             choices=FORMATS,
             convert=format_names,
-            cli=Cli(_MODELS, repeat=True, aliases=("format",)),
+            cli=Cli(_MODELS, repeat=True, aliases=("format",), metavar="FORMAT"),
         ),
     ] = field(default_factory=lambda: ["slp"])
     embed: Annotated[
@@ -126,7 +126,7 @@ class InferenceConfig:
             "Store the frames' images in the output file; auto: if the input stores them.",
             choices=("false", "true", "auto"),
             convert=embed_name,
-            cli=Cli(_MODELS),
+            cli=Cli(_MODELS, metavar="[false|true|auto]"),
         ),
     ] = "false"
     restore_source_videos: Annotated[
@@ -233,7 +233,11 @@ class InferenceConfig:
     ] = None
     anchor_part: Annotated[
         str | None,
-        Option("Node that centres crops; null: as in training.", cli=Cli(_IMAGES)),
+        Option(
+            "Node about which crops of labelled animals are cut, and at which centroids are stored; null: as in "
+            "training.",
+            cli=Cli(_IMAGES),
+        ),
     ] = None
 
     peak_threshold: Annotated[

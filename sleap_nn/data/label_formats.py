@@ -162,8 +162,12 @@ def _deeplabcut(labels: Labels, path: Path, video: Video) -> None:
     names: dict[str, None] = {}
     for frame in labels.labeled_frames:
         if frame.video is video:
-            own = {_name(instance, place): instance for place, instance in enumerate(frame.predicted_instances)}
-            rows[int(frame.frame_idx)] = {name: found.numpy(scores=True) for name, found in own.items()}
+            own = {
+                _name(instance, place): instance.numpy(scores=True)
+                for place, instance in enumerate(frame.instances)
+                if isinstance(instance, PredictedInstance)
+            }
+            rows[int(frame.frame_idx)] = own
             names |= dict.fromkeys(own)
     nodes = [node.name for node in labels.skeletons[0].nodes]
     length = max([*(index + 1 for index in rows), 0 if video.shape is None else int(video.shape[0])], default=0)

@@ -226,9 +226,11 @@ class Outputs:
         """Return the instances of one frame."""
         slots = np.flatnonzero(~np.isnan(points).all(axis=(1, 2)))
         values = {name: np.asarray(value[row].detach().cpu())[slots] for name, value in self._slots().items()}
-        peaks = values.get("pred_peak_values", values.get("pred_centroid_values", np.zeros(len(slots)))[:, None])
-        peaks = np.nan_to_num(peaks)
-        scores = values.get("instance_scores", values.get("pred_centroid_values", peaks.sum(axis=-1)))
+        if self.pred_keypoints is None:
+            peaks = values["pred_centroid_values"][:, None]
+        else:
+            peaks = np.nan_to_num(values["pred_peak_values"])
+        scores = values["instance_scores"] if "instance_scores" in values else peaks.sum(axis=-1)
         class_ids = None if self.pred_class_inds is None else np.asarray(self.pred_class_inds[row, :, 0].cpu())[slots]
         return Predictions(
             key=key,

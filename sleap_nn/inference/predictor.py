@@ -7,7 +7,7 @@ from contextlib import ExitStack
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Literal, Unpack, overload
+from typing import Any, Unpack
 
 from sleap_nn.config.filter_config import FilterConfig
 from sleap_nn.data.labels import Labels, LabelSet
@@ -169,12 +169,6 @@ class Predictor:
         """The part from an array to raw results, without filters."""
         return Layer(self._raw_frames, self._form(), self._keep)
 
-    @overload
-    def predict(self, source: Source | Selection, *, make_labels: Literal[True] = True, **keywords: Any) -> Labels: ...
-
-    @overload
-    def predict(self, source: Source | Selection, *, make_labels: Literal[False], **keywords: Any) -> list[Outputs]: ...
-
     def predict(
         self,
         source: Source | Selection,
@@ -184,8 +178,8 @@ class Predictor:
         clean_empty_frames: bool = False,
         progress_callback: Progress | None = None,
         **overrides: Unpack[CallKeywords],
-    ) -> Labels | list[Outputs]:
-        """Predict on a source and return labels with provenance, or raw results.
+    ) -> Any:
+        """Predict on a source and return labels with provenance, or raw results as a list of `Outputs`.
 
         Args:
             source: Path of a video or labels file, a video, labels, images, or a finished `Selection`.

@@ -10,7 +10,7 @@ from sleap_nn.config.filter_config import FilterConfig
 from sleap_nn.data.labels import Labels
 from sleap_nn.heartbeat import Phase, phase
 from sleap_nn.inference.load import ModelKeywords
-from sleap_nn.inference.options import PredictKeywords, part, refuse_unknown
+from sleap_nn.inference.options import LoadKeywords, PredictKeywords, part, refuse_unknown
 from sleap_nn.inference.output import Output
 from sleap_nn.inference.outputs import Outputs
 from sleap_nn.inference.predictor import MissingFramesError, Predictor
@@ -80,6 +80,7 @@ def predict(  # noqa: PLR0913 - the public verb lists its main options
     selection = read_source(source, frames, **part(options, ChoiceKeywords))
     if output is not None:
         output.check(selection)
+    loading: LoadKeywords = {"device": "auto", **part(options, ModelKeywords), **part(options, DecodeKeywords)}
     with phase("loading the model"):
         predictor = Predictor.from_model_paths(
             model_paths,
@@ -88,12 +89,13 @@ def predict(  # noqa: PLR0913 - the public verb lists its main options
             filter_config=filter_config,
             paf_workers=paf_workers,
             emit_centroid=emit_centroid,
-            **({"device": "auto"} | part(options, ModelKeywords) | part(options, DecodeKeywords)),
+            **loading,
         )
     raw = part(options, RawKeywords)
     if not make_labels:
         return predict_raw(predictor, selection, progress_callback, raw)
-    return predict_selection(predictor, selection, output, clean_empty_frames, progress_callback, cli_args, raw)
+    labels, _ = predict_selection(predictor, selection, output, clean_empty_frames, progress_callback, cli_args, raw)
+    return labels
 
 
 def read_source(source: Source, frames: Sequence[int] | None = None, **choice: Unpack[ChoiceKeywords]) -> Selection:
@@ -119,8 +121,8 @@ def predict_selection(
     progress: Progress | None = None,
     cli_args: Mapping[str, Any] | None = None,
     raw: RawKeywords | None = None,
-) -> Labels:
-    """Predict chosen frames, and save what was found.
+) -> tuple[Labels, list[Path]]:
+    """Predict chosen frames, save what was found, and return it together with the files.
 
     Args:
         predictor: The models.
@@ -147,8 +149,7 @@ def predict_selection(
     except MissingFramesError as error:
         _save(error.labels, selection, output, cli_args)
         raise
-    _save(labels, selection, output, cli_args)
-    return labels
+    return labels, _save(labels, selection, output, cli_args)
 
 
 def _activity(selection: Selection) -> str:
@@ -167,11 +168,13 @@ def _counting(step: Phase, progress: Progress | None) -> Progress:
     return count
 
 
-def _save(labels: Labels, selection: Selection, output: Output | None, cli_args: Mapping[str, Any] | None) -> None:
-    """Write labels, with the command line in their provenance."""
+def _save(
+    labels: Labels, selection: Selection, output: Output | None, cli_args: Mapping[str, Any] | None
+) -> list[Path]:
+    """Write labels, with the command line in their provenance, and return the files."""
     if output is None:
-        return
+        return []
     if cli_args is not None:
         labels.provenance["cli_args"] = dict(cli_args)
     with phase(f"writing {output.path.name}"):
-        output.write(labels, selection)
+        return output.write(labels, selection)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypedDict, Unpack
+from typing import Any, TypedDict, Unpack, cast
 
 import numpy as np
 from torch import Tensor
@@ -118,10 +118,13 @@ def select_frames(source: Source, frames: Sequence[int] | None = None, **choice:
         keys = _existing(frames, [FrameKey(0, int(i)) for i in frame_indices(source)])
         record = _record("all" if frames is None else "specified", len(keys), len(frame_indices(source)))
         return Selection(VideoFrames([source], keys), path, None, record)
-    if isinstance(source, list | tuple) and source and all(isinstance(s, str | Path | Video | Labels) for s in source):
-        return _joined(source, frames, choice)
-    if isinstance(source, np.ndarray | Tensor | Iterable) and not isinstance(source, Mapping | Set):
-        images = ArrayFrames(source)
+    if isinstance(source, list | tuple) and not source:
+        raise DataError("The list of inputs is empty; name at least one.")
+    several = _several(source)
+    if several:
+        return _joined(several, frames, choice)
+    if isinstance(source, np.ndarray | Tensor | Iterable) and not isinstance(source, str | Mapping | Set):
+        images = ArrayFrames(cast(Images, source))
         total = len(images)
         images.keys = tuple(_existing(frames, list(images.keys)))
         return Selection(images, None, None, _record("all" if frames is None else "specified", len(images), total))
@@ -129,6 +132,14 @@ def select_frames(source: Source, frames: Sequence[int] | None = None, **choice:
 
 
 _LAST = "channels_last"
+
+
+def _several(source: Any) -> list[str | Path | Video | Labels]:
+    """Return the sources in a list of paths, videos and labels; none for anything else."""
+    if not isinstance(source, list | tuple):
+        return []
+    parts = [part for part in source if isinstance(part, str | Path | Video | Labels)]
+    return parts if len(parts) == len(source) else []
 
 
 def _check(choice: ChoiceKeywords) -> None:

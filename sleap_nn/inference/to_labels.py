@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from sleap_io.model.centroid import PredictedCentroid
+from sleap_io.model.centroid import Centroid, PredictedCentroid
 from sleap_io.model.instance import Instance, PredictedInstance, Track
 from sleap_io.model.labeled_frame import LabeledFrame
 from sleap_io.model.skeleton import Skeleton as SioSkeleton
@@ -75,7 +75,7 @@ def to_labels(
     return Labels(labeled_frames=frames, videos=list(videos), skeletons=[target], tracks=tracks)
 
 
-def _centroids(found: Predictions, form: CentroidForm) -> list[PredictedCentroid]:
+def _centroids(found: Predictions, form: CentroidForm) -> list[Centroid]:
     """Return the centroids of one frame."""
     source = "center_of_mass" if form.node is None else f"anchor:{form.node}"
     return [

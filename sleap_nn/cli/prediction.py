@@ -1,0 +1,161 @@
+"""A run of `sleap-nn predict`: options to keywords, inputs one after another with models loaded once, a summary."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from sleap_nn.cli.frames_bar import FramesBar
+from sleap_nn.cli.gui_lines import GuiLines
+from sleap_nn.cli.inputs import expand_inputs, is_several, output_paths
+from sleap_nn.config.fields import fields_of
+from sleap_nn.config.filter_config import FilterConfig
+from sleap_nn.config.inference_config import InferenceConfig
+from sleap_nn.data.labels import Labels
+from sleap_nn.errors import UsageError, UserError
+from sleap_nn.heartbeat import phase
+from sleap_nn.inference.options import LoadKeywords, part
+from sleap_nn.inference.output import Output, default_output
+from sleap_nn.inference.predictor import MissingFramesError, Predictor
+from sleap_nn.inference.run import predict_selection, read_source
+from sleap_nn.inference.select import ChoiceKeywords
+from sleap_nn.log import logger
+
+PREPROCESSING = {
+    "ensure_rgb": "ensure_rgb",
+    "ensure_grayscale": "ensure_grayscale",
+    "max_height": "max_height",
+    "max_width": "max_width",
+    "input_scale": "scale",
+    "crop_size": "crop_size",
+}
+"""Option -> key of ``preprocess_config``."""
+
+
+@dataclass
+class Report:
+    """What became of one input.
+
+    Attributes:
+        source: The input.
+        outputs: The files that were written.
+        num_frames: Predicted frames.
+        num_instances: Instances on them.
+        problem: What went wrong, empty if nothing did.
+    """
+
+    source: Path
+    outputs: list[Path] = field(default_factory=list)
+    num_frames: int = 0
+    num_instances: int = 0
+    problem: str = ""
+
+
+class PredictionRun:
+    """The options of a run, and its models, which are loaded once."""
+
+    def __init__(self, options: Mapping[str, Any], command: str) -> None:
+        """Check the options.
+
+        Args:
+            options: Values of all options by the names of their fields, those of filters among them.
+            command: ``predict`` or ``track``.
+
+        Raises:
+            UsageError: Options contradict each other, or there is no model.
+        """
+        filters = {entry.name for entry in fields_of(FilterConfig)}
+        self._filters = FilterConfig(**{name: value for name, value in options.items() if name in filters})
+        self._options = {name: value for name, value in options.items() if name not in filters}
+        InferenceConfig(**self._options)
+        if not options["model_paths"]:
+            raise UsageError("There is no model; name the folder of a trained model with -m.")
+        self._command = command
+        self._given = {name: value for name, value in options.items() if value is not None}
+        self._predictor: Predictor | None = None
+        self._gui: GuiLines | None = None
+
+    def run(self, data_path: str, gui: GuiLines | None = None) -> list[Report]:
+        """Predict everything that a text names.
+
+        Args:
+            data_path: One input, or several, see `expand_inputs`.
+            gui: What tells another program how far it is, None for a bar.
+
+        Raises:
+            UserError: There is one input, and it cannot be predicted; or the models cannot be used.
+        """
+        self._gui = gui
+        inputs = expand_inputs(data_path)
+        named = self._options["output_path"]
+        if not is_several(data_path):
+            index = self._options["video_index"]
+            return [self._predict(inputs[0], Path(named) if named else default_output(inputs[0], index, self._command))]
+        paths = output_paths(inputs, named, [default_output(source, None, self._command) for source in inputs])
+        self._loaded()
+        return [self._attempt(source, path) for source, path in zip(inputs, paths, strict=True)]
+
+    def _attempt(self, source: Path, path: Path) -> Report:
+        """Predict one of several inputs; what a user can repair is reported, and the next has its turn."""
+        try:
+            return self._predict(source, path)
+        except UserError as error:
+            if self._gui is not None:
+                self._gui.failed(error)
+            logger.error("%s", error)
+            found = error.labels if isinstance(error, MissingFramesError) else Labels()
+            return Report(source, [], *_counts(found), str(error))
+
+    def _predict(self, source: Path, path: Path) -> Report:
+        """Predict one input and write its files."""
+        formats = (self._options[name] for name in ("output_format", "embed", "restore_source_videos"))
+        output = Output.from_keywords(path, *formats)
+        selection = read_source(source, self._options["frames"], **part(self._options, ChoiceKeywords))
+        output.check(selection)
+        predictor = self._loaded()
+        if self._gui is not None:
+            self._gui.started(str(source), len(selection.frames))
+        with FramesBar("Predicting...") if self._gui is None else nullcontext(self._gui) as progress:
+            labels, written = predict_selection(
+                predictor, selection, output, self._options["no_empty_frames"], progress, self._given
+            )
+        if self._gui is not None:
+            self._gui.finished(written)
+        return Report(source, written, *_counts(labels))
+
+    def _loaded(self) -> Predictor:
+        """Return the models."""
+        if self._predictor is None:
+            options = self._options
+            loading = part(options, LoadKeywords)
+            loading["preprocess_config"] = {key: options[name] for name, key in PREPROCESSING.items()}
+            with phase("loading the model"):
+                self._predictor = Predictor.from_model_paths(
+                    options["model_paths"],
+                    **{name: options[name] for name in ("batch_size", "queue_maxsize", "paf_workers", "emit_centroid")},
+                    filter_config=self._filters,
+                    **loading,
+                )
+        return self._predictor
+
+
+def _counts(labels: Labels) -> tuple[int, int]:
+    """Return the numbers of frames and of what was found; centroids count where they are all that is stored."""
+    found = sum(max(len(frame.instances), len(frame.centroids)) for frame in labels.labeled_frames)
+    return len(labels.labeled_frames), found
+
+
+def summary(reports: Sequence[Report]) -> str:
+    """Return a table of what became of several inputs."""
+    rows = [("input", "frames", "instances", "result")]
+    for report in reports:
+        result = f"failed: {report.problem}" if report.problem else ", ".join(str(path) for path in report.outputs)
+        rows.append((str(report.source), str(report.num_frames), str(report.num_instances), result))
+    widths = [max(len(row[column]) for row in rows) for column in range(3)]
+    return "\n".join(
+        f"{name:<{widths[0]}}  {frames:>{widths[1]}}  {found:>{widths[2]}}  {result}"
+        for name, frames, found, result in rows
+    )
