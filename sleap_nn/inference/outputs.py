@@ -231,7 +231,10 @@ class Outputs:
         else:
             peaks = np.nan_to_num(values["pred_peak_values"])
         scores = values["instance_scores"] if "instance_scores" in values else peaks.sum(axis=-1)
-        class_ids = None if self.pred_class_inds is None else np.asarray(self.pred_class_inds[row, :, 0].cpu())[slots]
+        if self.pred_class_inds is not None:
+            class_ids = np.asarray(self.pred_class_inds[row, :, 0].cpu())[slots]
+        else:  # a slot for each class, where there are classes
+            class_ids = slots if "instance_tracking_scores" in values else None
         return Predictions(
             key=key,
             points=points[slots],
