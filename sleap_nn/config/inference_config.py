@@ -197,7 +197,7 @@ class InferenceConfig:
     video_input_format: Annotated[
         str,
         Option(
-            "Order of the axes in an HDF5 video.",
+            "Order of the axes in an HDF5 video: frame, height, width, channel; or frame, channel, width, height.",
             choices=("channels_last", "channels_first"),
             cli=Cli(_FRAMES),
         ),

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 import csv
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -124,7 +125,9 @@ def _nwb(labels: Labels, path: Path, _video: Video) -> None:
         frame.video = videos.setdefault(id(frame.video), _one_file(frame.video))
     tracked = Labels(frames, videos=list(videos.values()), skeletons=tracked.skeletons, tracks=tracked.tracks)
     tracked.provenance = dict(labels.provenance)
-    save_nwb(tracked, str(path), nwb_format="predictions")
+    with warnings.catch_warnings():  # about how sleap-io uses pynwb, which is nothing to the user
+        warnings.simplefilter("ignore")
+        save_nwb(tracked, str(path), nwb_format="predictions")
 
 
 def _tracked(labels: Labels) -> Labels:

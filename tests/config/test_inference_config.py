@@ -9,7 +9,7 @@ from sleap_nn.config.filter_config import FilterConfig
 from sleap_nn.config.inference_config import InferenceConfig
 from sleap_nn.config.mask_config import MaskConfig
 from sleap_nn.config.tracker_config import TrackerConfig
-from sleap_nn.errors import ConfigError
+from sleap_nn.errors import ConfigError, UsageError
 
 KEYWORDS = {
     "model_paths": None, "export_dir": None, "backbone_ckpt_path": None, "head_ckpt_path": None,
@@ -144,6 +144,9 @@ AVAILABLE = {
     "model_paths", "output_path", "device", "precision", "batch_size", "queue_maxsize", "no_empty_frames",
     "frames", "video_index", "only_labeled_frames", "max_height", "max_width", "input_scale",
     "ensure_rgb", "ensure_grayscale", "peak_threshold", "integral_refinement", "integral_patch_size",
+    "backbone_ckpt_path", "head_ckpt_path", "output_format", "embed", "restore_source_videos", "gui",
+    "only_suggested_frames", "only_predicted_frames", "exclude_user_labeled", "video_dataset", "video_input_format",
+    "anchor_part", "centroid_peak_threshold", "paf-workers", "centroid_only", "centroid-output",
 }  # fmt: skip
 
 
@@ -165,5 +168,31 @@ def test_what_does_not_exist_yet_is_refused():
     check_available(InferenceConfig(model_paths=["a"], peak_threshold=0.5, frames="1-3"))
     with pytest.raises(ConfigError, match=r"^tracking is not available yet"):
         check_available(InferenceConfig(tracking=True))
-    with pytest.raises(ConfigError, match=r"^filter_config is not available yet"):
-        check_available(InferenceConfig(filter_config=FilterConfig()))
+    with pytest.raises(ConfigError, match=r"^mask_config is not available yet"):
+        check_available(InferenceConfig(mask_config=MaskConfig()))
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"only_labeled_frames": True, "exclude_user_labeled": True},
+        {"ensure_rgb": True, "ensure_grayscale": True},
+        {"tracking": True, "emit_centroid": "both"},
+    ],
+)
+def test_options_that_contradict_each_other_are_wrong_usage(values):
+    with pytest.raises(UsageError, match=r"exclude each other|Tracking needs instances"):
+        InferenceConfig(**values)
+
+
+@pytest.mark.parametrize(
+    ("key", "given", "kept"),
+    [
+        ("output_format", "CSV", ["csv"]),
+        ("output_format", ["slp", "Analysis_H5"], ["slp", "analysis_h5"]),
+        ("embed", "TRUE", "true"),
+        ("embed", False, "false"),
+    ],
+)
+def test_letters_of_choices_may_be_large(key, given, kept):
+    assert vars(InferenceConfig(**{key: given}))[key] == kept

@@ -1,7 +1,8 @@
 from pathlib import Path
 
 import pytest
-from factories import make_labels
+from factories import make_labels, make_video
+from model_folders import HEADS, write_model
 
 from sleap_nn.config.training_job_config import TrainingJobConfig
 from sleap_nn.training.model_trainer import ModelTrainer
@@ -35,4 +36,16 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
         }
     )
     ModelTrainer(config).train()
+    return folder
+
+
+@pytest.fixture(scope="session")
+def untrained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder with labels.pkg.slp and clip.mp4 of two animals, and untrained models of all types."""
+    folder = tmp_path_factory.mktemp("untrained")
+    make_labels(5, num_animals=2, path=folder / "labels.pkg.slp")
+    make_video(folder / "clip.mp4", num_frames=5, num_animals=2)
+    for name in HEADS:
+        write_model(folder / name, name, folder / "labels.pkg.slp")
+    write_model(folder / "other", "bottomup", folder / "labels.pkg.slp", seed=1)
     return folder

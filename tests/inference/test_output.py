@@ -3,9 +3,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import sleap_io as sio
+from factories import make_labels, make_video
 
-from sleap_nn.errors import OutputError
-from sleap_nn.inference.output import check_output, save_labels
+from sleap_nn.errors import ConfigError, InputOverwrittenError, OutputError, UsageError
+from sleap_nn.inference.output import Output, check_output, save_labels
+from sleap_nn.inference.select import select_frames
 from sleap_nn.inference.to_labels import to_labels
 from sleap_nn.structures.predictions import Predictions
 from sleap_nn.structures.sample import FrameKey
@@ -133,3 +135,57 @@ def test_a_file_is_replaced_when_the_new_one_is_whole(tmp_path: Path) -> None:
     path.write_text("no labels at all")
     save_labels(to_labels(FOUND, SKELETON, VIDEOS), path)
     assert_same(sio.load_slp(str(path), open_videos=False), FOUND)
+
+
+def test_unknown_values_are_refused() -> None:
+    for keywords, word in (({"output_format": "png"}, "output_format"), ({"embed": "maybe"}, "embed")):
+        with pytest.raises(ConfigError, match=word):
+            Output.from_keywords("out.slp", **keywords)
+    with pytest.raises(ConfigError, match="output_format"):
+        Output.from_keywords("out.slp", [])
+    assert Output.from_keywords("out.slp", "ANALYSIS_H5", True).formats == ("analysis_h5",)
+    assert Output.from_keywords("out.slp", embed=True).embed == "true"
+
+
+@pytest.fixture
+def package(tmp_path: Path) -> Path:
+    """Return a package made of a video that is still there."""
+    make_labels(3, path=tmp_path / "videos.slp", embed=False)
+    sio.load_slp(str(tmp_path / "videos.slp")).save(str(tmp_path / "labels.pkg.slp"), embed=True, verbose=False)
+    return tmp_path / "labels.pkg.slp"
+
+
+def written(package: Path, **keywords: object) -> sio.Video:
+    """Predict something on a package, write it, and return the video of the output."""
+    selection = select_frames(package)
+    found = [Predictions.empty(key, 3) for key in selection.frames.keys]
+    output = Output.from_keywords(package.with_name("out.slp"), **keywords)  # pyright: ignore[reportArgumentType]
+    output.check(selection)
+    assert output.write(to_labels(found, SKELETON, selection.frames.videos()), selection) == [output.path]
+    labels = sio.load_slp(str(output.path))
+    assert [frame.frame_idx for frame in labels] == [key.frame for key in selection.frames.keys]
+    return labels.video
+
+
+def test_the_output_refers_to_the_input_or_to_its_source_or_holds_the_images(package: Path) -> None:
+    assert written(package).filename == str(package)
+    assert written(package, restore_source_videos=True).filename == str(next(package.parent.glob("*.mp4")))
+    for embed in ("true", "auto"):
+        video = written(package, embed=embed)
+        assert video.filename == str(package.with_name("out.slp"))
+        np.testing.assert_array_equal(video[10], sio.load_slp(str(package)).video[10])
+    video = package.with_name("clip.mp4")
+    make_video(video, num_frames=3)
+    assert written(video, embed="auto").filename == str(video)
+
+
+def test_images_in_memory_cannot_be_stored(tmp_path: Path) -> None:
+    output = Output.from_keywords(tmp_path / "out.slp", embed=True)
+    with pytest.raises(UsageError, match="in memory"):
+        output.check(select_frames(np.zeros((2, 8, 8), np.uint8)))
+
+
+def test_labels_that_are_the_input_are_not_overwritten(tmp_path: Path) -> None:
+    make_labels(2, path=tmp_path / "labels.slp", embed=False)
+    with pytest.raises(InputOverwrittenError):
+        Output.from_keywords(tmp_path / "labels.slp").check(select_frames(tmp_path / "labels.slp"))

@@ -2,12 +2,14 @@ import logging
 from pathlib import Path
 
 import cv2
+import h5py
 import numpy as np
 import pytest
 import sleap_io as sio
+import torch
 from factories import make_labels, make_video
 
-from sleap_nn.errors import ConfigError, DataError, MissingFileError
+from sleap_nn.errors import ConfigError, DataError, MissingFileError, UsageError
 from sleap_nn.inference.select import Selection, select_frames
 from sleap_nn.structures.sample import FrameKey
 
@@ -202,3 +204,95 @@ def test_image_files_are_all_files_that_are_read(files: Path, tmp_path: Path) ->
     for name in ("a.png", "b.png"):
         cv2.imwrite(str(folder / name), np.zeros((8, 8), np.uint8))
     assert select_frames(folder).image_files == [folder / "a.png", folder / "b.png"]
+
+
+@pytest.fixture
+def suggesting(mixed: sio.Labels) -> sio.Labels:
+    """Return `mixed` with suggestions: frame 0, which a user has labelled, and frames 5 and 7."""
+    for index in (0, 5, 7):
+        mixed.suggestions.append(sio.SuggestionFrame(mixed.videos[0], index))
+    return mixed
+
+
+@pytest.mark.parametrize(
+    ("choice", "expected", "method"),
+    [
+        ({"only_suggested_frames": True}, [(0, 5), (0, 7)], "suggested"),
+        ({"exclude_user_labeled": True}, [(0, 10)], "unlabeled"),
+        ({"only_predicted_frames": True}, [(0, 10)], "predicted"),
+        ({"only_suggested_frames": True, "video_index": 0}, [(0, 5), (0, 7)], "suggested"),
+        ({"only_suggested_frames": True, "video_index": 1}, [], "suggested"),
+        ({"exclude_user_labeled": True, "video_index": 1}, [(1, i) for i in range(1, 10)], "unlabeled"),
+        ({"only_predicted_frames": True, "video_index": 0}, [(0, 10)], "predicted"),
+        ({"exclude_user_labeled": True, "video_index": 1, "frames": [0, 3, 9]}, [(1, 3), (1, 9)], "unlabeled"),
+        ({"only_suggested_frames": True, "frames": [1]}, [(0, 7)], "suggested"),
+    ],
+)
+def test_label_filters(suggesting: sio.Labels, choice: dict, expected: list, method: str) -> None:
+    selection = select_frames(suggesting, **choice)
+    assert keys(selection) == expected
+    assert selection.record["method"] == method
+
+
+def test_of_several_filters_the_first_counts(suggesting: sio.Labels, warned: pytest.LogCaptureFixture) -> None:
+    selection = select_frames(suggesting, only_predicted_frames=True, only_suggested_frames=True)
+    assert keys(selection) == [(0, 5), (0, 7)]
+    assert "only only_suggested_frames counts" in warned.text
+    with pytest.raises(UsageError, match="exclude each other"):
+        select_frames(suggesting, only_labeled_frames=True, exclude_user_labeled=True)
+
+
+def test_frames_without_a_stored_image_are_left_out(files: Path, warned: pytest.LogCaptureFixture) -> None:
+    labels = sio.load_slp(str(files / "embedded.pkg.slp"))
+    labels.suggestions.append(sio.SuggestionFrame(labels.videos[0], 4))
+    assert keys(select_frames(labels, only_suggested_frames=True)) == []
+    assert "1 frame(s) are left out because the labels file does not store" in warned.text
+
+
+@pytest.mark.parametrize("axes", ["channels_last", "channels_first"])
+def test_hdf5_videos_have_a_data_set_and_an_order_of_axes(tmp_path: Path, axes: str) -> None:
+    images = np.random.default_rng(0).integers(0, 255, (4, 12, 16, 1), np.uint8)
+    with h5py.File(tmp_path / "clip.h5", "w") as file:
+        file["other"] = np.zeros((2, 8, 8, 1), np.uint8)
+        file["box"] = images if axes == "channels_last" else np.transpose(images, (0, 3, 2, 1))
+    selection = select_frames(tmp_path / "clip.h5", video_dataset="box", video_input_format=axes)
+    assert len(selection.frames) == 4
+    np.testing.assert_array_equal(selection.frames.read(FrameKey(0, 2)).image, images[2])
+
+
+def test_options_of_hdf5_videos_are_refused_for_others(files: Path) -> None:
+    for source in (files / "clip.mp4", files / "videos.slp", np.zeros((2, 8, 8), np.uint8)):
+        with pytest.raises(UsageError, match="video_dataset"):
+            select_frames(source, video_dataset="box")
+    with pytest.raises(TypeError, match="video_datset"):
+        select_frames(files / "clip.mp4", video_datset="box")  # pyright: ignore[reportCallIssue]
+
+
+def test_several_sources_are_joined(files: Path) -> None:
+    selection = select_frames([files / "clip.mp4", files / "videos.slp", sio.load_video(str(files / "clip.mp4"))])
+    assert keys(selection) == [
+        *((0, i) for i in range(5)),
+        *[(1, 0), (1, 10), (1, 20), (2, 0), (2, 10)],
+        *((3, i) for i in range(5)),
+    ]
+    assert selection.record == {"method": "all", "frames_processed": 15, "frames_total": 15}
+    with pytest.raises(UsageError, match="one input at a time"):
+        select_frames([files / "clip.mp4"], frames=[0])
+    with pytest.raises(DataError, match="empty"):
+        select_frames([])
+
+
+@pytest.mark.parametrize(
+    ("images", "expected"),
+    [
+        (np.zeros((8, 6), np.uint8), [(0, 0)]),
+        (np.zeros((8, 6, 3), np.uint8), [(0, 0)]),
+        (torch.zeros((2, 1, 8, 6), dtype=torch.uint8), [(0, 0), (0, 1)]),
+        ([(np.zeros((8, 6), np.uint8), 4), (np.zeros((8, 6), np.uint8), 7)], [(0, 4), (0, 7)]),
+        ((np.zeros((8, 6), np.uint8) for _ in range(2)), [(0, 0), (0, 1)]),
+    ],
+)
+def test_images_come_in_every_shape(images: object, expected: list) -> None:
+    selection = select_frames(images)  # pyright: ignore[reportArgumentType]
+    assert keys(selection) == expected
+    assert all(frame.image.shape[:2] == (8, 6) for frame in selection.frames)

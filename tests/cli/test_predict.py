@@ -1,0 +1,180 @@
+"""`sleap-nn predict` and `track` as a user calls them, with untrained models."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+import sleap_io as sio
+from click.testing import CliRunner, Result
+from factories import make_labels, make_video
+from model_folders import write_model
+
+from sleap_nn.cli import cli
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("project")
+    make_labels(4, num_animals=2, path=folder / "labels.pkg.slp")
+    make_video(folder / "clip.mp4", num_frames=4, num_animals=2)
+    for name in ("bottomup", "centroid", "centered_instance"):
+        write_model(folder / name, name, folder / "labels.pkg.slp")
+    return folder
+
+
+@pytest.fixture
+def work(project: Path, tmp_path: Path) -> Path:
+    """Return a folder of its own with the clip and the labels."""
+    for name in ("clip.mp4", "labels.pkg.slp"):
+        shutil.copy(project / name, tmp_path / name)
+    return tmp_path
+
+
+def run(*arguments: str | Path) -> Result:
+    return CliRunner().invoke(cli, [str(argument) for argument in arguments], catch_exceptions=False)
+
+
+def common(project: Path) -> list[str | Path]:
+    return ["-m", project / "bottomup", "-d", "cpu", "--precision", "32", "--peak-conf-threshold", "0.6"]
+
+
+@pytest.mark.parametrize(
+    ("command", "source", "options", "output"),
+    [
+        ("predict", "clip.mp4", [], "clip.mp4.slp"),
+        ("infer", "clip.mp4", [], "clip.mp4.slp"),
+        ("track", "clip.mp4", [], "clip.predictions.slp"),
+        ("track", "labels.pkg.slp", [], "labels.pkg.predictions.slp"),
+        ("predict", "labels.pkg.slp", ["--video_index", "0"], "labels.pkg.labels.pkg.predictions.slp"),
+        ("track", "labels.pkg.slp", ["--video_index", "0"], "labels.pkg.labels.pkg.predictions.slp"),
+    ],
+)
+def test_default_outputs(project: Path, work: Path, command: str, source: str, options: list, output: str) -> None:
+    result = run(command, "-i", work / source, *common(project), *options)
+    assert result.exit_code == 0, result.output
+    assert f"Predictions output path: {work / output}" in result.stdout
+    assert len(sio.load_slp(str(work / output), open_videos=False)) == 4
+
+
+def test_infer_is_not_in_the_list_of_commands() -> None:
+    listed = run("--help").stdout
+    assert "track" in listed
+    assert "infer" not in listed
+
+
+def test_lines_for_a_gui(project: Path, work: Path) -> None:
+    result = run("predict", "-i", work / "clip.mp4", *common(project), "--gui")
+    assert result.exit_code == 0, result.output
+    events = [json.loads(line) for line in result.stdout.splitlines()]
+    assert [event["event"] for event in events][:1] == ["start"]
+    assert (events[-1]["event"], events[-1]["outputs"]) == ("done", [(work / "clip.mp4.slp").as_posix()])
+    assert {"n_processed": 4, "n_total": 4}.items() <= events[-2].items()
+    assert "Predicted 4 frames" in result.stderr
+
+
+@pytest.mark.parametrize("command", ["predict", "track"])
+@pytest.mark.parametrize(
+    ("change", "kind"),
+    [
+        (["-m", "nowhere"], "MissingFileError"),
+        (["--frames", "9-12", "--ensure_rgb"], "ConfigError"),
+        (["--only_labeled_frames", "--exclude_user_labeled"], "UsageError"),
+    ],
+)
+def test_failures_are_told_to_a_gui(project: Path, work: Path, command: str, change: list[str], kind: str) -> None:
+    result = run(command, "-i", work / "clip.mp4", *common(project), *change, "--gui")
+    assert result.exit_code in (1, 2)
+    last = json.loads(result.stdout.splitlines()[-1])
+    assert (last["event"], last["type"]) == ("error", kind)
+    assert last["message"] in result.stderr
+
+
+@pytest.mark.parametrize("command", ["predict", "track"])
+@pytest.mark.parametrize(
+    ("options", "word"),
+    [
+        (["--only_labeled_frames", "--exclude_user_labeled"], "exclude each other"),
+        (["--ensure_rgb", "--ensure_grayscale"], "exclude each other"),
+        (["--frames", "5-1"], "runs backwards"),
+        (["--frames", "1-3-7"], "cannot read"),
+        (["--frames", "1,,2"], "cannot read"),
+        (["--video_index", "-1"], "at least 0"),
+        (["--output_format", "pdf"], "must be one of"),
+        (["--embed", "maybe"], "must be one of"),
+        (["--filter_min_visible_node_fraction", "2"], "at most 1"),
+        (["--centroid-output", "box"], "box"),
+        (["--max_instances", "0"], "at least 1"),
+        (["--fg_threshold", "0.5"], "--fg_threshold"),
+        (["-o", "labels.pkg.slp"], "is a file that images are read from"),
+        (["-o", "./sub/../labels.pkg.slp"], "is a file that images are read from"),
+        (["--video_index", "3"], "video_index is 3"),
+        (["-m", "bottomup"], "give one model, or a centroid model"),
+        (["--video_dataset", "box"], "HDF5"),
+        (["--centroid_only"], "centroid_only needs a centroid model"),
+    ],
+)
+def test_wrong_usage_ends_with_2_and_leaves_inputs_alone(
+    project: Path, work: Path, monkeypatch: pytest.MonkeyPatch, command: str, options: list[str], word: str
+) -> None:
+    monkeypatch.chdir(work)
+    before = (work / "labels.pkg.slp").read_bytes()
+    options = [str(project / option) if option == "bottomup" else option for option in options]
+    result = run(command, "-i", "labels.pkg.slp", *common(project), *options)
+    assert result.exit_code == 2, result.output
+    assert word in " ".join(result.stderr.replace("│", " ").split())
+    assert "Traceback" not in result.output
+    assert (work / "labels.pkg.slp").read_bytes() == before
+    assert not list(work.glob("*predictions.slp"))
+
+
+def test_a_model_is_needed(work: Path) -> None:
+    result = run("predict", "-i", work / "clip.mp4")
+    assert result.exit_code == 2
+    assert "name the folder of a trained model with -m" in result.stderr
+
+
+def test_several_inputs_have_outputs_of_their_own_and_a_bad_one_stops_nobody(project: Path, work: Path) -> None:
+    shutil.copy(work / "clip.mp4", work / "other.mp4")
+    (work / "broken.mp4").write_bytes(b"no video")
+    result = run("predict", "-i", work / "*.mp4", *common(project), "-o", work / "out", "--frames", "0-1")
+    assert result.exit_code == 1, result.output
+    assert sorted(path.name for path in (work / "out").iterdir()) == ["clip.mp4.slp", "other.mp4.slp"]
+    assert len(sio.load_slp(str(work / "out" / "other.mp4.slp"), open_videos=False)) == 2
+    table = [line for line in result.stdout.splitlines() if line.startswith(("input", str(work)))]
+    assert table[0].split() == ["input", "frames", "instances", "result"]
+    assert "failed: " in table[1]
+    assert "cannot be read as a video" in table[1]
+    assert [line.split()[1] for line in table[2:]] == ["2", "2"]
+
+
+def test_a_list_of_one_kind_and_models_that_cannot_be_used(project: Path, work: Path) -> None:
+    (work / "list.txt").write_text("clip.mp4\nlabels.pkg.slp\n")
+    result = run("track", "-i", work / "list.txt", *common(project))
+    assert result.exit_code == 0, result.output
+    assert (work / "clip.predictions.slp").exists()
+    assert (work / "labels.pkg.predictions.slp").exists()
+    result = run("predict", "-i", work / "list.txt", "-m", work / "nowhere")
+    assert result.exit_code == 1
+    assert "input" not in result.stdout
+    assert result.stderr.count("nowhere") == 1
+
+
+def test_options_reach_the_prediction(project: Path, work: Path) -> None:
+    result = run(
+        *("predict", "-i", work / "clip.mp4", "-m", project / "centroid", "-m", project / "centered_instance"),
+        *("-d", "cpu", "--centroid_only", "--centroid-output", "both", "--anchor_part", "snout"),
+        *("--centroid-peak-threshold", "0.4", "--filter_min_centroid_distance", "15", "-n", "2", "--no_empty_frames"),
+        *("--format", "SLP", "--format", "CSV", "--embed", "TRUE"),
+    )
+    assert result.exit_code == 0, result.output
+    found = sio.load_slp(str(work / "clip.mp4.slp"))
+    options = found.provenance["inference_config"]
+    assert options["peak_threshold"] == 0.4
+    assert options["filter_min_centroid_distance"] == 15
+    assert options["max_instances"] == 2
+    assert found.provenance["cli_args"]["output_format"] == ["slp", "csv"]
+    assert found.provenance["frame_selection"]["frames_total"] == 4
+    assert all(len(frame.centroids) == len(frame.instances) for frame in found)
+    assert found.video.filename == str(work / "clip.mp4.slp")
+    assert (work / "clip.mp4.csv").read_text().startswith("track,frame_idx")
