@@ -1,4 +1,4 @@
-"""Labels as files of other programs; sleap-io writes them, but for DeepLabCut's tables with scores.
+"""Labels as files of other programs; sleap-io writes them, but for DeepLabCut's tables and NWB.
 
 Formats that hold one video a file are written once a video. Animals without a track are told apart by their place in
 the frame, where a format needs a name for each.
@@ -8,19 +8,20 @@ from __future__ import annotations
 
 import copy
 import csv
-import warnings
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from sleap_io.io.main import save_analysis_h5, save_coco, save_csv, save_nwb
+from sleap_io.io.main import save_analysis_h5, save_coco, save_csv
 from sleap_io.model.instance import PredictedInstance, Track
 from sleap_io.model.labeled_frame import LabeledFrame
 from sleap_io.model.labels import Labels
 from sleap_io.model.video import Video
 
-from sleap_nn.errors import DataError, OutputError
+from sleap_nn.data.nwb_file import write_nwb
+from sleap_nn.errors import OutputError
 from sleap_nn.log import logger
 
 SLP_ENDINGS = (".predictions.slp", ".slp")
@@ -61,7 +62,7 @@ def write_format(labels: Labels, output: Path, name: str) -> list[Path]:
         try:
             FORMATS[name].write(labels, temporary, video)
             temporary.replace(path)
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except (OSError, ValueError, KeyError, TypeError, ImportError) as error:
             temporary.unlink(missing_ok=True)
             raise OutputError(f"The predictions cannot be written to {path} as {name} ({error}).") from error
         written.append(path)
@@ -114,20 +115,17 @@ def _coco(labels: Labels, path: Path, _video: Video) -> None:
     save_coco(labels, str(path))
 
 
-def _nwb(labels: Labels, path: Path, _video: Video) -> None:
-    """Write Neurodata Without Borders; of a folder of images the first names the video."""
-    tracked = _tracked(labels)
-    frames = [frame for frame in tracked.labeled_frames if frame.instances]
-    if not frames:
-        raise DataError("there is not one instance in it")
-    videos: dict[int, Video] = {}
-    for frame in frames:
-        frame.video = videos.setdefault(id(frame.video), _one_file(frame.video))
-    tracked = Labels(frames, videos=list(videos.values()), skeletons=tracked.skeletons, tracks=tracked.tracks)
-    tracked.provenance = dict(labels.provenance)
-    with warnings.catch_warnings():  # about how sleap-io uses pynwb, which is nothing to the user
-        warnings.simplefilter("ignore")
-        save_nwb(tracked, str(path), nwb_format="predictions")
+def _nwb(labels: Labels, path: Path, video: Video) -> None:
+    """Write Neurodata Without Borders."""
+    animals: dict[str, dict[int, np.ndarray]] = {}
+    for index, found in _points(labels, video).items():
+        for name, points in found.items():
+            animals.setdefault(name, {})[index] = points
+    skeleton = labels.skeletons[0]
+    name = video.filename[0] if isinstance(video.filename, list) else video.filename
+    fps = None if video.backend is None else video.backend.fps
+    provenance = json.dumps(dict(labels.provenance), default=str)
+    write_nwb(path, animals, skeleton.node_names, list(skeleton.edge_inds), str(name), fps, provenance)
 
 
 def _tracked(labels: Labels) -> Labels:
@@ -147,31 +145,29 @@ def _tracked(labels: Labels) -> Labels:
     return named
 
 
-def _one_file(video: Video) -> Video:
-    """Return a closed video that one file name stands for."""
-    name = video.filename[0] if isinstance(video.filename, list) else video.filename
-    return Video(name, open_backend=False)
-
-
 def _name(instance: object, place: int) -> str:
     """Return the name of an animal: its track, or its place in the frame."""
     track = instance.track if isinstance(instance, PredictedInstance) else None
     return f"individual_{place}" if track is None else track.name
 
 
+def _points(labels: Labels, video: Video) -> dict[int, dict[str, np.ndarray]]:
+    """Return the points and scores (N, 3) of each animal by frame index of a video and name of the animal."""
+    return {
+        int(frame.frame_idx): {
+            _name(instance, place): instance.numpy(scores=True)
+            for place, instance in enumerate(frame.instances)
+            if isinstance(instance, PredictedInstance)
+        }
+        for frame in labels.labeled_frames
+        if frame.video is video
+    }
+
+
 def _deeplabcut(labels: Labels, path: Path, video: Video) -> None:
     """Write DeepLabCut's table of a video: one row a frame, x, y and likelihood of every node of every animal."""
-    rows: dict[int, dict[str, np.ndarray]] = {}
-    names: dict[str, None] = {}
-    for frame in labels.labeled_frames:
-        if frame.video is video:
-            own = {
-                _name(instance, place): instance.numpy(scores=True)
-                for place, instance in enumerate(frame.instances)
-                if isinstance(instance, PredictedInstance)
-            }
-            rows[int(frame.frame_idx)] = own
-            names |= dict.fromkeys(own)
+    rows = _points(labels, video)
+    names = dict.fromkeys(name for found in rows.values() for name in found)
     nodes = [node.name for node in labels.skeletons[0].nodes]
     length = max([*(index + 1 for index in rows), 0 if video.shape is None else int(video.shape[0])], default=0)
     with path.open("w", newline="", encoding="utf-8") as file:
@@ -206,6 +202,6 @@ FORMATS: dict[str, LabelFormat] = {
     "csv": LabelFormat(".csv", _table),
     "dlc": LabelFormat(".dlc.csv", _deeplabcut),
     "coco": LabelFormat(".coco.json", _coco, one_video=False),
-    "nwb": LabelFormat(".nwb", _nwb, one_video=False),
+    "nwb": LabelFormat(".nwb", _nwb),
 }
 """Name -> format, besides ``slp``."""

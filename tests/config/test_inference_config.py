@@ -97,7 +97,7 @@ def test_other_accepted_values(key, given, kept):
         ({"video_index": -1}, "video_index must be at least 0"),
         ({"peak_threshold": "x"}, "peak_threshold must be a number"),
         ({"precision": "bf16-mixed"}, "precision must be one of auto, 32, bf16, 16"),
-        ({"output_format": ["csv"]}, "output_format must be one of slp, analysis_h5"),
+        ({"output_format": ["png"]}, "output_format must be one of slp, analysis_h5, csv, dlc, coco, nwb"),
         ({"ensure_rgb": True, "ensure_grayscale": True}, "exclude each other"),
         (
             {"filter_config": {"overlap": 1}},

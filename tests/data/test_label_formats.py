@@ -1,11 +1,13 @@
 import csv
 import json
+import warnings
 from pathlib import Path
 
 import h5py
 import numpy as np
 import pytest
 import sleap_io as sio
+from pynwb import NWBHDF5IO
 
 from sleap_nn.data.label_formats import FORMATS, format_paths, write_format
 from sleap_nn.errors import OutputError
@@ -123,13 +125,20 @@ def test_other_formats_hold_all_instances(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("tracked", [False, True])
-def test_nwb_can_be_read_again(tmp_path: Path, tracked: bool) -> None:
-    own = labels(tracked=tracked)
-    (path,) = write_format(own, tmp_path / "out.slp", "nwb")
-    read = sio.load_nwb(str(path))
-    assert sum(len(frame.instances) for frame in read) == 4
-    assert {track.name for track in read.tracks} == ({"x", "y"} if tracked else {"individual_0", "individual_1"})
-    assert [frame.video.filename for frame in own] == ["0/clip.mp4"] * 3
+def test_nwb_holds_times_points_and_scores(tmp_path: Path, tracked: bool) -> None:
+    (path,) = write_format(labels(tracked=tracked), tmp_path / "out.slp", "nwb")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        with NWBHDF5IO(str(path), "r") as file:
+            found = file.read().processing["behavior"].data_interfaces
+            names = {name for name in found if name != "Skeletons"}
+            assert names == ({"x", "y"} if tracked else {"individual_0", "individual_1"})
+            series = found[min(names)]["a"]
+            assert series.data[:].tolist() == [[2, 0], [5, 0]]
+            assert series.timestamps[:].tolist() == [2, 5]
+            assert series.confidence[:].tolist() == [0.5, 0.5]
+            assert len(found[min(names)]["b"].data) == 0
+            assert list(found["Skeletons"].skeletons["skeleton"].nodes[:]) == ["a", "b"]
 
 
 @pytest.mark.parametrize("name", FORMATS)
@@ -141,3 +150,11 @@ def test_an_earlier_file_survives_a_failing_write(tmp_path: Path, name: str, mon
         write_format(labels(), tmp_path / "out.slp", name)
     assert path.read_bytes() == before
     assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_predictions_without_a_single_instance_are_written(tmp_path: Path, name: str) -> None:
+    own = labels()
+    for frame in own.labeled_frames:
+        frame.instances = []
+    assert len(write_format(own, tmp_path / "out.slp", name)) == 1

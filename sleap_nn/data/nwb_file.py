@@ -1,0 +1,87 @@
+"""Predictions as Neurodata Without Borders, in the words of its extension ndx-pose: one video a file.
+
+Times are seconds from the first frame of the video if its frame rate is known, else frame numbers; the writer of
+sleap-io rounds frame rates to whole numbers and needs frames without gaps.
+"""
+
+from __future__ import annotations
+
+import datetime
+import uuid
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+Animals = Mapping[str, Mapping[int, np.ndarray]]
+"""Name of each animal -> frame index -> points and scores (N, 3)."""
+
+_REFERENCE = "(0, 0) is the centre of the top-left pixel of the image; x points right and y down."
+
+
+def write_nwb(
+    path: Path,
+    animals: Animals,
+    nodes: list[str],
+    edges: list[tuple[int, int]],
+    video: str,
+    fps: float | None,
+    provenance: str,
+) -> None:
+    """Write the poses of a video.
+
+    Args:
+        path: The file.
+        animals: What was found.
+        nodes: Names of the nodes.
+        edges: Pairs of node indices.
+        video: Path of the video.
+        fps: Its frames a second, None if unknown.
+        provenance: Where the predictions come from, as JSON.
+    """
+    from ndx_pose import PoseEstimation, Skeleton, Skeletons
+    from pynwb import NWBHDF5IO, NWBFile
+
+    with warnings.catch_warnings():  # about versions of the format, which are nothing to the user
+        warnings.simplefilter("ignore")
+        file = NWBFile(
+            session_description=f"Poses in {video}",
+            identifier=str(uuid.uuid4()),
+            session_start_time=datetime.datetime.now(datetime.UTC),
+        )
+        module = file.create_processing_module("behavior", "Poses of animals")
+        skeleton = Skeleton(name="skeleton", nodes=nodes, edges=np.array(edges, np.uint8).reshape(-1, 2))
+        module.add(Skeletons(skeletons=[skeleton]))
+        for name, frames in animals.items():
+            poses = PoseEstimation(
+                name=name,
+                description=f"Poses of {name}; times are {'frame numbers' if fps is None else 'seconds'}.",
+                pose_estimation_series=[_series(node, i, frames, fps) for i, node in enumerate(nodes)],
+                original_videos=[video],
+                source_software="sleap-nn",
+                scorer=provenance,
+                skeleton=skeleton,
+            )
+            module.add(poses)
+        with NWBHDF5IO(str(path), "w") as output:
+            output.write(file)
+
+
+def _series(name: str, node: int, frames: Mapping[int, np.ndarray], fps: float | None) -> Any:
+    """Return where a node was, in the frames in which it was found."""
+    from ndx_pose import PoseEstimationSeries
+
+    seen = [index for index in sorted(frames) if not np.isnan(frames[index][node]).any()]
+    values = np.array([frames[index][node] for index in seen], np.float64).reshape(-1, 3)
+    return PoseEstimationSeries(
+        name=name,
+        description=f"Positions of {name}",
+        data=values[:, :2],
+        unit="pixels",
+        reference_frame=_REFERENCE,
+        timestamps=np.array(seen, np.float64) / (1.0 if fps is None else fps),
+        confidence=values[:, 2],
+        confidence_definition="Value of the confidence map at the point",
+    )
