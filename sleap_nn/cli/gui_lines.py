@@ -32,6 +32,7 @@ class GuiLines:
         self._start = clock()
         self._said: float | None = None
         self._last: tuple[int, int | None] = (0, None)
+        self._state = self._measured()
 
     def __enter__(self) -> GuiLines:
         """Begin."""
@@ -47,7 +48,8 @@ class GuiLines:
     def started(self, source: str, total: int) -> None:
         """Say that frames are going to be predicted; a series of progress begins."""
         self._start, self._said, self._last = self._clock(), None, (0, total)
-        self._say("start", **self._state(), source=source)
+        self._state = self._measured()
+        self._say("start", **self._state, source=source)
 
     def __call__(self, done: int, total: int) -> None:
         """Say how far it is, unless that was said a moment ago; the last state is always said."""
@@ -59,19 +61,20 @@ class GuiLines:
         ):
             return
         self._said, self._last = now, state
-        self._say("progress", **self._state())
+        self._state = self._measured()
+        self._say("progress", **self._state)
 
     def finished(self, outputs: Sequence[Path]) -> None:
-        """Say that the files are written."""
-        self._say("done", **self._state(), outputs=[path.as_posix() for path in outputs])
+        """Say that the files are written; the rate is that of predicting, not of writing."""
+        self._say("done", **self._state, outputs=[path.as_posix() for path in outputs])
 
     def failed(self, error: BaseException) -> None:
         """Say what went wrong."""
         message = str(error) if str(error) else type(error).__name__
         self._say("error", error=True, type=type(error).__name__, message=message)
 
-    def _state(self) -> dict[str, Any]:
-        """Return how far it is."""
+    def _measured(self) -> dict[str, Any]:
+        """Return how far it is now."""
         done, total = self._last
         seconds = self._clock() - self._start
         rate = done / seconds if done and seconds > 0 else 0.0

@@ -12,8 +12,10 @@ import click
 
 from sleap_nn import log
 from sleap_nn.cli.options import Command, options_from
+from sleap_nn.config.fields import fields_of
 from sleap_nn.config.filter_config import FilterConfig
 from sleap_nn.config.inference_config import InferenceConfig
+from sleap_nn.errors import UsageError
 from sleap_nn.heartbeat import phase
 
 EXAMPLES = """\
@@ -58,6 +60,18 @@ def track_command(data_path: str, **options: Any) -> None:
     run_command("track", data_path, options)
 
 
+def check(options: dict[str, Any]) -> None:
+    """Refuse options that contradict each other, before anything slow begins.
+
+    Raises:
+        UsageError: The message says which.
+    """
+    names = {entry.name for entry in fields_of(InferenceConfig)}
+    InferenceConfig(**{name: value for name, value in options.items() if name in names})
+    if not options["model_paths"]:
+        raise UsageError("There is no model; name the folder of a trained model with -m.")
+
+
 def run_command(name: str, data_path: str, options: dict[str, Any]) -> None:
     """Predict, and print what was written.
 
@@ -74,6 +88,7 @@ def run_command(name: str, data_path: str, options: dict[str, Any]) -> None:
         log.configure()
     gui = GuiLines() if options["gui"] else None
     with nullcontext() if gui is None else gui:
+        check(options)
         # Imported here so that --help does not load torch.
         with phase("loading PyTorch"):
             from sleap_nn.cli.prediction import PredictionRun, summary

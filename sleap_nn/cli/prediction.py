@@ -13,9 +13,8 @@ from sleap_nn.cli.gui_lines import GuiLines
 from sleap_nn.cli.inputs import expand_inputs, is_several, output_paths
 from sleap_nn.config.fields import fields_of
 from sleap_nn.config.filter_config import FilterConfig
-from sleap_nn.config.inference_config import InferenceConfig
 from sleap_nn.data.labels import Labels
-from sleap_nn.errors import UsageError, UserError
+from sleap_nn.errors import UserError
 from sleap_nn.heartbeat import phase
 from sleap_nn.inference.options import LoadKeywords, part
 from sleap_nn.inference.output import Output, default_output
@@ -58,21 +57,15 @@ class PredictionRun:
     """The options of a run, and its models, which are loaded once."""
 
     def __init__(self, options: Mapping[str, Any], command: str) -> None:
-        """Check the options.
+        """Take the options.
 
         Args:
             options: Values of all options by the names of their fields, those of filters among them.
             command: ``predict`` or ``track``.
-
-        Raises:
-            UsageError: Options contradict each other, or there is no model.
         """
         filters = {entry.name for entry in fields_of(FilterConfig)}
         self._filters = FilterConfig(**{name: value for name, value in options.items() if name in filters})
         self._options = {name: value for name, value in options.items() if name not in filters}
-        InferenceConfig(**self._options)
-        if not options["model_paths"]:
-            raise UsageError("There is no model; name the folder of a trained model with -m.")
         self._command = command
         self._given = {name: value for name, value in options.items() if value is not None}
         self._predictor: Predictor | None = None

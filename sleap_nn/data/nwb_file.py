@@ -46,7 +46,7 @@ def write_nwb(
 
     with warnings.catch_warnings():  # about versions of the format, which are nothing to the user
         warnings.simplefilter("ignore")
-        file = NWBFile(
+        file: Any = NWBFile(
             session_description=f"Poses in {video}",
             identifier=str(uuid.uuid4()),
             session_start_time=datetime.datetime.now(datetime.UTC),
@@ -65,7 +65,8 @@ def write_nwb(
                 skeleton=skeleton,
             )
             module.add(poses)
-        with NWBHDF5IO(str(path), "w") as output:
+        writer: Any = NWBHDF5IO
+        with writer(str(path), "w") as output:
             output.write(file)
 
 

@@ -97,10 +97,6 @@ class Predictor:
         self.filter_config = NOTHING if filter_config is None else filter_config
         task = self._task
         self._filters = effective(self.filter_config, len(task.predicted_skeleton.node_names), task.one_point)
-        if emit_centroid != "instance" and not task.one_point:
-            logger.warning("emit_centroid (--centroid-output) has no effect: the models find keypoints.")
-        if paf_workers and task.name != "bottomup":
-            logger.warning("paf_workers has no effect on a %s model.", task.name)
 
     @classmethod
     def from_model_paths(
@@ -137,8 +133,13 @@ class Predictor:
         refuse_unknown(options, ModelKeywords, DecodeKeywords)
         settings = StageSettings.from_keywords(part(options, DecodeKeywords))
         models = load_models(model_paths, settings, **part(options, ModelKeywords))
+        task = models[-1].stage.task
         if options.get("anchor_part") is not None and (len(models) > 1 or not _uses_anchor(models[0])):
             logger.warning("anchor_part has no effect: no crop is cut about a labelled animal, and no centroid stored.")
+        if emit_centroid != "instance" and not task.one_point:
+            logger.warning("emit_centroid (--centroid-output) has no effect: the models find keypoints.")
+        if paf_workers and task.name != "bottomup":
+            logger.warning("paf_workers has no effect on a %s model.", task.name)
         return cls(
             models,
             batch_size,
@@ -288,6 +289,8 @@ class Predictor:
     def _with(self, overrides: CallKeywords) -> Predictor:
         """Return a predictor with the settings that a call changes; this one stays as it is."""
         refuse_unknown(overrides, DecodeKeywords, RawKeywords)
+        if all(value is None for value in overrides.values()):
+            return self
         raw, decoding = part(overrides, RawKeywords), part(overrides, DecodeKeywords)
         models = [_overridden(model, decoding) for model in self._models]
         switched_off = kept_names({name: value is False for name, value in raw.items()})  # pyright: ignore[reportArgumentType]

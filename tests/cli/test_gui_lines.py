@@ -28,6 +28,7 @@ def test_every_line_is_a_versioned_object(capsys: pytest.CaptureFixture[str]) ->
     gui(4, 10)
     clock.now = 5.0
     gui(10, 10)
+    clock.now = 50.0
     gui.finished([])
     start, first, last, done = lines(capsys)
     assert start == {
@@ -35,7 +36,7 @@ def test_every_line_is_a_versioned_object(capsys: pytest.CaptureFixture[str]) ->
     }  # fmt: skip
     assert first == {"version": 1, "event": "progress", "n_processed": 4, "n_total": 10, "rate": 2.0, "eta": 3.0}
     assert (last["n_processed"], last["eta"]) == (10, 0.0)
-    assert (done["event"], done["outputs"]) == ("done", [])
+    assert (done["event"], done["rate"], done["outputs"]) == ("done", 2.0, [])
 
 
 def test_at_most_four_lines_a_second_and_always_the_last_once(capsys: pytest.CaptureFixture[str]) -> None:
