@@ -32,7 +32,13 @@ def fill(
     own = model_dir.weights_file(folder)
     whole = own if backbone is None else _checkpoint(backbone)
     weights = model_dir.load_weights(whole)
-    _check(network, weights, whole, f"do not fit {model_dir.config_file(folder).name} in {folder}", "" if heads is None else _BACKBONE)
+    _check(
+        network,
+        weights,
+        whole,
+        f"do not fit {model_dir.config_file(folder).name} in {folder}",
+        "" if heads is None else _BACKBONE,
+    )
     if heads is not None:
         other = _checkpoint(heads)
         taken = model_dir.load_weights(other)
