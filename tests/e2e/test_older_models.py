@@ -102,7 +102,7 @@ def test_the_same_points_as_the_version_that_trained_the_model(name: str) -> Non
 )
 def test_every_head_computes_what_keras_computed(folder: Path) -> None:
     """The activations were recorded for an image of zeros; those of one model with less exact arithmetic."""
-    (model,) = load_models(folder, "cpu", "32", StageSettings())
+    (model,) = load_models(folder, StageSettings(), device="cpu", precision="32")
     recorded = recorded_by_keras(folder)
     height, width, channels = json.loads(str(recorded.pop("metadata").item().decode()))["input_shape"][1:]
     maps = model.stage.runtime(torch.zeros(1, channels, height, width, dtype=torch.uint8))
