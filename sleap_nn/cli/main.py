@@ -22,6 +22,7 @@ COMMANDS = {
         "sleap_nn.cli.predict:command",
         "Find animals in a video or a labels file with trained models.",
     ),
+    "render": ("sleap_nn.cli.render:command", "Draw predictions on their video, or on a gallery of its frames."),
     "eval": ("sleap_nn.cli.eval:command", "Compare predictions with ground truth."),
     "report": ("sleap_nn.cli.report:command", "Write the report of a training run as one HTML page."),
     "info": ("sleap_nn.cli.info:command", "Describe a trained model folder or a configuration."),

@@ -67,7 +67,7 @@ def _instances(
     return instances
 
 
-def check_output(path: Path, inputs: Sequence[Path]) -> None:
+def check_output(path: Path, inputs: Sequence[Path], kind: str = ".slp file") -> None:
     """Refuse an output that cannot be written, or that would destroy an input, before anything slow starts.
 
     Raises:
@@ -76,7 +76,7 @@ def check_output(path: Path, inputs: Sequence[Path]) -> None:
     if any(path.resolve() == source.resolve() for source in inputs):
         raise OutputError(f"The output {path} is a file that images are read from; choose another output path.")
     if path.is_dir():
-        raise OutputError(f"The output {path} is a folder; name a .slp file.")
+        raise OutputError(f"The output {path} is a folder; name a {kind}.")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile(dir=path.parent, prefix=".write_test"):
