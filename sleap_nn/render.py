@@ -83,8 +83,8 @@ def render(
     video, gallery = _outputs(predictions, config)
     images = _image_files(labels)
     rendered = Rendered(gallery=gallery)
+    keys = [] if gallery is None else gallery_keys(scene, config)
     if gallery is not None:
-        keys = gallery_keys(scene, config)
         check_output(gallery, images, "picture (.png)")
     if video is not None:
         frames = _video_frames(scene, config)

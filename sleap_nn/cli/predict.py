@@ -16,6 +16,7 @@ EXAMPLES = """\
 sleap-nn predict -i clip.mp4 -m models/run
 sleap-nn predict -i clip.mp4 -m models/run/best.ckpt -o out.slp --frames 0-99,200
 sleap-nn predict -i clip.mp4 -m models/centroid -m models/centered_instance --max_instances 2
+sleap-nn predict -i clip.mp4 -m models/single_instance --roi
 sleap-nn predict -i labels.pkg.slp -m models/run --only_labeled_frames --peak_threshold 0.1
 """
 
@@ -40,11 +41,15 @@ def command(data_path: str, **options: Any) -> None:
     with phase("loading PyTorch"):
         from sleap_nn.cli.frames_bar import FramesBar
         from sleap_nn.inference.run import default_output, predict
+        from sleap_nn.stages.follow import RoiSettings
 
     output = options["output_path"] if options["output_path"] else default_output(data_path, options["video_index"])
     given = {name: value for name, value in options.items() if value is not None}
     with FramesBar("Predicting...") as bar:
-        labels = predict(data_path, **keywords(options), output_path=output, progress_callback=bar, cli_args=given)
+        roi = RoiSettings(options["roi_check_interval"]) if options["roi"] else None
+        labels = predict(
+            data_path, **keywords(options), roi=roi, output_path=output, progress_callback=bar, cli_args=given
+        )
     num_instances = sum(len(frame.instances) for frame in labels)
     if num_instances == 0:
         log.logger.warning(

@@ -14,6 +14,7 @@ from sleap_nn.inference.provenance import build_inference_provenance
 from sleap_nn.inference.select import Selection, Source, select_frames
 from sleap_nn.inference.settings import DecodeKeywords, StageSettings
 from sleap_nn.inference.to_labels import to_labels
+from sleap_nn.stages.follow import RoiSettings, check_can_follow, follow_frames
 from sleap_nn.stages.stream import LabelledAnchors, Progress, anchors_of_labels, predict_frames
 from sleap_nn.structures.predictions import Predictions
 from sleap_nn.structures.skeleton import Skeleton
@@ -39,17 +40,27 @@ class Predictor:
     Attributes:
         batch_size: Frames in one pass of the network.
         queue_size: Frames prepared ahead of the network at most.
+        roi: How the animal is followed with a part of the frame; None reads whole frames.
     """
 
-    def __init__(self, models: Sequence[LoadedModel], batch_size: int = 4, queue_size: int = 32) -> None:
+    def __init__(
+        self,
+        models: Sequence[LoadedModel],
+        batch_size: int = 4,
+        queue_size: int = 32,
+        roi: RoiSettings | None = None,
+    ) -> None:
         """Take models that `load_models` returned.
 
         Raises:
-            ConfigError: A number is below 1.
+            ConfigError: A number is below 1, or `roi` is given for models that do not find one animal in whole frames.
         """
         if batch_size < 1 or queue_size < 1:
             raise ConfigError(f"batch_size is {batch_size} and queue_maxsize {queue_size}; both must be at least 1.")
         self._models = tuple(models)
+        self.roi = roi
+        if roi is not None:
+            check_can_follow([model.stage.task for model in self._models])
         self.batch_size = batch_size
         self.queue_size = queue_size
 
@@ -63,6 +74,7 @@ class Predictor:
         precision: str = "auto",
         preprocess_config: Mapping[str, Any] | None = None,
         queue_maxsize: int = 32,
+        roi: RoiSettings | None = None,
         **decoding: Unpack[DecodeKeywords],
     ) -> Predictor:
         """Load trained folders.
@@ -75,6 +87,7 @@ class Predictor:
             precision: ``auto``, ``32``, ``bf16`` or ``16``.
             preprocess_config: Replaces ``max_height``, ``max_width``, ``scale`` or ``crop_size`` of training.
             queue_maxsize: Frames prepared ahead of the network at most.
+            roi: Follow the animal of a single_instance model with a part of the frame; None reads whole frames.
             **decoding: How maps are read, see `DecodeKeywords`.
 
         Raises:
@@ -85,7 +98,7 @@ class Predictor:
         """
         settings = StageSettings.from_keywords(decoding)
         models = load_models(model_paths, device, precision, settings, preprocess_config)
-        return cls(models, batch_size, queue_maxsize)
+        return cls(models, batch_size, queue_maxsize, roi)
 
     @property
     def skeleton(self) -> Skeleton:
@@ -152,6 +165,9 @@ class Predictor:
     ) -> Iterator[Predictions]:
         """Run the stages; frames that cannot be read are reported to `on_failure`, without it the first is an error."""
         stages = [model.stage for model in self._models]
+        if self.roi is not None:
+            frames = selection.frames
+            return follow_frames(stages[0], frames, self.batch_size, self.queue_size, self.roi, on_failure, progress)
         first = stages[0].task
         anchors = _labelled_anchors(selection, first) if first.view == "crop" else None
         return predict_frames(stages, selection.frames, self.batch_size, self.queue_size, anchors, on_failure, progress)
@@ -172,6 +188,7 @@ class Predictor:
                 "integral_refinement": stage.settings.refinement,
                 "integral_patch_size": stage.settings.patch_size,
                 "batch_size": self.batch_size,
+                "roi_check_interval": None if self.roi is None else self.roi.check_interval,
                 "max_instances": stage.settings.max_instances,
                 "scale": stage.spec.scale,
                 "crop_size": stage.spec.crop_size,

@@ -12,6 +12,7 @@ from sleap_nn.inference.predictor import MissingFramesError, Predictor
 from sleap_nn.inference.select import Source, select_frames, video_at
 from sleap_nn.inference.settings import DecodeKeywords
 from sleap_nn.inference.to_labels import check_output, save_labels
+from sleap_nn.stages.follow import RoiSettings
 from sleap_nn.stages.stream import Progress
 
 
@@ -29,6 +30,7 @@ def predict(  # noqa: PLR0913 - the public verb lists every option
     output_path: str | Path | None = None,
     clean_empty_frames: bool = False,
     queue_maxsize: int = 32,
+    roi: RoiSettings | None = None,
     progress_callback: Progress | None = None,
     cli_args: Mapping[str, Any] | None = None,
     **decoding: Unpack[DecodeKeywords],
@@ -50,6 +52,7 @@ def predict(  # noqa: PLR0913 - the public verb lists every option
         output_path: Where the labels are saved as well.
         clean_empty_frames: Leave out frames in which nothing was found.
         queue_maxsize: Frames prepared ahead of the network at most.
+        roi: Follow the animal of a single_instance model with a part of the frame; None reads whole frames.
         progress_callback: Called with (frames done, frames in all) after each batch.
         cli_args: Options of a command line, for the provenance.
         **decoding: How maps are read, see `sleap_nn.inference.settings.DecodeKeywords`.
@@ -78,6 +81,7 @@ def predict(  # noqa: PLR0913 - the public verb lists every option
             precision=precision,
             preprocess_config=preprocess_config,
             queue_maxsize=queue_maxsize,
+            roi=roi,
             **decoding,
         )
     try:
