@@ -42,6 +42,7 @@ bench: $(VENV)/.installed-test $(VENV)/.installed-bench
 	$(RUN) benchmarks.network
 	$(RUN) benchmarks.predict
 	$(RUN) benchmarks.render
+	$(RUN) benchmarks.roi
 
 clean:
 	rm -rf $(VENV) build dist site

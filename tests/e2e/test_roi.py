@@ -28,7 +28,7 @@ def corner(t: int) -> tuple[int, int]:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a folder with a video, in which the animal of the labels walks through a larger frame, and a model in run."""
+    """Return a folder with a model and a video in which its animal walks through a larger frame."""
     folder = tmp_path_factory.mktemp("roi")
     make_labels(12, height=SIDE, width=SIDE, path=folder / "labels.pkg.slp")
     config: dict[str, Any] = {
