@@ -22,13 +22,13 @@ from sleap_nn.stages.follow import RoiSettings
 from sleap_nn.structures.predictions import Predictions
 from sleap_nn.training.model_trainer import ModelTrainer
 
-SIDE, BODY = 512, 80
+SIDE, BODY = 384, 64
 
 
 def write_model(folder: Path, num_frames: int) -> tuple[Path, Path]:
     """Train a small model on a drawn animal; return its run folder and an unseen video."""
     scene = Scene(height=SIDE, width=SIDE, channels=1, body_length=BODY, seed=1)
-    drawn = write_dataset(folder, scene, num_labels=60, num_video_frames=num_frames)
+    drawn = write_dataset(folder, scene, num_labels=40, num_video_frames=num_frames)
     ModelTrainer(
         {
             "data_config": {
@@ -41,7 +41,7 @@ def write_model(folder: Path, num_frames: int) -> tuple[Path, Path]:
                 "head_configs": {"single_instance": {"confmaps": {"sigma": 2.5, "output_stride": 2}}},
             },
             "trainer_config": {
-                "max_epochs": 8,
+                "max_epochs": 5,
                 "min_train_steps_per_epoch": 50,
                 "ema_decay": 0.98,
                 "optimizer": {"lr": 2e-3},

@@ -19,7 +19,7 @@ from sleap_nn.viz import contact_sheet
 _CELL_SIDE = 512
 _LARGEST_CELL_SCALE = 4.0
 _SHEET_COLUMNS = 4
-_CROWDING = 10
+_CROWDING = 2
 _ROOM = 1.5
 
 
@@ -54,7 +54,7 @@ def gallery_keys(scene: Scene, config: RenderConfig) -> list[FrameKey]:
 def _apart(ranked: Sequence[FrameKey], number: int) -> list[FrameKey]:
     """Return the first frames of a ranking, of each moment only one: neighbours show the same.
 
-    A moment is a tenth of the way between as many frames spread evenly.
+    A moment is half of the way between as many frames spread evenly, so that there is always room for all of them.
     """
     span = max(key.frame for key in ranked) - min(key.frame for key in ranked) + 1
     distance = span / number / _CROWDING
