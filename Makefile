@@ -41,6 +41,8 @@ bench: $(VENV)/.installed-test $(VENV)/.installed-bench
 	$(RUN) benchmarks.first_step
 	$(RUN) benchmarks.network
 	$(RUN) benchmarks.predict
+	$(RUN) benchmarks.render
+	$(RUN) benchmarks.roi
 
 clean:
 	rm -rf $(VENV) build dist site

@@ -5,27 +5,20 @@ Draws labels and a video, trains, predicts the video, evaluates against the trut
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from sleap_io.model.labeled_frame import LabeledFrame
-
 from sleap_nn.config.training_job_config import TrainingJobConfig
-from sleap_nn.data.labels import Labels, load_labels, skeleton_of
 from sleap_nn.data.synthetic import Scene, SyntheticDataset, write_dataset
 from sleap_nn.evaluation import run_evaluation
 from sleap_nn.inference.run import predict
 from sleap_nn.log import logger
+from sleap_nn.render import render
 from sleap_nn.report import REPORT
 from sleap_nn.train import run_training
-from sleap_nn.viz import contact_sheet, draw_comparison, save_png, write_overlay_video
 
-FPS = 30.0
-_UPSCALING = 2
-_SHEET_FRAMES = 12
+_SCALE = 2.0
 
 
 @dataclass(frozen=True)
@@ -71,15 +64,11 @@ def run_demo(folder: str | Path, minutes: float = 3.2, num_video_frames: int = 3
     run_dir = folder if trainer.run_dir is None else trainer.run_dir
     predictions = folder / "predictions.slp"
     logger.info("Predicting the video ...")
-    found = predict(drawn.video, model_paths=run_dir, output_path=predictions)
+    predict(drawn.video, model_paths=run_dir, output_path=predictions)
     metrics = run_evaluation(drawn.truth, predictions, save_metrics=folder / "metrics.video")
     logger.info("Drawing the predictions ...")
     overlay, sheet = folder / "overlay.mp4", folder / "contact_sheet.png"
-    truth = load_labels(drawn.truth)
-    write_overlay_video(overlay, _overlays(found, truth, range(len(found))), FPS)
-    chosen = np.linspace(0, len(found) - 1, min(_SHEET_FRAMES, len(found))).astype(int)
-    captions = [f"frame {i}" for i in chosen]
-    save_png(sheet, contact_sheet(list(_overlays(found, truth, chosen)), columns=4, captions=captions))
+    render(predictions, output_path=overlay, gallery=sheet, truth=drawn.truth, scale=_SCALE, gallery_crop=False)
     return DemoResult(folder, run_dir, run_dir / REPORT, predictions, overlay, sheet, metrics)
 
 
@@ -117,26 +106,3 @@ def demo_config(drawn: SyntheticDataset, folder: Path, minutes: float, seed: int
             },
         }
     )
-
-
-def _overlays(found: Labels, truth: Labels, positions: Any) -> Iterator[np.ndarray]:
-    """Draw predictions as points and the truth as rings on frames of the video."""
-    skeleton = skeleton_of(found)
-    video = found.videos[0]
-    known = {int(frame.frame_idx): frame for frame in truth.labeled_frames}
-    for position in positions:
-        frame = found.labeled_frames[int(position)]
-        index = int(frame.frame_idx)
-        yield draw_comparison(
-            np.asarray(video[index]),
-            _points(known[index], len(skeleton.node_names)),
-            _points(frame, len(skeleton.node_names)),
-            skeleton.edges,
-            upscaling=_UPSCALING,
-        )
-
-
-def _points(frame: LabeledFrame, num_nodes: int) -> np.ndarray:
-    """Return the points of a frame, (I, N, 2)."""
-    instances = [instance.numpy() for instance in frame.instances]
-    return np.stack(instances) if instances else np.zeros((0, num_nodes, 2))

@@ -30,6 +30,7 @@ COMMANDS = {
         "Find animals in a video or a labels file with trained models.",
     ),
     "track": ("sleap_nn.cli.predict:track_command", "The same as predict; only the default output differs."),
+    "render": ("sleap_nn.cli.render:command", "Draw predictions on their video, or on a gallery of its frames."),
     "eval": ("sleap_nn.cli.eval:command", "Compare predictions with ground truth."),
     "report": ("sleap_nn.cli.report:command", "Write the report of a training run as one HTML page."),
     "info": ("sleap_nn.cli.info:command", "Describe a trained model folder or a configuration."),

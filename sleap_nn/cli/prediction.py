@@ -22,6 +22,7 @@ from sleap_nn.inference.predictor import MissingFramesError, Predictor
 from sleap_nn.inference.run import predict_selection, read_source
 from sleap_nn.inference.select import ChoiceKeywords
 from sleap_nn.log import logger
+from sleap_nn.stages.follow import RoiSettings
 
 PREPROCESSING = {
     "ensure_rgb": "ensure_rgb",
@@ -130,6 +131,7 @@ class PredictionRun:
                     options["model_paths"],
                     **{name: options[name] for name in ("batch_size", "queue_maxsize", "paf_workers", "emit_centroid")},
                     filter_config=self._filters,
+                    roi=RoiSettings(options["roi_check_interval"]) if options["roi"] else None,
                     **loading,
                 )
         return self._predictor

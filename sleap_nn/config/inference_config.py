@@ -203,6 +203,22 @@ class InferenceConfig:
         ),
     ] = "channels_last"
 
+    roi: Annotated[
+        bool,
+        Option(
+            "Follow the animal of a single_instance model with a part of the frame about its last pose, and read the "
+            "whole frame where it is lost: faster.",
+            cli=Cli(_IMAGES),
+        ),
+    ] = False
+    roi_check_interval: Annotated[
+        int,
+        Option(
+            "With roi, frames after which the whole frame is read even if the animal was not lost.",
+            ge=1,
+            cli=Cli(_IMAGES),
+        ),
+    ] = 100
     max_height: Annotated[
         int | None,
         Option("Height in px to which frames are fitted; null: as in training.", gt=0, cli=Cli(_IMAGES)),

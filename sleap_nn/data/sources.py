@@ -234,12 +234,14 @@ def frame_indices(video: Video) -> Sequence[int]:
     """Return the frame indices a video holds; embedded ones are sparse.
 
     Raises:
+        MissingFileError: The video does not exist.
         DataError: The number of frames is not known.
     """
     embedded = stored_indices(video)
     if embedded is not None:
         return embedded
     if video.shape is None:
+        _check_exists(video)
         raise DataError(f"The number of frames of {video.filename} is not known; the video cannot be opened.")
     return range(video.shape[0])
 

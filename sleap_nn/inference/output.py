@@ -112,7 +112,7 @@ def default_output(source: str | Path, video_index: int | None = None, command: 
     return source.with_name(f"{source.name}.slp")
 
 
-def check_output(path: Path, inputs: Sequence[Path]) -> None:
+def check_output(path: Path, inputs: Sequence[Path], kind: str = ".slp file") -> None:
     """Refuse an output that cannot be written, or that would destroy an input, before anything slow starts.
 
     Raises:
@@ -124,7 +124,7 @@ def check_output(path: Path, inputs: Sequence[Path]) -> None:
             f"The output {path} is a file that images are read from; choose another output path."
         )
     if path.is_dir():
-        raise OutputError(f"The output {path} is a folder; name a .slp file.")
+        raise OutputError(f"The output {path} is a folder; name a {kind}.")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile(dir=path.parent, prefix=".write_test"):

@@ -23,6 +23,7 @@ from sleap_nn.inference.select import Selection, Source, select_frames
 from sleap_nn.inference.settings import DecodeKeywords, StageSettings, overridden
 from sleap_nn.inference.to_labels import to_labels
 from sleap_nn.log import logger
+from sleap_nn.stages.follow import RoiSettings, check_can_follow, follow_frames
 from sleap_nn.stages.grouping_pool import GroupingPool
 from sleap_nn.stages.stage import Stage
 from sleap_nn.stages.stream import LabelledAnchors, Progress, anchors_of_labels, predict_frames
@@ -55,9 +56,10 @@ class Predictor:
         filter_config: Which instances are removed.
         paf_workers: Processes that join the points of a bottom-up model to instances; 0 does it here.
         emit_centroid: How centroids without keypoints are stored: ``instance``, ``centroid`` or ``both``.
+        roi: How the animal is followed with a part of the frame; None reads whole frames.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - one for every setting of a predictor
         self,
         models: Sequence[LoadedModel],
         batch_size: int = 4,
@@ -67,6 +69,7 @@ class Predictor:
         paf_workers: int = 0,
         emit_centroid: str = "instance",
         keep: frozenset[str] = frozenset(),
+        roi: RoiSettings | None = None,
     ) -> None:
         """Take models that `load_models` returned.
 
@@ -78,9 +81,11 @@ class Predictor:
             paf_workers: As above.
             emit_centroid: As above.
             keep: What raw results hold besides points, see `raw_outputs.kept_names`.
+            roi: As above.
 
         Raises:
-            ConfigError: A value is out of range.
+            ConfigError: A value is out of range, or `roi` is given for models that do not find one animal in whole
+                frames.
         """
         if batch_size < 1 or queue_size < 1:
             raise ConfigError(f"batch_size is {batch_size} and queue_maxsize {queue_size}; both must be at least 1.")
@@ -90,6 +95,9 @@ class Predictor:
             raise ConfigError(f"emit_centroid is {emit_centroid!r}; choose {', '.join(_EMIT)}.")
         self._models = tuple(models)
         self._keep = keep
+        self.roi = roi
+        if roi is not None:
+            check_can_follow([model.stage.task for model in self._models])
         self.batch_size = batch_size
         self.queue_size = queue_size
         self.paf_workers = paf_workers
@@ -99,7 +107,7 @@ class Predictor:
         self._filters = effective(self.filter_config, len(task.predicted_skeleton.node_names), task.one_point)
 
     @classmethod
-    def from_model_paths(
+    def from_model_paths(  # noqa: PLR0913 - one for every setting of a predictor
         cls,
         model_paths: Sequence[str | Path] | str | Path,
         *,
@@ -109,6 +117,7 @@ class Predictor:
         paf_workers: int = 0,
         emit_centroid: str = "instance",
         return_confmaps: bool = False,
+        roi: RoiSettings | None = None,
         **options: Unpack[LoadKeywords],
     ) -> Predictor:
         """Load trained folders.
@@ -122,6 +131,7 @@ class Predictor:
             paf_workers: Processes that join the points of a bottom-up model to instances.
             emit_centroid: How centroids without keypoints are stored: ``instance``, ``centroid`` or ``both``.
             return_confmaps: Whether raw results hold confidence maps.
+            roi: Follow the animal of a single_instance model with a part of the frame; None reads whole frames.
             **options: ``device`` (default ``cpu``) and more of `ModelKeywords`; how maps are read, `DecodeKeywords`.
 
         Raises:
@@ -148,6 +158,7 @@ class Predictor:
             paf_workers=paf_workers,
             emit_centroid=emit_centroid,
             keep=kept_names({"return_confmaps": return_confmaps}),
+            roi=roi,
         )
 
     @property
@@ -272,6 +283,11 @@ class Predictor:
         stages = [model.stage for model in self._models]
         stages[-1] = replace(stages[-1], keep=keep)
         first = stages[0]
+        if self.roi is not None:
+            yield from follow_frames(
+                first, selection.frames, self.batch_size, self.queue_size, self.roi, on_failure, progress
+            )
+            return
         anchors = _labelled_anchors(selection, first) if first.task.view == "crop" else None
         with ExitStack() as processes:
             if self.paf_workers and self._task.name == "bottomup":
@@ -302,6 +318,7 @@ class Predictor:
             paf_workers=self.paf_workers,
             emit_centroid=self.emit_centroid,
             keep=(self._keep - switched_off) | kept_names(raw),
+            roi=self.roi,
         )
 
     @property
@@ -328,6 +345,7 @@ class Predictor:
         plain = vars(NOTHING)
         return {
             "batch_size": self.batch_size,
+            "roi_check_interval": None if self.roi is None else self.roi.check_interval,
             "paf_workers": self.paf_workers if self.paf_workers else None,
             "emit_centroid": self.emit_centroid if self._task.one_point else None,
             **{name: value for name, value in filters.items() if value != plain[name.removeprefix("filter_")]},

@@ -17,6 +17,7 @@ from sleap_nn.inference.predictor import MissingFramesError, Predictor
 from sleap_nn.inference.raw_outputs import RawKeywords
 from sleap_nn.inference.select import ChoiceKeywords, Selection, Source, select_frames
 from sleap_nn.inference.settings import DecodeKeywords
+from sleap_nn.stages.follow import RoiSettings
 from sleap_nn.stages.stream import Progress
 
 
@@ -36,6 +37,7 @@ def predict(  # noqa: PLR0913 - the public verb lists its main options
     emit_centroid: str = "instance",
     paf_workers: int = 0,
     queue_maxsize: int = 32,
+    roi: RoiSettings | None = None,
     progress_callback: Progress | None = None,
     cli_args: Mapping[str, Any] | None = None,
     **options: Unpack[PredictKeywords],
@@ -57,6 +59,7 @@ def predict(  # noqa: PLR0913 - the public verb lists its main options
         emit_centroid: How centroids without keypoints are stored: ``instance``, ``centroid`` or ``both``.
         paf_workers: Processes that join the points of a bottom-up model to instances.
         queue_maxsize: Frames prepared ahead of the network at most.
+        roi: Follow the animal of a single_instance model with a part of the frame; None reads whole frames.
         progress_callback: Called with (frames done, frames in all) after each batch.
         cli_args: Options of a command line, for the provenance.
         **options: ``device`` (default ``auto``) and more of `ModelKeywords`; which frames, `ChoiceKeywords`; how maps
@@ -89,6 +92,7 @@ def predict(  # noqa: PLR0913 - the public verb lists its main options
             filter_config=filter_config,
             paf_workers=paf_workers,
             emit_centroid=emit_centroid,
+            roi=roi,
             **loading,
         )
     raw = part(options, RawKeywords)

@@ -3,14 +3,17 @@
 Every drawing function takes uint8 images, gray (height, width[, 1]) or RGB (height, width, 3), and returns a new RGB
 uint8 image. Points are (x, y) in pixels of the image given; an integer is a pixel centre.
 Nothing here knows labels, models or settings.
+`Overlay` draws frames of a video with everything on them; `write_overlay_video` encodes what is drawn.
 """
 
 from sleap_nn.viz.images import (
     PALETTE,
     Color,
+    color_at,
     contact_sheet,
     downscale,
     jpeg_bytes,
+    resize,
     save_image,
     save_png,
     to_rgb,
@@ -18,7 +21,9 @@ from sleap_nn.viz.images import (
     write_lines,
 )
 from sleap_nn.viz.maps import draw_class_maps, draw_confidence_maps, draw_fields
+from sleap_nn.viz.overlay import Overlay, OverlayStyle
 from sleap_nn.viz.poses import FILLED, HOLLOW, DrawStyle, draw_comparison, draw_instances
+from sleap_nn.viz.trails import Trails, draw_trails
 from sleap_nn.viz.video import write_overlay_video
 
 __all__ = [
@@ -27,6 +32,10 @@ __all__ = [
     "PALETTE",
     "Color",
     "DrawStyle",
+    "Overlay",
+    "OverlayStyle",
+    "Trails",
+    "color_at",
     "contact_sheet",
     "downscale",
     "draw_class_maps",
@@ -34,7 +43,9 @@ __all__ = [
     "draw_confidence_maps",
     "draw_fields",
     "draw_instances",
+    "draw_trails",
     "jpeg_bytes",
+    "resize",
     "save_image",
     "save_png",
     "to_rgb",

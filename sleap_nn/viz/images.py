@@ -26,6 +26,7 @@ PALETTE: tuple[Color, ...] = (
     (150, 230, 205),
 )
 
+_GOLDEN_SECTION = 0.6180339887
 DARK: Color = (20, 20, 20)
 FONT = cv2.FONT_HERSHEY_SIMPLEX
 
@@ -78,12 +79,31 @@ def to_rgb(image: np.ndarray) -> np.ndarray:
     return cv2.cvtColor(np.ascontiguousarray(image), cv2.COLOR_GRAY2RGB)
 
 
+def color_at(index: int) -> Color:
+    """Return a colour for a number, always the same: the palette first, then hues that stay apart."""
+    if index < len(PALETTE):
+        return PALETTE[index]
+    turn = (index - len(PALETTE)) * _GOLDEN_SECTION % 1
+    hsv = np.array([[[round(turn * 179), 150, 245]]], np.uint8)
+    red, green, blue = cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB)[0, 0].tolist()
+    return red, green, blue
+
+
 def upscale(image: np.ndarray, factor: int) -> np.ndarray:
     """Return the image as RGB, enlarged by a whole factor; x moves to factor * x + (factor - 1) / 2."""
     rgb = to_rgb(image)
     if factor == 1:
         return rgb
     return cv2.resize(rgb, None, fx=factor, fy=factor, interpolation=cv2.INTER_CUBIC)
+
+
+def resize(image: np.ndarray, scale: float) -> np.ndarray:
+    """Return the image as RGB, resized by any factor; x moves to s * x + (s - 1) / 2 with s the ratio of the widths."""
+    rgb = to_rgb(image)
+    size = (max(1, round(rgb.shape[1] * scale)), max(1, round(rgb.shape[0] * scale)))
+    if size == (rgb.shape[1], rgb.shape[0]):
+        return rgb
+    return cv2.resize(rgb, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC)
 
 
 def downscale(image: np.ndarray, divisor: int) -> np.ndarray:

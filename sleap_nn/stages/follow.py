@@ -1,0 +1,265 @@
+"""Following one animal with a part of the frame about its last pose, and with the whole frame where it is lost.
+
+`RoiFollower` decides where to look; `follow_frames` is the loop, in place of `stream.predict_frames`. A part is cut out
+of the input that the whole frame makes, along the network's own grid: the network sees the same pixels at the same
+places, and answers the same but near the edges of the part, where it is not believed. What comes out depends on the
+frames, their order and the batch size, and on nothing else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+
+import numpy as np
+from jaxtyping import Float
+
+from sleap_nn.data.sources import FrameSource
+from sleap_nn.errors import ConfigError, DataError
+from sleap_nn.stages.stage import Prepared, Stage
+from sleap_nn.stages.stream import Progress
+from sleap_nn.stages.workers import ReadAhead
+from sleap_nn.structures.predictions import Predictions
+from sleap_nn.structures.sample import Frame, FrameKey
+from sleap_nn.structures.transform import Transform
+from sleap_nn.tasks.base import Task
+
+Box = tuple[int, int, int, int]
+"""(left, top, right, bottom) of a part of an input, in px, the last two not included."""
+
+_LARGEST_PART = 0.75
+"""Share of a whole input above which a part is not worth its own shape."""
+_ROOM = 0.2
+"""Room on every side for the animal to stretch, as a share of its extent."""
+_FIRST_SPEED = 0.1
+"""Speed that is assumed before any was measured, as a share of the animal's extent in a frame."""
+_SAFETY = 1.5
+"""Factor on the measured speed, because an animal may start to run."""
+_FASTER = 2.0
+"""Factor by which the measured speed may rise in a frame, so that a leap does not count for long."""
+_BORDER = 2
+"""Room for the network on every side, in multiples of its stride; points in the outer half of it are not believed."""
+_FORGETTING = 0.9
+"""What is left of an earlier highest speed, and of an earlier score, after each frame."""
+_SHRINKING = 0.99
+"""What is left of the largest extent after each frame: hidden nodes come back where the animal was long."""
+_LOW_SCORE = 0.6
+"""Share of the usual score of points below which a pose is not trusted."""
+
+
+@dataclass(frozen=True)
+class RoiSettings:
+    """How an animal is followed.
+
+    Attributes:
+        check_interval: Frames after which the whole frame is read though the animal was not lost, so that something
+            that was followed by mistake is left again.
+
+    Raises:
+        ConfigError: The number is below 1.
+    """
+
+    check_interval: int = 100
+
+    def __post_init__(self) -> None:
+        """Check the number."""
+        if self.check_interval < 1:
+            raise ConfigError(f"roi_check_interval is {self.check_interval}; give at least 1 frame.")
+
+
+class RoiFollower:
+    """Where one animal is, how fast it has moved, and how surely it was found; one for each run through a video."""
+
+    def __init__(self, stride: int, settings: RoiSettings) -> None:
+        """Start without a pose.
+
+        Args:
+            stride: The coarsest of the network.
+            settings: How the animal is followed.
+        """
+        self._stride = stride
+        self._settings = settings
+        self._last: Predictions | None = None
+        self._shape: tuple[int, ...] = ()
+        self._unchecked = 0
+        self._extent = self._speed = self._score = 0.0
+
+    def part(self, batch: Sequence[Prepared]) -> Box | None:
+        """Return the part of the next inputs that the animal can hardly leave, None for the whole.
+
+        It holds the last pose, with room for stretching, for nodes that were hidden, for the network's own border, and
+        for the way to the last of the frames at the highest speed of the recent past. Its edges lie on multiples of the
+        stride.
+        """
+        last, end = self._last, batch[-1].frame.key
+        if last is None or any(
+            one.frame.key.video != last.key.video or one.frame.image.shape != self._shape for one in batch
+        ):
+            return None
+        if self._unchecked + len(batch) > self._settings.check_interval:
+            return None
+        points = _known(last)
+        low, high = points.min(axis=0), points.max(axis=0)
+        hidden = self._extent - float((high - low).max())
+        way = _SAFETY * self._speed * max(1, end.frame - last.key.frame) + _ROOM * self._extent + hidden
+        corners = batch[0].transforms[0](np.stack([low - way, high + way]).astype(np.float64))
+        height, width = batch[0].images[0].shape[1:]
+        limits = np.array([width, height]) // self._stride
+        first = np.clip(np.floor(corners[0] / self._stride - _BORDER), 0, limits - 1).astype(int)
+        stop = np.clip(np.ceil(corners[1] / self._stride + _BORDER), first + 1, limits).astype(int)
+        left, top, right, bottom = (int(edge) * self._stride for edge in (*first, *stop))
+        too_large = (right - left) * (bottom - top) > _LARGEST_PART * height * width
+        return None if too_large else (left, top, right, bottom)
+
+    def is_lost(self, whole: Prepared, part: Box, found: Predictions) -> bool:
+        """Tell whether what was found in a part does not stand for what the whole frame would give.
+
+        That is so if a node of the last pose is missing, if points are found with far less confidence than usual, or if
+        one lies so near an edge of the part that the network may have wanted to look beyond.
+        """
+        if self._last is None or len(found) == 0:
+            return True
+        if (_visible(self._last) & ~_visible(found)).any() or _mean_score(found) < _LOW_SCORE * self._score:
+            return True
+        height, width = whole.images[0].shape[1:]
+        points = whole.transforms[0](_known(found).astype(np.float64))
+        low = [edge + self._stride if edge > 0 else -np.inf for edge in part[:2]]
+        high = [
+            edge - 1 - self._stride if edge < limit else np.inf
+            for edge, limit in zip(part[2:], (width, height), strict=True)
+        ]
+        return bool(((points < low) | (points > high)).any())
+
+    def learn(self, frame: Frame, found: Predictions, whole: bool) -> None:
+        """Take note of the final answer for a frame; `whole` tells whether it comes from the whole frame."""
+        self._unchecked = 0 if whole else self._unchecked + 1
+        if len(found) == 0:
+            self._last = None
+            return
+        points = _known(found)
+        extent = float((points.max(axis=0) - points.min(axis=0)).max())
+        last, number = self._last, found.key.frame
+        if last is None or last.key.video != found.key.video or number <= last.key.frame:
+            self._extent, self._score, self._speed = extent, _mean_score(found), _FIRST_SPEED * extent
+        else:
+            steps = number - last.key.frame
+            kept = _FORGETTING**steps
+            step = min(_step(last, found) / steps, _FASTER * self._speed + _FIRST_SPEED * extent)
+            self._speed = max(step, kept * self._speed)
+            self._extent = max(extent, _SHRINKING**steps * self._extent)
+            self._score = kept * self._score + (1 - kept) * _mean_score(found)
+        self._last, self._shape = found, frame.image.shape
+
+
+def check_can_follow(tasks: Sequence[Task]) -> None:
+    """Refuse models that cannot follow.
+
+    Raises:
+        ConfigError: They are not one model that finds at most one animal in whole frames.
+    """
+    names = [task.name for task in tasks]
+    if names != ["single_instance"]:
+        raise ConfigError(
+            f"roi follows the animal of a single_instance model, not of {' + '.join(names)}; leave it out."
+        )
+
+
+def follow_frames(
+    stage: Stage,
+    frames: FrameSource,
+    batch_size: int,
+    queue_size: int = 32,
+    settings: RoiSettings | None = None,
+    on_failure: Callable[[DataError], None] | None = None,
+    progress: Progress | None = None,
+) -> Iterator[Predictions]:
+    """Yield the instances of every frame that can be read, see `stream.predict_frames`.
+
+    A batch of frames is read in the part that the pose before it suggests. The frames of the batch in which the animal
+    is lost are read again as a whole, at once, so every frame has the answer of its part or of the whole frame.
+
+    Args:
+        stage: A model that finds one animal in whole frames.
+        frames: What is read, in order, ahead of the network in another thread.
+        batch_size: Frames in one pass of the network.
+        queue_size: Frames decoded ahead of the network at most.
+        settings: How the animal is followed.
+        on_failure: Called for a frame that cannot be read; None fails at the first.
+        progress: Called with (frames done, frames in all) after each batch.
+
+    Raises:
+        DataError: A frame cannot be read.
+    """
+    follower = RoiFollower(stage.spec.stride, RoiSettings() if settings is None else settings)
+    batch: list[Prepared] = []
+    done = 0
+    for entry in ReadAhead(partial(_prepare, frames, stage), frames.keys, queue_size):
+        if isinstance(entry, DataError):
+            if on_failure is None:
+                raise entry
+            on_failure(entry)
+            done += 1
+            continue
+        batch.append(entry)
+        if len(batch) == batch_size:
+            yield from _follow(stage, follower, batch)
+            done += len(batch)
+            batch = []
+            if progress is not None:
+                progress(done, len(frames))
+    if batch:
+        yield from _follow(stage, follower, batch)
+    if progress is not None:
+        progress(len(frames), len(frames))
+
+
+def _prepare(frames: FrameSource, stage: Stage, key: FrameKey) -> Prepared | DataError:
+    """Read and prepare one whole frame; a frame that cannot be read is returned as the error that says so."""
+    try:
+        return stage.prepare(frames.read(key))
+    except DataError as error:
+        return error
+
+
+def _follow(stage: Stage, follower: RoiFollower, batch: Sequence[Prepared]) -> list[Predictions]:
+    """Return the instances of a batch of frames, and let the follower learn from them."""
+    part = follower.part(batch)
+    found = stage.finish([_cut(whole, part) for whole in batch])
+    lost = [i for i, one in enumerate(found) if part is not None and follower.is_lost(batch[i], part, one)]
+    for i, again in zip(lost, stage.finish([batch[i] for i in lost]), strict=True):
+        found[i] = again
+    for i, whole in enumerate(batch):
+        follower.learn(whole.frame, found[i], part is None or i in lost)
+    return found
+
+
+def _cut(whole: Prepared, part: Box | None) -> Prepared:
+    """Return a part of an input with the coordinates of its pixels."""
+    if part is None:
+        return whole
+    left, top, right, bottom = part
+    image = np.ascontiguousarray(whole.images[0][:, top:bottom, left:right])
+    return replace(whole, images=(image,), transforms=(whole.transforms[0].then(Transform.translation(-left, -top)),))
+
+
+def _step(last: Predictions, found: Predictions) -> float:
+    """Return by how many frame px the outline of the animal has moved at most."""
+    before, after = _known(last), _known(found)
+    low, high = before.min(axis=0) - after.min(axis=0), after.max(axis=0) - before.max(axis=0)
+    return float(max(0.0, *low, *high))
+
+
+def _visible(found: Predictions) -> np.ndarray:
+    """Return which nodes of the only instance were found."""
+    return np.isfinite(found.points[0]).all(axis=1)
+
+
+def _known(found: Predictions) -> Float[np.ndarray, "points 2"]:
+    """Return the points of the only instance that were found, frame px."""
+    return found.points[0][_visible(found)]
+
+
+def _mean_score(found: Predictions) -> float:
+    """Return the mean confidence of the points that were found."""
+    return float(found.point_scores[0][_visible(found)].mean())
