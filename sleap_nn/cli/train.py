@@ -62,13 +62,16 @@ def command(
     # Imported here so that --help does not load torch.
     from sleap_nn.config.training_job_config import TrainingJobConfig
     from sleap_nn.train import resume_training, run_training
+    from sleap_nn.training.team import current_team
 
     log.configure()
-    if source is None:
-        trainer = resume_training(str(resume), overrides, video_paths)
-    else:
-        trainer = run_training(TrainingJobConfig.load(source, overrides), video_paths=video_paths)
-    if trainer.run_dir is not None:
+    with current_team().guard() as team:
+        if source is None:
+            trainer = resume_training(str(resume), overrides, video_paths)
+        else:
+            config = TrainingJobConfig.load(source, overrides) if team.is_first else None
+            trainer = run_training(config, video_paths=video_paths)
+    if team.is_first and trainer.run_dir is not None:
         click.echo(f"Run folder: {trainer.run_dir}")
 
 
