@@ -18,14 +18,15 @@ PRELOADED = ["sleap_nn.training.model_trainer", "sleap_nn.after_training"]
 
 @dataclass(frozen=True)
 class Act:
-    """Something that happens in one process when its training set makes its n-th draw.
+    """Something that happens in one process.
 
     Attributes:
-        draw: Which draw.
-        what: Name of a signal, or of the error that is raised: "DataError", "RuntimeError".
+        number: When: at the n-th draw of its training set, at the n-th backward pass, or at the n-th evaluation.
+        what: Name of a signal, or of the error that is raised at a draw: "DataError", "RuntimeError"; "no memory" in a
+            backward pass of more than a sample; "stop in evaluation"; "little memory" for all that is decided.
     """
 
-    draw: int
+    number: int
     what: str
 
 
@@ -172,8 +173,10 @@ def _fit_here(config: Any, act: Act | None) -> None:
     import torch
 
     from sleap_nn import log
+    from sleap_nn.training import lifeline
     from sleap_nn.training.model_trainer import ModelTrainer
 
+    lifeline.BEAT, lifeline.GRACE = 0.2, 1.0  # the same, sooner
     log.configure()
     if act is not None:
         _plan(act)
@@ -186,14 +189,62 @@ def _fit_here(config: Any, act: Act | None) -> None:
 
 
 def _plan(act: Act) -> None:
-    """Let something happen at a draw."""
+    """Let something happen."""
+    if act.what == "no memory":
+        _run_out_of_memory(act.number)
+    elif act.what == "little memory":
+        from sleap_nn.training import batch_size
+
+        batch_size.free_memory = lambda accelerator: 1
+    elif act.what == "stop in evaluation":
+        _stop_in_evaluation(act.number)
+    else:
+        _act_at_draw(act)
+
+
+def _run_out_of_memory(number: int) -> None:
+    import torch
+
+    from sleap_nn.networks.network import PoseNetwork
+
+    forward, count = PoseNetwork.forward, iter(range(10**9))
+
+    def fail(gradient: torch.Tensor) -> None:
+        print("no memory")
+        raise torch.OutOfMemoryError("CUDA out of memory.")
+
+    def watched(self: PoseNetwork, image: torch.Tensor) -> dict[str, torch.Tensor]:
+        outputs = forward(self, image)
+        if torch.is_grad_enabled() and len(image) > 1 and next(count) == number:
+            for output in outputs.values():
+                output.register_hook(fail)
+        return outputs
+
+    PoseNetwork.forward = watched  # pyright: ignore[reportAttributeAccessIssue]
+
+
+def _stop_in_evaluation(number: int) -> None:
+    from sleap_nn.training.callbacks import evaluate, resume_point
+
+    keep_step, count = evaluate._keep_step, iter(range(10**9))
+    resume_point.PATIENCE = 0
+
+    def watched(trainer: Any) -> None:
+        if next(count) == number:
+            os.kill(os.getpid(), signal.SIGTERM)
+        keep_step(trainer)
+
+    evaluate._keep_step = watched
+
+
+def _act_at_draw(act: Act) -> None:
     from sleap_nn import errors
     from sleap_nn.data.dataset import PoseDataset
 
     read, count = PoseDataset.__getitem__, iter(range(10**9))
 
     def watched(self: PoseDataset, draw: Any) -> Any:
-        if self._augmenter is not None and next(count) == act.draw:
+        if self._augmenter is not None and next(count) == act.number:
             if act.what.startswith("SIG"):
                 os.kill(os.getpid(), signal.Signals[act.what])
             else:

@@ -369,7 +369,11 @@ class ModelTrainer:
         if not settings.save_ckpt:
             monitoring.identify(settings)
             return
-        self.run_dir = Path(self.team.agree("run_dir", lambda: self.team.path_for_all(run_folder.create(self.job))))
+        if self.team.decides("run_dir"):
+            self.run_dir = run_folder.create(self.job)
+            self.team.publish("run_dir", str(self.run_dir.absolute()))  # others may work in another folder
+        else:
+            self.run_dir = Path(self.team.take("run_dir"))
         settings.run_name = self.run_dir.name
         monitoring.identify(settings)
         settings.resume_ckpt_path = None if self._plan.resume is None else str(self._plan.resume)

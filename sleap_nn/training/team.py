@@ -100,10 +100,6 @@ class Team:
         self.publish(key, decision)
         return decision
 
-    def path_for_all(self, path: Path) -> str:
-        """Return a path so that processes that work in other folders find it too."""
-        return str(path if self.is_alone else path.absolute())
-
     @contextmanager
     def fetched(self, path: Path | None) -> Iterator[Path | None]:
         """Give a file of the first process to all; on other machines that is a copy, removed at the end.

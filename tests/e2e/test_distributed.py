@@ -142,7 +142,7 @@ def test_labels_in_memory_train_on_two_devices(tmp_path: Path, monkeypatch: pyte
     assert trainer.trainer is not None and trainer.lightning_model is not None
     assert (trainer.trainer.current_epoch, trainer.trainer.global_step) == (3, 3 * 20)
     assert float(trainer.trainer.callback_metrics["val/loss"]) > 0
-    assert trainer.peak_height > 0
+    assert trainer.strengths[0].value > 0
     assert trainer.config.trainer_config.trainer_devices == 2
     weights = trainer.lightning_model.model.state_dict()
     last = model_dir.read_checkpoint(trainer.run_dir / model_dir.WEIGHTS)["state_dict"]

@@ -7,9 +7,11 @@ from typing import Any
 
 import pytest
 import torch
+import yaml
 from factories import make_labels
 from ranks import Act, Ended, fit_together, free_port, srun_environment, torchrun_environment
 
+from sleap_nn.data.labels import load_labels, write_labels
 from sleap_nn.networks import model_dir
 from sleap_nn.training.checkpoints import Position
 from sleap_nn.training.model_trainer import ModelTrainer
@@ -26,12 +28,16 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return made
 
 
-def settings(folder: Path, name: str, **trainer: Any) -> dict[str, Any]:
+AUGMENTATION = {"geometric": {"rotation_p": 1.0}, "intensity": {"gaussian_noise_p": 0.5}}
+
+
+def settings(folder: Path, name: str, data: dict[str, Any] | None = None, **trainer: Any) -> dict[str, Any]:
     return {
         "data_config": {
             "train_labels_path": [str(folder / "labels.pkg.slp")],
             "validation_fraction": 0.4,
-            "augmentation_config": {"geometric": {"rotation_p": 1.0}, "intensity": {"gaussian_noise_p": 0.5}},
+            "augmentation_config": AUGMENTATION,
+            **(data or {}),
         },
         "model_config": {
             "backbone_config": {"unet": {"filters": 4, "max_stride": 8}},
@@ -111,14 +117,41 @@ def assert_same_run(first: Path, second: Path) -> None:
         assert same(states[0][key], states[1][key]), key
 
 
-@pytest.mark.parametrize("strategy", ["ddp", "ddp_find_unused_parameters_true", "fsdp"])
-def test_two_processes_make_the_step_of_one_with_twice_the_batch(folder: Path, strategy: str) -> None:
-    assert_well(fit(folder, strategy, max_epochs=1, train_steps_per_epoch=2, trainer_strategy=strategy))
-    one_step = {"max_epochs": 1, "train_steps_per_epoch": 1, "train_data_loader": {"batch_size": 2 * BATCH}}
-    whole, parts = fit_alone(folder, f"alone_{strategy}", **one_step), folder / "machine0" / "models" / strategy
-    assert losses_of(parts) == pytest.approx(losses_of(whole), abs=1e-5)
-    for ours, theirs in zip(gradients_of(parts), gradients_of(whole), strict=True):
-        torch.testing.assert_close(ours, theirs, atol=1e-5, rtol=1e-4)
+@pytest.fixture(scope="module")
+def with_empty_frames(folder: Path) -> dict[str, Any]:
+    """Return settings of labels in which samples count unequally: a third of the frames shows no animal."""
+    labels = load_labels(folder / "labels.pkg.slp")
+    for frame in labels.labeled_frames[::3]:
+        frame.instances, frame.is_negative = [], True
+    write_labels(labels, folder / "negatives.slp")
+    negatives = {"use_negative_frames": True, "negative_loss_weight": 0.25}
+    return {"train_labels_path": [str(folder / "negatives.slp")], **negatives}
+
+
+@pytest.fixture(scope="module")
+def one_step(folder: Path, with_empty_frames: dict[str, Any]) -> Path:
+    """Return the folder of a run of one process with one step."""
+    step = {"max_epochs": 1, "train_steps_per_epoch": 1, "train_data_loader": {"batch_size": 2 * BATCH}}
+    return fit_alone(folder, "one_step", data=with_empty_frames, **step)
+
+
+@pytest.mark.parametrize(
+    ("strategy", "act"),
+    [("ddp", None), ("ddp_find_unused_parameters_true", Act(0, "no memory")), ("fsdp", None)],
+)
+def test_two_processes_make_the_step_of_one_with_twice_the_batch(
+    folder: Path, with_empty_frames: dict[str, Any], one_step: Path, strategy: str, act: Act | None
+) -> None:
+    more = {"data": with_empty_frames, "max_epochs": 1, "train_steps_per_epoch": 2}
+    ended = fit(folder, strategy, None if act is None else {1: act}, trainer_strategy=strategy, **more)
+    assert_well(ended)
+    assert ended[1].output.count("no memory") == (act is not None)
+    whole, parts = one_step, folder / "machine0" / "models" / strategy
+    ours, theirs = ({name: float(value) for name, value in log_of(run)[0].items()} for run in (parts, whole))
+    assert theirs["train/n_negative"] > 0
+    assert ours == pytest.approx(theirs, abs=1e-5)
+    for own, expected in zip(gradients_of(parts), gradients_of(whole), strict=True):
+        torch.testing.assert_close(own, expected, atol=1e-5, rtol=1e-4)
     weights = [model_dir.load_weights(run / model_dir.WEIGHTS) for run in (parts, whole)]
     assert list(weights[0]) == list(weights[1])
     for name, tensor in weights[0].items():
@@ -189,6 +222,40 @@ def test_divided_weights_and_their_optimizer_can_be_resumed(folder: Path) -> Non
     undivided = fit_alone(folder, "undivided", **alone)
     assert [row["learning_rate"] for row in log_of(run)] == [row["learning_rate"] for row in log_of(undivided)]
     assert losses_of(run) == pytest.approx(losses_of(undivided), abs=1e-4)
+
+
+def test_the_first_process_decides_evaluates_and_draws_while_the_others_wait(folder: Path) -> None:
+    config = settings(
+        folder,
+        "rich",
+        {"data_pipeline_fw": "torch_dataset_cache_img_disk", "parallel_caching": False},
+        train_data_loader={"batch_size": "auto"},
+        val_data_loader={"batch_size": "auto"},
+        eval={"enabled": True},
+        visualize_preds_during_training=True,
+        keep_viz=True,
+        ema_decay=0.9,
+        max_epochs=2,
+        train_steps_per_epoch=4,
+        accumulate_grad_batches=2,
+    )
+    assert_well(fit_together(folder, [config, None], {1: Act(0, "little memory")}))
+    run = folder / "machine0" / "models" / "rich"
+    saved = yaml.safe_load((run / "training_config.yaml").read_text())
+    assert saved["trainer_config"]["train_data_loader"]["batch_size"] == 4
+    assert all(row["eval/val/oks_voc_mAP"] for row in log_of(run))
+    assert len(list((run / "viz").iterdir())) == 4
+    assert not (run / "frame_cache").exists()
+    assert not (folder / "machine1" / "models").exists()
+
+
+def test_a_stop_does_not_wait_for_the_evaluation_of_the_first_process(folder: Path) -> None:
+    more = {"eval": {"enabled": True}, "max_epochs": 50, "train_steps_per_epoch": 4}
+    ended = fit(folder, "evaluated", {1: Act(1, "stop in evaluation")}, **more)
+    assert [one.exit_code for one in ended] == [75, 75], ended
+    run = folder / "machine0" / "models" / "evaluated"
+    assert Position.read(run / model_dir.RESUME) == Position(1, 0, 42, 2 * BATCH)
+    assert [row["epoch"] for row in log_of(run)] == ["0"]
 
 
 def test_all_stop_when_the_validation_loss_of_all_rises(folder: Path) -> None:
