@@ -62,7 +62,7 @@ def make_trainer(
         use_distributed_sampler=False,
         default_root_dir=folder,
         plugins=[AtomicCheckpointIO(), make_environment(team)],
-        profiler=make_profiler(settings.profiler if team.is_first else None, folder),
+        profiler=make_profiler(settings.profiler if team.is_first else None, folder, shared=not team.is_alone),
     )
 
 

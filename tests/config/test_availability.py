@@ -1,7 +1,11 @@
+import dataclasses
+from typing import Annotated
+
 import pytest
 
 from sleap_nn.config.availability import check_available
 from sleap_nn.config.data_config import PreprocessingConfig
+from sleap_nn.config.fields import Option
 from sleap_nn.config.training_job_config import TrainingJobConfig
 from sleap_nn.errors import ConfigError
 
@@ -107,5 +111,14 @@ def test_parts_are_checked_under_the_path_that_is_given():
 
 
 def test_messages_name_what_works():
-    with pytest.raises(ConfigError, match=r"num_workers: auto is not available yet; the default is 0\.$"):
-        check_available(job("trainer_config.train_data_loader", {"num_workers": "auto"}))
+    part = dataclasses.make_dataclass(
+        "Part",
+        [
+            ("few", Annotated[str | int | None, Option("x", available_values=(None, "auto", 1))], None),
+            ("most", Annotated[str | int, Option("x", unavailable_values=("auto",))], 0),
+        ],
+    )
+    with pytest.raises(ConfigError, match=r"part\.few: 4 is not available yet; use null or auto or 1\.$"):
+        check_available(part(few=4), "part")
+    with pytest.raises(ConfigError, match=r"part\.most: auto is not available yet; the default is 0\.$"):
+        check_available(part(most="auto"), "part")

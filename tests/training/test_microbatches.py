@@ -153,6 +153,8 @@ def test_a_run_short_of_memory_ends_with_the_weights_of_one_that_was_not(
     assert whole.trainer is not None
     assert parts.trainer is not None
     for name, value in whole.trainer.callback_metrics.items():
+        if "confmap_" in name:  # shares of the cells of what goes through the network at once
+            continue
         assert float(parts.trainer.callback_metrics[name]) == pytest.approx(float(value), rel=1e-2 if extra else 1e-4)
 
 
