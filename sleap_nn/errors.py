@@ -3,9 +3,17 @@
 Anything else that escapes is a defect of the package and keeps its traceback.
 """
 
+from typing import ClassVar
+
 
 class UserError(Exception):
-    """Something the user gave cannot be used; the message says what, what is allowed and what to do."""
+    """Something the user gave cannot be used; the message says what, what is allowed and what to do.
+
+    Attributes:
+        exit_code: What the command line ends with.
+    """
+
+    exit_code: ClassVar[int] = 1
 
 
 class ConfigError(UserError, ValueError):
@@ -14,6 +22,8 @@ class ConfigError(UserError, ValueError):
 
 class UsageError(ConfigError):
     """Options contradict each other or the input; the command line ends with the code for wrong usage."""
+
+    exit_code = 2
 
 
 class DataError(UserError, ValueError):
@@ -27,6 +37,8 @@ class ModelError(UserError, ValueError):
 class MixedModelsError(ModelError):
     """The models do not go together; the command line ends with the code for wrong usage."""
 
+    exit_code = 2
+
 
 class MissingFileError(UserError, FileNotFoundError):
     """A file or folder that was asked for does not exist."""
@@ -39,13 +51,27 @@ class OutputError(UserError, OSError):
 class InputOverwrittenError(OutputError):
     """The output is a file that the input is read from; the command line ends with the code for wrong usage."""
 
+    exit_code = 2
+
+
+class DistributedError(UserError, RuntimeError):
+    """A process of a training on several devices ended, and with it the training."""
+
 
 class TrainingCollapsedError(UserError, RuntimeError):
     """Training ended, and the network finds nothing."""
 
+    exit_code = 3
+
 
 class TrainingInterruptedError(UserError, RuntimeError):
-    """Training was told to stop before its end; it can be resumed."""
+    """Training was told to stop before its end; it can be resumed.
+
+    Its exit code is the system's for "temporary failure, try again" (EX_TEMPFAIL in sysexits.h), which job schedulers
+    know.
+    """
+
+    exit_code = 75
 
 
 class DeviceMemoryError(UserError, RuntimeError):

@@ -6,13 +6,14 @@ Importing this module attaches no handler; commands call `configure` once.
 import logging
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TextIO
 
 logger = logging.getLogger("sleap_nn")
 
 _SIGN_OF_LIFE = "sign_of_life"
+_MARK = "\x02"
 
 
 def rank() -> int:
@@ -20,18 +21,42 @@ def rank() -> int:
     return int(os.environ.get("LOCAL_RANK", "-1"))
 
 
+def speaks(environment: Mapping[str, str] = os.environ) -> bool:
+    """Tell whether this process is the first of a training on several devices, or alone; others only report errors."""
+    of_step = ("SLURM_PROCID",) if int(environment.get("SLURM_STEP_NUM_TASKS", "1")) > 1 else ()
+    for name in ("RANK", *of_step, "LOCAL_RANK"):
+        if name in environment:
+            return int(environment[name]) <= 0
+    return True
+
+
 def configure(stream: TextIO | None = None, level: int = logging.INFO) -> None:
     """Send log lines to one stream, replacing what an earlier call set up.
 
     Args:
         stream: Where lines go; None means the standard output of the moment.
-        level: Lowest level shown on rank 0; other ranks show errors only.
+        level: Lowest level shown in the first process; others show errors only.
     """
     handler = logging.StreamHandler(sys.stdout if stream is None else stream)
     handler.setFormatter(logging.Formatter("%(asctime)s | %(message)s", datefmt="%Y-%m-%d %H:%M:%S"))
     logger.handlers[:] = [handler]
-    logger.setLevel(level if rank() <= 0 else logging.ERROR)
+    logger.setLevel(level if speaks() else logging.ERROR)
     logger.propagate = False
+
+
+def relay(level: int) -> None:
+    """Send log lines to standard output in the form from which another process makes them again with `relayed`."""
+    configure(sys.stdout, level)
+    logger.handlers[0].setFormatter(logging.Formatter(f"{_MARK}%(levelno)d{_MARK}%(message)s"))
+
+
+def relayed(line: str) -> bool:
+    """Log a line that another process sent by `relay`; False if it is none."""
+    if not line.startswith(_MARK):
+        return False
+    _, level, message = line.rstrip("\n").split(_MARK, 2)
+    logger.log(int(level), "%s", message)
+    return True
 
 
 def redirect_logs_to_stderr() -> None:

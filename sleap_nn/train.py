@@ -19,15 +19,18 @@ if TYPE_CHECKING:
 
 
 def run_training(
-    config: TrainingJobConfig | DictConfig | dict[str, Any] | str | Path,
+    config: TrainingJobConfig | DictConfig | dict[str, Any] | str | Path | None,
     train_labels: Sequence[Labels] | None = None,
     val_labels: Sequence[Labels] | None = None,
     video_paths: VideoPaths | None = None,
 ) -> ModelTrainer:
     """Train; with ``save_ckpt`` also predict every split with the best weights, and write its metrics and the report.
 
+    Of several processes that train together, the first one predicts.
+
     Args:
-        config: The configuration, or the path of its YAML file.
+        config: The configuration, or the path of its YAML file; of several processes that train together only the
+            first needs it.
         train_labels: Labels to train on, in place of the files of the configuration.
         val_labels: Labels to validate on; without them a part of the training labels is set aside.
         video_paths: Where the videos of the labels are now, if not where the labels say.
@@ -40,26 +43,43 @@ def run_training(
         DataError: The labels cannot be used.
         MissingFileError: A labels file or video is not there.
         OutputError: The run folder cannot be written.
+        DistributedError: One of several processes was killed.
         TrainingInterruptedError: Ctrl+C or SIGTERM; `resume_training` goes on.
         TrainingCollapsedError: The trained network finds nothing; everything else is written.
     """
     with phase("loading PyTorch"):
-        from sleap_nn.after_training import evaluate_run, refuse_collapsed, tell_metrics
-        from sleap_nn.report import report_after_training
-        from sleap_nn.training import run_folder
+        from sleap_nn.after_training import refuse_collapsed
+        from sleap_nn.training.devices import with_devices
         from sleap_nn.training.model_trainer import ModelTrainer
+        from sleap_nn.training.team import current_team
 
-    trainer = ModelTrainer(config, train_labels, val_labels, video_paths)
-    num_found = None
-    with trainer.listeners:
-        trainer.train()
-        if trainer.run_dir is not None:
-            num_found = evaluate_run(trainer.run_dir, trainer.job)
-            tell_metrics(trainer.run_dir, trainer.listeners)
-            run_folder.remove_resume_point(trainer.run_dir)
-            report_after_training(trainer.run_dir)
-    refuse_collapsed(trainer.strengths, num_found, was_stopped=trainer.listeners.stop_received)
+    with current_team().guard() as team:
+        checked = with_devices(config, team.num_started) if team.decides("plan") else None
+        trainer = ModelTrainer(checked, train_labels, val_labels, video_paths)
+        if trainer.starts_processes:
+            trainer.train_in_processes(evaluate=True)
+            return trainer
+        with trainer.listeners:
+            trainer.train()
+            num_found = _finish(trainer) if team.is_first else None
+        if team.is_first:
+            refuse_collapsed(trainer.strengths, num_found, was_stopped=trainer.listeners.stop_received)
     return trainer
+
+
+def _finish(trainer: ModelTrainer) -> int | None:
+    """Predict and evaluate what was trained; return the number of instances found on the training frames."""
+    from sleap_nn.after_training import evaluate_run, tell_metrics
+    from sleap_nn.report import report_after_training
+    from sleap_nn.training import run_folder
+
+    if trainer.run_dir is None:
+        return None
+    num_found = evaluate_run(trainer.run_dir, trainer.job)
+    tell_metrics(trainer.run_dir, trainer.listeners)
+    run_folder.remove_resume_point(trainer.run_dir)
+    report_after_training(trainer.run_dir)
+    return num_found
 
 
 def resume_training(
@@ -82,8 +102,11 @@ def resume_training(
     from pathlib import Path
 
     from sleap_nn.training.run_folder import resume_config
+    from sleap_nn.training.team import current_team
 
-    return run_training(resume_config(Path(folder), overrides), video_paths=video_paths)
+    with current_team().guard() as team:
+        config = resume_config(Path(folder), overrides) if team.is_first else None
+        return run_training(config, video_paths=video_paths)
 
 
 def train(*args: Any, **keywords: Any) -> None:

@@ -83,6 +83,7 @@ def fitting(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
 
     class Trainer:
         strengths = ("confmaps at 0.75",)
+        starts_processes = False
 
         def __init__(self, *arguments: object):
             seen["arguments"] = arguments
@@ -100,6 +101,7 @@ def fitting(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
         return seen["num_found"]
 
     modules = {
+        "sleap_nn.training.devices": SimpleNamespace(with_devices=lambda config, num_started: config),
         "sleap_nn.training.model_trainer": SimpleNamespace(ModelTrainer=Trainer),
         "sleap_nn.after_training": SimpleNamespace(
             evaluate_run=evaluate,

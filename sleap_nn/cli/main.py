@@ -11,14 +11,7 @@ from typing import Any
 import click
 
 from sleap_nn.cli.options import write_examples
-from sleap_nn.errors import (
-    InputOverwrittenError,
-    MixedModelsError,
-    TrainingCollapsedError,
-    TrainingInterruptedError,
-    UsageError,
-    UserError,
-)
+from sleap_nn.errors import TrainingInterruptedError, UserError
 from sleap_nn.version import __version__
 
 COMMANDS = {
@@ -42,17 +35,6 @@ COMMANDS = {
 
 SYNONYMS = {"infer": "predict"}
 """Older name of a command -> its name; not in the command list."""
-
-EXIT_USER_ERROR = 1
-EXIT_INTERRUPTED = 75
-"""The system's code for "temporary failure, try again" (EX_TEMPFAIL in sysexits.h), which job schedulers know."""
-EXIT_CODES: dict[type[UserError], int] = {
-    UsageError: 2,
-    InputOverwrittenError: 2,
-    MixedModelsError: 2,
-    TrainingCollapsedError: 3,
-    TrainingInterruptedError: EXIT_INTERRUPTED,
-}
 
 EXAMPLES = """\
 sleap-nn demo                                    see the whole path work on this machine
@@ -105,12 +87,11 @@ class LazyGroup(click.Group):
         try:
             return super().invoke(ctx)
         except UserError as error:
-            exit_code = EXIT_CODES.get(type(error), EXIT_USER_ERROR)
-            click.echo(f"{error}" if exit_code == EXIT_INTERRUPTED else f"Error: {error}", err=True)
-            ctx.exit(exit_code)
+            click.echo(f"{error}" if isinstance(error, TrainingInterruptedError) else f"Error: {error}", err=True)
+            ctx.exit(error.exit_code)
         except (KeyboardInterrupt, click.Abort):
             click.echo("Aborted.", err=True)
-            ctx.exit(EXIT_USER_ERROR)
+            ctx.exit(UserError.exit_code)
 
 
 @click.group(

@@ -18,9 +18,13 @@ sleap-nn train config.yaml "data_config.train_labels_path=[a.pkg.slp,b.pkg.slp]"
 sleap-nn train config.yaml data_config.split.split_by=video
 sleap-nn train config.yaml --prefix-map /old/server/data /new/local/data
 sleap-nn train config.yaml -v /data/first.mp4 -v /data/second.mp4
+sleap-nn train config.yaml trainer_config.trainer_devices=2
+torchrun --nproc-per-node=4 -m sleap_nn.cli train config.yaml
 sleap-nn train --resume models/run
 
 An override is key=value; a key that the file does not contain is added, ~key returns to its default.
+All GPUs of a machine train, unless trainer_config.trainer_devices or trainer_device_indices say otherwise; torchrun and
+srun start processes on several machines.
 Ctrl+C and SIGTERM save the state of the run first; --resume goes on exactly where it stopped, also after a crash.
 Exit codes: 0 success, 1 failure, 2 wrong usage, 3 training ended with a network that finds nothing, 75 interrupted:
 continue with --resume.
@@ -62,13 +66,16 @@ def command(
     # Imported here so that --help does not load torch.
     from sleap_nn.config.training_job_config import TrainingJobConfig
     from sleap_nn.train import resume_training, run_training
+    from sleap_nn.training.team import current_team
 
     log.configure()
-    if source is None:
-        trainer = resume_training(str(resume), overrides, video_paths)
-    else:
-        trainer = run_training(TrainingJobConfig.load(source, overrides), video_paths=video_paths)
-    if trainer.run_dir is not None:
+    with current_team().guard() as team:
+        if source is None:
+            trainer = resume_training(str(resume), overrides, video_paths)
+        else:
+            config = TrainingJobConfig.load(source, overrides) if team.is_first else None
+            trainer = run_training(config, video_paths=video_paths)
+    if team.is_first and trainer.run_dir is not None:
         click.echo(f"Run folder: {trainer.run_dir}")
 
 

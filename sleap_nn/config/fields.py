@@ -53,7 +53,6 @@ class Option:
         available: False: the behaviour does not exist yet, so only the default may be given.
         available_values: The values whose behaviour exists; None: all.
         unavailable_values: The values whose behaviour does not exist yet.
-        available_items: The number of list items that works today; None: any.
         extension: True: a key that readers of sleap-nn 0.3 files refuse; it is saved only away from its
             default.
         cli: Command-line facts; None: Python and YAML only.
@@ -74,7 +73,6 @@ class Option:
     available: bool = True
     available_values: tuple[Any, ...] | None = None
     unavailable_values: tuple[Any, ...] = ()
-    available_items: int | None = None
     extension: bool = False
     cli: Cli | None = None
 
@@ -116,8 +114,6 @@ class Option:
             return plain_text(value)
         if value in self.unavailable_values:
             return plain_text(value)
-        if self.available_items is not None and value is not None and len(value) > self.available_items:
-            return f"a list of {len(value)} items"
         return None
 
     def _range_problem(self, value: Any) -> str | None:
@@ -194,8 +190,6 @@ class Option:
             return "only " + ", ".join(plain_text(value) for value in self.available_values)
         if self.unavailable_values:
             return "not yet " + ", ".join(plain_text(value) for value in self.unavailable_values)
-        if self.available_items is not None:
-            return f"only up to {self.available_items} item{'s' if self.available_items > 1 else ''}"
         return "yes"
 
 

@@ -170,12 +170,11 @@ class TrainerConfig:
             "Number of devices; auto or null: as many as there are (or as trainer_device_indices has).",
             check=device_count,
             convert=digits_as_number,
-            available_values=(None, "auto", 1),
         ),
     ] = None
     trainer_device_indices: Annotated[
         list[int] | None,
-        Option("Indices of the devices to use; null: chosen automatically.", ge=0, available_items=1),
+        Option("Indices of the devices to use; null: those with most free memory.", ge=0),
     ] = None
     trainer_accelerator: Annotated[
         str,
@@ -183,7 +182,10 @@ class TrainerConfig:
     ] = "auto"
     trainer_strategy: Annotated[
         str,
-        Option("How several devices share the work, e.g. ddp.", available_values=("auto",)),
+        Option(
+            "How several devices share the work: ddp (the same weights on every device), "
+            "ddp_find_unused_parameters_true, fsdp (every device keeps a part of the weights); auto: ddp."
+        ),
     ] = "auto"
     precision: Annotated[
         str,

@@ -8,6 +8,7 @@ import signal
 import sys
 from collections.abc import Iterator
 from contextlib import nullcontext
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -28,19 +29,51 @@ _GRACE_SECONDS = 15
 """How long a worker goes on after SIGTERM: enough for the training process to save its state and end it."""
 
 
+@dataclass(frozen=True)
+class Share:
+    """The part of the draws that one of several processes makes.
+
+    Draws are dealt out in blocks of a batch, one to each process in turn: what all processes draw for a step is what
+    one process would draw for a batch of the size of all theirs.
+
+    Attributes:
+        part: Number of the process.
+        parts: Number of processes.
+        block: Draws in a block, the batch size of a process.
+    """
+
+    part: int = 0
+    parts: int = 1
+    block: int = 1
+
+    def blocks(self, first: int, stop: int) -> list[range]:
+        """Return the blocks of this process among the draws from `first` to `stop`."""
+        starts = range(first, stop, self.block)[self.part :: self.parts]
+        return [range(start, min(start + self.block, stop)) for start in starts]
+
+    def num_rounds(self, num_draws: int) -> int:
+        """Return how many blocks the process with the most of them has."""
+        return -(-num_draws // (self.block * self.parts))
+
+
+WHOLE = Share()
+
+
 class EpochSampler(Sampler[Draw]):
     """A fixed number of draws an epoch, going through the rows again and again.
 
     A new order is drawn for every pass over the rows, and passes run on from one epoch into the next, so that any
-    position can be computed from the seed and the epoch alone.
+    position can be computed from the seed and the epoch alone. Several processes share the draws; one that would have
+    a batch less than others repeats one draw at the end, so that all make equally many batches.
     """
 
-    def __init__(self, num_rows: int, draws_per_epoch: int, shuffle: bool, seed: int) -> None:
-        """Set the length of an epoch in draws."""
+    def __init__(self, num_rows: int, draws_per_epoch: int, shuffle: bool, seed: int, share: Share = WHOLE) -> None:
+        """Set the length of an epoch in draws of all processes."""
         self.num_rows = num_rows
         self.draws_per_epoch = draws_per_epoch
         self._shuffle = shuffle
         self._seed = seed
+        self._share = share
         self._epoch = 0
         self._skipped = (0, 0)
 
@@ -53,20 +86,34 @@ class EpochSampler(Sampler[Draw]):
         self._epoch = epoch
         self._skipped = (epoch, draws)
 
+    @property
+    def num_own_batches(self) -> int:
+        """Number of batches of an epoch that are this process's own, not repeated to keep step with the others."""
+        return len(self._share.blocks(0, self.draws_per_epoch))
+
     def __len__(self) -> int:
-        """Return the number of draws of an epoch."""
-        return self.draws_per_epoch
+        """Return the number of draws that this process makes in an epoch."""
+        blocks = self._share.blocks(0, self.draws_per_epoch)
+        return sum(map(len, blocks)) + self._num_repeated(len(blocks), self.draws_per_epoch)
 
     def __iter__(self) -> Iterator[Draw]:
         """Draw one epoch."""
-        order: np.ndarray | None = None
         first = self._epoch * self.draws_per_epoch
-        skipped = self._skipped[1] if self._epoch == self._skipped[0] else 0
-        for number in range(first + skipped, first + self.draws_per_epoch):
+        start = first + (self._skipped[1] if self._epoch == self._skipped[0] else 0)
+        stop = first + self.draws_per_epoch
+        blocks = self._share.blocks(start, stop)
+        numbers = [number for block in blocks for number in block]
+        numbers += [start] * self._num_repeated(len(blocks), stop - start)
+        order, drawn = np.empty(0, np.int64), -1
+        for number in numbers:
             pass_number, position = divmod(number, self.num_rows)
-            if order is None or position == 0:
-                order = self._order(pass_number)
+            if pass_number != drawn:
+                order, drawn = self._order(pass_number), pass_number
             yield Draw(int(order[position]), number)
+
+    def _num_repeated(self, num_blocks: int, num_draws: int) -> int:
+        """Return how many draws make up for a missing block: one."""
+        return self._share.num_rounds(num_draws) - num_blocks
 
     def _order(self, pass_number: int) -> np.ndarray:
         """Return the order of one pass over the rows."""

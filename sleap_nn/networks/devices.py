@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 
 import torch
 
@@ -25,6 +26,36 @@ def resolve_accelerator(name: str) -> str:
     if name in available and name != "gpu":
         return name
     return next(device for device in ("cuda", "mps", "cpu") if device in available)
+
+
+def num_devices(accelerator: str) -> int:
+    """Return how many devices of a kind this machine has; the processor counts as one."""
+    return torch.cuda.device_count() if accelerator == "cuda" else 1
+
+
+def freest_gpus(count: int) -> tuple[int, ...]:
+    """Return the indices of the GPUs with the most free memory, ascending; where that is unknown, of the first ones."""
+    free = _free_memory()
+    indices = range(torch.cuda.device_count())
+    if any(_uuid(index) not in free for index in indices):
+        return tuple(indices[:count])
+    return tuple(sorted(sorted(indices, key=lambda index: -free[_uuid(index)])[:count]))
+
+
+def _free_memory() -> dict[str, int]:
+    """Return free MiB by the id of the GPU, as the driver's program tells, which takes no memory of the GPUs itself."""
+    query = ["nvidia-smi", "--query-gpu=uuid,memory.free", "--format=csv,noheader,nounits"]
+    try:
+        answer = subprocess.run(query, capture_output=True, text=True, timeout=20, check=True).stdout
+        rows = [line.split(",") for line in answer.splitlines()]
+        return {uuid.strip().removeprefix("GPU-"): int(free) for uuid, free in rows}
+    except (OSError, ValueError, subprocess.SubprocessError):
+        return {}
+
+
+def _uuid(index: int) -> str:
+    """Return the id of a GPU without its prefix."""
+    return str(torch.cuda.get_device_properties(index).uuid).removeprefix("GPU-")
 
 
 def native_bfloat16(accelerator: str) -> bool:

@@ -168,6 +168,7 @@ class Batch:
             self._moved(lambda tensor: tensor[rows]),
             transforms=self.transforms[rows],
             keys=self.keys[rows],
+            is_negative=self.is_negative[rows],
             mixed=None if self.mixed is None else self.mixed._part(rows),
         )
 

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
+
+from sleap_nn.training.collectives import gathered, sum_over_devices
+
+_Groups = dict[tuple[str, ...], Tensor]
 
 
 class EpochAverages:
@@ -18,7 +22,7 @@ class EpochAverages:
 
     def __init__(self) -> None:
         """Start empty."""
-        self._groups: dict[tuple[str, ...], Tensor] = {}
+        self._groups: _Groups = {}
 
     def add(self, values: Mapping[str, Tensor], weight: float) -> None:
         """Add the values of a batch of `weight` samples; an undefined one (NaN) does not count.
@@ -46,20 +50,32 @@ class EpochAverages:
         self._groups = {}
 
     def state_dict(self) -> dict[str, Any]:
-        """Return names and sums."""
-        return {"groups": [{"names": list(names), "sums": sums.cpu()} for names, sums in self._groups.items()]}
+        """Return the names, and the sums of every process; all processes call this together."""
+        return {"groups": gathered([(list(names), sums.cpu()) for names, sums in self._groups.items()])}
 
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on from a saved state."""
-        self._groups = {tuple(group["names"]): group["sums"] for group in state["groups"]}
+    def load_state_dict(self, state: Mapping[str, Any], part: int = 0, num_parts: int = 1) -> None:
+        """Go on from a saved state.
+
+        Args:
+            state: What `state_dict` returned.
+            part: Number of this process.
+            num_parts: Number of processes; if it has changed, the first one takes all sums.
+        """
+        saved = [{tuple(names): sums for names, sums in groups} for groups in state["groups"]]
+        if len(saved) != num_parts:
+            saved = [_together(saved), *[{} for _ in range(num_parts - 1)]]
+        self._groups = saved[part]
 
     def _sums(self) -> dict[str, tuple[float, float]]:
         """Return (weighted sum, weight) of every value."""
         found: dict[str, tuple[float, float]] = {}
         for names, sums in self._groups.items():
-            joined = sums.clone()
-            if torch.distributed.is_available() and torch.distributed.is_initialized():
-                torch.distributed.all_reduce(joined)
-            totals, weights = joined.tolist()
+            totals, weights = sum_over_devices(sums).tolist()
             found |= dict(zip(names, zip(totals, weights, strict=True), strict=True))
         return found
+
+
+def _together(parts: Sequence[_Groups]) -> _Groups:
+    """Return the sums of several processes added up."""
+    names = dict.fromkeys(name for groups in parts for name in groups)
+    return {name: torch.stack([groups[name] for groups in parts if name in groups]).sum(dim=0) for name in names}

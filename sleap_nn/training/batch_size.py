@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -36,6 +36,7 @@ def settle(
     task: Task,
     train: PoseDataset,
     resume: Path | None = None,
+    num_sharing: int = 1,
 ) -> None:
     """Replace ``auto`` in both loaders of a resolved configuration by a number, and count the steps of an epoch.
 
@@ -45,6 +46,7 @@ def settle(
         task: Its model type.
         train: The training set.
         resume: Checkpoint of the run that is resumed, whose batch sizes are kept.
+        num_sharing: Training processes that share the memory of this machine.
     """
     settings = job.trainer_config
     loaders = (settings.train_data_loader, settings.val_data_loader)
@@ -54,7 +56,7 @@ def settle(
     if saved is not None:
         sizes = saved
     elif loaders[0].batch_size == AUTO:
-        sizes = (found := _find(job, network, task, train), found)
+        sizes = (found := _find(job, network, task, train, num_sharing), found)
     else:
         sizes = (int(loaders[0].batch_size), int(loaders[0].batch_size))
     for loader, size in zip(loaders, sizes, strict=True):
@@ -73,7 +75,21 @@ def largest_fitting(bound: int, fits: Callable[[int], bool]) -> int:
     return size
 
 
-def _find(job: TrainingJobConfig, network: PoseNetwork, task: Task, train: PoseDataset) -> int:
+def decided(job: TrainingJobConfig) -> list[int]:
+    """Return what `settle` decides: both batch sizes and the steps of an epoch."""
+    settings = job.trainer_config
+    sizes = (settings.train_data_loader.batch_size, settings.val_data_loader.batch_size)
+    return [*map(int, sizes), int(settings.train_steps_per_epoch or 1)]
+
+
+def adopt(job: TrainingJobConfig, decision: Sequence[int]) -> None:
+    """Take over what another process has `decided`; the configuration is changed in place."""
+    settings = job.trainer_config
+    settings.train_data_loader.batch_size, settings.val_data_loader.batch_size = decision[:2]
+    settings.train_steps_per_epoch = decision[2]
+
+
+def _find(job: TrainingJobConfig, network: PoseNetwork, task: Task, train: PoseDataset, num_sharing: int) -> int:
     """Return the batch size for training: tried on a GPU, estimated elsewhere."""
     settings, sample = job.trainer_config, train[0]
     if settings.trainer_accelerator == "cuda":
@@ -82,7 +98,7 @@ def _find(job: TrainingJobConfig, network: PoseNetwork, task: Task, train: PoseD
     need, free = measure(network, sample.image.shape, settings), free_memory(settings.trainer_accelerator)
     if free is None:
         return largest_fitting(min(WITHOUT_KNOWLEDGE, len(train)), lambda _: True)
-    return largest_fitting(min(LARGEST, len(train)), lambda size: need.of(size) <= SHARE_ON_CPU * free)
+    return largest_fitting(min(LARGEST, len(train)), lambda size: need.of(size) <= SHARE_ON_CPU * free / num_sharing)
 
 
 def _fits_by_trial(network: PoseNetwork, task: Task, sample: Sample, job: TrainingJobConfig, size: int) -> bool:

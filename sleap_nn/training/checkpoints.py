@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -55,11 +55,13 @@ class Position:
         epoch: The epoch, from 0.
         batch: Batches of it that are done.
         seed: Seed of all draws, None if the checkpoint does not say.
+        group: Samples of a batch over all devices, None if the checkpoint does not say.
     """
 
     epoch: int
     batch: int = 0
     seed: int | None = None
+    group: int | None = None
 
     @classmethod
     def read(cls, path: Path) -> Position:
@@ -78,11 +80,27 @@ class Position:
         stored = checkpoint.get(POSITION)
         if stored is None:
             return cls(int(checkpoint["epoch"]) + 1)
-        return cls(stored["epoch"], stored["batch"], stored["seed"])
+        return cls(stored["epoch"], stored["batch"], stored["seed"], stored.get("group"))
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for a checkpoint."""
-        return {"epoch": self.epoch, "batch": self.batch, "seed": self.seed}
+        return {"epoch": self.epoch, "batch": self.batch, "seed": self.seed, "group": self.group}
+
+    def regrouped(self, group: int, num_batches: int) -> Position:
+        """Return the position where batches hold `group` samples and an epoch has `num_batches` of them.
+
+        Samples of a batch that was only partly made are drawn again, and an epoch keeps a batch to do.
+        """
+        batch = self.batch if self.group is None else self.batch * self.group // group
+        return replace(self, batch=min(batch, num_batches - 1), group=group)
+
+
+def set_batch(checkpoint: dict[str, Any], batch: int) -> None:
+    """Make the engine go on after so many batches of the epoch; it counts its own, which may have had another size."""
+    progress = checkpoint["loops"]["fit_loop"]["epoch_loop.batch_progress"]
+    more = batch - progress["current"]["ready"]
+    for counts in (progress["current"], progress["total"]):
+        counts.update({name: count + more for name, count in counts.items()})
 
 
 def saved_batch_sizes(path: Path) -> tuple[int, int] | None:

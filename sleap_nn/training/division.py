@@ -38,13 +38,19 @@ class DividedLabels:
     record: SplitRecord
 
 
-def divide_labels(config: TrainingJobConfig, train: Sequence[Labels], val: Sequence[Labels] | None) -> DividedLabels:
+def divide_labels(
+    config: TrainingJobConfig,
+    train: Sequence[Labels],
+    val: Sequence[Labels] | None,
+    record: SplitRecord | None = None,
+) -> DividedLabels:
     """Divide the labels of a run.
 
     Args:
         config: What the user set.
         train: Labels of the training files.
         val: Labels of the validation files, None if a part of the training labels is to be set aside.
+        record: How another process of this run has divided them; None: that of the run that is resumed, if any.
 
     Raises:
         DataError: The labels cannot be divided.
@@ -52,7 +58,7 @@ def divide_labels(config: TrainingJobConfig, train: Sequence[Labels], val: Seque
     tables = [_table(labels, config) for labels in train]
     val_tables = None if val is None else [_table(labels, config) for labels in val]
     same = config.data_config.use_same_data_for_val
-    resumed = _record_beside(config.trainer_config.resume_ckpt_path)
+    resumed = _record_beside(config.trainer_config.resume_ckpt_path) if record is None else record
     if resumed is not None and same == (resumed.method == _SAME):
         again = _again(resumed, tables, val_tables)
         if again is not None:

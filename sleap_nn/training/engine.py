@@ -29,21 +29,29 @@ from sleap_nn.training.callbacks.losses import LossWatch
 from sleap_nn.training.callbacks.phases import Phases
 from sleap_nn.training.callbacks.progress import ProgressBar
 from sleap_nn.training.callbacks.resume_point import ResumePoint
+from sleap_nn.training.callbacks.stop_together import StopTogether
 from sleap_nn.training.callbacks.summary import RunSummary
 from sleap_nn.training.checkpoints import AtomicCheckpointIO
+from sleap_nn.training.devices import Devices
 from sleap_nn.training.microbatches import REMEDIES
 from sleap_nn.training.profiling import make_profiler
+from sleap_nn.training.strategies import make_environment, make_strategy
+from sleap_nn.training.team import Team
 
 
-def make_trainer(settings: TrainerConfig, callbacks: list[Callback], folder: Path | None) -> pl.Trainer:
+def make_trainer(
+    settings: TrainerConfig, callbacks: list[Callback], folder: Path | None, devices: Devices, team: Team
+) -> pl.Trainer:
     """Return the engine's trainer; without a run folder it writes nothing."""
-    precision: Any = "32-true" if settings.precision == "32" else settings.precision
+    precision: Any = "32-true" if devices.precision == "32" else devices.precision
     return pl.Trainer(
-        accelerator=settings.trainer_accelerator,
-        devices=1,
+        accelerator=devices.accelerator,
+        devices=devices.count if devices.indices is None else list(devices.indices),
+        num_nodes=team.place.num_machines,
+        strategy=make_strategy(devices, team),
         precision=precision,
         max_epochs=settings.max_epochs,
-        callbacks=callbacks,
+        callbacks=[*callbacks, StopTogether()],
         logger=False,
         enable_checkpointing=folder is not None,
         enable_progress_bar=False,
@@ -53,13 +61,18 @@ def make_trainer(settings: TrainerConfig, callbacks: list[Callback], folder: Pat
         accumulate_grad_batches=settings.accumulate_grad_batches,
         use_distributed_sampler=False,
         default_root_dir=folder,
-        plugins=[AtomicCheckpointIO()],
-        profiler=make_profiler(settings.profiler, folder),
+        plugins=[AtomicCheckpointIO(), make_environment(team)],
+        profiler=make_profiler(settings.profiler if team.is_first else None, folder, shared=not team.is_alone),
     )
 
 
 def make_callbacks(
-    settings: TrainerConfig, columns: Sequence[str], folder: Path | None, seed: int, listeners: Listeners
+    settings: TrainerConfig,
+    columns: Sequence[str],
+    folder: Path | None,
+    seed: int,
+    listeners: Listeners,
+    num_devices: int = 1,
 ) -> list[Callback]:
     """Return the callbacks that the configuration asks for.
 
@@ -69,6 +82,7 @@ def make_callbacks(
         folder: The run folder, None without one.
         seed: The seed of all draws.
         listeners: Who follows the run.
+        num_devices: How many devices share the batches.
     """
     record = EpochRecord(settings.model_ckpt.monitor, settings.model_ckpt.mode)
     callbacks: list[Callback] = [Phases(), ProgressBar(settings.enable_progress_bar)]
@@ -94,7 +108,8 @@ def make_callbacks(
         callbacks.append(RunSummary(record, folder))
     callbacks.append(record)  # behind the others, so that their work in a validation counts as its time
     if folder is not None:
-        callbacks.append(ResumePoint(folder / model_dir.RESUME, seed))
+        group = int(settings.train_data_loader.batch_size) * num_devices
+        callbacks.append(ResumePoint(folder / model_dir.RESUME, seed, group))
     return callbacks
 
 
@@ -143,6 +158,8 @@ def quiet() -> Iterator[None]:
             ".*Checkpoint directory .* exists and is not empty.*",
             ".*your dataloader is not resumable.*",  # the position is the sampler's, see `EpochSampler.start_at`
             ".*Profiler default schedule will be overridden.*",
+            ".*sync_dist=True.*",  # `EpochAverages` puts values together before they are logged
+            ".*WeightAveraging callback with a model that overrides.*",  # `configure_model` only divides weights
             ".*`isinstance\\(treespec, LeafSpec\\)` is deprecated.*",
         ):
             warnings.filterwarnings("ignore", message=message)

@@ -51,6 +51,25 @@ class CachedData:
 
 
 @contextmanager
+def machine_folder(run_dir: Path | None, token: str | None) -> Iterator[Path | None]:
+    """Yield the folder in which the processes of this machine share what they keep.
+
+    Args:
+        run_dir: The run folder, where this machine has it.
+        token: A name that the processes of this run have in common, None for a process that stands alone.
+    """
+    if run_dir is not None or token is None:
+        yield run_dir
+        return
+    folder = Path(tempfile.gettempdir()) / f"sleap_nn_{token}"
+    try:
+        yield folder
+    finally:
+        with suppress(OSError):
+            folder.rmdir()
+
+
+@contextmanager
 def frame_cache(config: TrainingJobConfig, data: TrainingData, run_dir: Path | None) -> Iterator[CachedData]:
     """Keep the frames of a run as its configuration says, for as long as the context lasts.
 

@@ -6,10 +6,10 @@ Prediction and metrics after training are in `sleap_nn.after_training`.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, closing, contextmanager
-from dataclasses import replace
-from datetime import datetime
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict
+from functools import cached_property
 from pathlib import Path
 
 import lightning.pytorch as pl
@@ -17,36 +17,42 @@ import torch
 from lightning.pytorch import Callback
 from torch import Tensor
 
-from sleap_nn.config.training_job_config import DictConfig, TrainingJobConfig, check_must_be_set
+from sleap_nn.config.training_job_config import DictConfig, TrainingJobConfig
 from sleap_nn.data.dataset import PoseDataset
 from sleap_nn.data.findings import LabelReport
 from sleap_nn.data.labels import Labels, SioSkeleton
-from sleap_nn.data.loaders import EpochSampler, PoseLoader, free_exchange, make_loader, usable_cpus, useful_workers
+from sleap_nn.data.loaders import EpochSampler
 from sleap_nn.data.video_paths import VideoPaths
+from sleap_nn.errors import DataError
 from sleap_nn.heads.losses import HardKeypointMining, LossSettings
 from sleap_nn.heartbeat import phase
 from sleap_nn.log import logger
-from sleap_nn.networks.devices import resolve_accelerator, resolve_precision
 from sleap_nn.networks.network import PoseNetwork, initialise
-from sleap_nn.networks.reuse import read_starts, start_from
+from sleap_nn.networks.reuse import Starts, read_starts, start_from
 from sleap_nn.networks.weights import load_encoder_weights
 from sleap_nn.structures.sample import Batch
 from sleap_nn.structures.skeleton import Skeleton
 from sleap_nn.tasks import TASKS
 from sleap_nn.tasks.base import Task
-from sleap_nn.training import batch_size, engine, memory, monitoring, run_folder
+from sleap_nn.training import batch_size, engine, launch, memory, monitoring, run_folder
 from sleap_nn.training.callbacks.guards import CollapseWatch
 from sleap_nn.training.callbacks.listeners import Listeners
-from sleap_nn.training.checkpoints import Position, check_fits
+from sleap_nn.training.checkpoints import check_fits
 from sleap_nn.training.collapse import HeadStrength
+from sleap_nn.training.collectives import share_weights
 from sleap_nn.training.compilation import compile_network
-from sleap_nn.training.frame_cache import CachedData, frame_cache
+from sleap_nn.training.devices import Devices
+from sleap_nn.training.frame_cache import frame_cache, machine_folder
+from sleap_nn.training.handover import Outcome, Progress
 from sleap_nn.training.label_report import report_labels
+from sleap_nn.training.loading import Loaders, choose_workers, open_loaders
 from sleap_nn.training.logged import check_monitor, log_columns
 from sleap_nn.training.module import TrainingModule
 from sleap_nn.training.observers import make_observers
-from sleap_nn.training.resolve import resolve
-from sleap_nn.training.run_folder import resume_point
+from sleap_nn.training.plan import Plan, decide, fingerprint
+from sleap_nn.training.records import write_beginning
+from sleap_nn.training.strategies import whole_weights
+from sleap_nn.training.team import current_team
 from sleap_nn.training.training_data import TrainingData
 
 
@@ -59,14 +65,15 @@ class ModelTrainer:
         data: Labels and frames, divided into training and validation.
         run_dir: The run folder, None unless ``save_ckpt`` is set and training has started.
         lightning_model: The training module, None before `train`; its ``model`` is the network.
-        trainer: The engine's trainer, None before `train`.
+        trainer: The engine's trainer, None before `train`; what is known of it where other processes trained.
         listeners: Who follows the run from outside; whoever enters them around `train` keeps them open after it.
         strengths: How much each head said in the last validation; empty before.
+        team: The processes that train together with this one; for most trainings it stands alone.
     """
 
     def __init__(
         self,
-        config: TrainingJobConfig | DictConfig | dict | str | Path,
+        config: TrainingJobConfig | DictConfig | dict | str | Path | None,
         train_labels: Sequence[Labels] | None = None,
         val_labels: Sequence[Labels] | None = None,
         video_paths: VideoPaths | None = None,
@@ -74,7 +81,8 @@ class ModelTrainer:
         """Read the labels, split them, and fill in what the configuration leaves open.
 
         Args:
-            config: The configuration, or the path of its YAML file.
+            config: The configuration, or the path of its YAML file; of several processes that train together only the
+                first needs it.
             train_labels: Labels to train on, in place of the files of the configuration.
             val_labels: Labels to validate on; without them a part of the training labels is set aside.
             video_paths: Where the videos of the labels are now; None: where the labels say, or where a run that is
@@ -85,29 +93,26 @@ class ModelTrainer:
             DataError: The labels cannot be used.
             MissingFileError: A labels file or video is not there.
         """
-        self._initial = TrainingJobConfig.from_cfg(config)
-        check_must_be_set(self._initial)
-        monitoring.check(self._initial.trainer_config)
-        self._resume = resume_point(self._initial.trainer_config.resume_ckpt_path)
-        self._position = Position(0) if self._resume is None else Position.read(self._resume)
-        self._seed = self._choose_seed()
-        pl.seed_everything(self._seed, workers=True, verbose=False)
-        self._video_paths = video_paths
-        if video_paths is None:
-            self._video_paths = run_folder.video_paths_of(self._initial.trainer_config.resume_ckpt_path)
-        self._starts = read_starts(self._initial.model_config, self._resume)
-        with phase("reading labels"):
-            data = TrainingData.from_config(self._initial, train_labels, val_labels, self._video_paths)
-            facts = replace(data.facts(self._initial), trained_channels=self._starts.image_channels)
-            self.job = resolve(self._initial, facts, datetime.now())
-        self.task = self._task(data.train.set.skeleton)
-        check_monitor(self.task, self.job)
-        self.data = data.with_classes(self.task.classes)
         self.run_dir: Path | None = None
         self.lightning_model: TrainingModule | None = None
-        self.trainer: pl.Trainer | None = None
+        self.trainer: pl.Trainer | Progress | None = None
         self.listeners = Listeners()
         self.strengths: tuple[HeadStrength, ...] = ()
+        self.team = current_team()
+        self._given = (train_labels, val_labels)
+        with self.team.guard():
+            if self.team.decides("plan"):
+                self._plan, data, self._starts = decide(config, self._given, video_paths)
+                self.team.publish("plan", self._plan.to_dict())
+            else:
+                self._plan = Plan.from_dict(self.team.take("plan"))
+                data = self._plan.read_again(self._given, with_tests=self.team.is_first)
+            self._check_same(fingerprint(data))
+            self.job, self._seed = self._plan.job, self._plan.seed
+            pl.seed_everything(self._seed, workers=True, verbose=False)
+            self.task = self._task(data.train.set.skeleton)
+            check_monitor(self.task, self.job)
+            self.data = data.with_classes(self.task.classes)
 
     @classmethod
     def get_model_trainer_from_config(
@@ -160,46 +165,127 @@ class ModelTrainer:
             TrainingInterruptedError: Ctrl+C or SIGTERM; the run folder holds all that is needed to go on.
             KeyboardInterrupt: Ctrl+C in a run that is not saved, or before its first step.
         """
-        settings = self.job.trainer_config
-        task = self.task
-        with phase("checking the labels"):
-            report = report_labels(self.data, task, self.job)
-        with phase("building the network"):
-            network = self._network()
-        if settings.channels_last:
-            network = network.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
-        self.job.model_config.total_params = network.num_parameters
-        accelerator = resolve_accelerator(settings.trainer_accelerator)
-        settings.trainer_accelerator = accelerator
-        settings.precision = resolve_precision(str(settings.precision), accelerator)
-        batch_size.settle(self.job, network, task, self.datasets()[0], self._resume)
-        self._choose_workers()
+        if self.starts_processes:
+            self.train_in_processes(evaluate=False)
+            return
+        with self.team.guard():
+            self._fit(self._devices)
+
+    @property
+    def starts_processes(self) -> bool:
+        """Whether several devices train, in processes that this one has to start.
+
+        Raises:
+            ConfigError: There are not so many devices.
+        """
+        return self.team.is_alone and self._devices.count > 1
+
+    def train_in_processes(self, evaluate: bool) -> None:
+        """Train in processes of this machine, one a device, and take over what they end with.
+
+        Args:
+            evaluate: Whether the first of them also predicts and evaluates, as `sleap_nn.train.run_training` does.
+
+        Raises:
+            UserError: As `train`; the error is the one that a process had.
+        """
+        decisions = {"plan": self._plan.to_dict(), "devices": asdict(self._devices)}
+        outcome = launch.train_in_processes(self._devices.count, decisions, self._given, evaluate)
+        self.job, self.run_dir = outcome.job, outcome.run_dir
+        self.strengths, self.trainer = outcome.strengths, outcome.progress
+        self._put_together(outcome.weights)
+
+    def outcome(self) -> Outcome:
+        """Return what the training ended with, for a process that has not taken part in it."""
+        assert self.trainer is not None and self.lightning_model is not None
+        metrics = {name: float(value) for name, value in self.trainer.callback_metrics.items()}
+        progress = Progress(self.trainer.current_epoch, self.trainer.global_step, metrics)
+        weights = {name: tensor.cpu() for name, tensor in self.lightning_model.model.state_dict().items()}
+        return Outcome(self.job, self.run_dir, weights, self.strengths, progress)
+
+    def _fit(self, devices: Devices) -> None:
+        """Fit the network in this process, together with those of its team."""
+        settings, team, place, resume = self.job.trainer_config, self.team, self.team.place, self._plan.resume
+        device = devices.use(place.local_rank)
+        report = self._label_report() if team.is_first else None
+        settings.trainer_accelerator, settings.precision = devices.accelerator, devices.precision
+        settings.trainer_devices = devices.as_stored(settings)
+        network = self._prepared_network(devices)
+        choose_workers(self.job, len(self.datasets()[1]), place)
         with_negatives = self.job.data_config.use_negative_frames
-        self.lightning_model = TrainingModule(task, network, settings, self._seed, with_negatives)
-        with phase("writing the labels of the run"):
-            self._prepare_run_folder(report)
-        if self._resume is not None:
-            check_fits(self._resume, network)
+        self.lightning_model = TrainingModule(self.task, network, settings, self._seed, with_negatives)
+        self._prepare_run_folder(report)
+        if resume is not None and team.is_first:
+            check_fits(resume, network)
         watch = CollapseWatch()
         self.listeners.join(monitoring.make_listeners(self.job, self.run_dir))
-        columns = log_columns(task, self.job)
-        callbacks = [watch, *engine.make_callbacks(settings, columns, self.run_dir, self._seed, self.listeners)]
+        columns = log_columns(self.task, self.job)
+        callbacks = [
+            watch,
+            *engine.make_callbacks(settings, columns, self.run_dir, self._seed, self.listeners, place.size),
+        ]
         self._announce(network)
-        self._announce_memory(network)
         if settings.compile:
             compile_network(network)
         try:
-            with self._samples() as (data, *loaders), engine.quiet(), self.listeners:
-                callbacks = [*self._observers(data), *callbacks]
-                self.trainer = engine.make_trainer(settings, callbacks, self.run_dir)
-                engine.fit(self.trainer, self.lightning_model, *loaders, resume=self._resume)
+            with team.process_group(device):
+                share_weights(network)
+                with self._samples() as (data, loaders), engine.quiet(), self.listeners:
+                    self.lightning_model.num_own_val_batches = loaders.num_own_val_batches
+                    if loaders.first.batch != self._plan.position.batch:
+                        self.lightning_model.first_batch = loaders.first.batch
+                    callbacks = [*self._observers(data), *callbacks]
+                    self.trainer = engine.make_trainer(settings, callbacks, self.run_dir, devices, team)
+                    with team.fetched(resume) as checkpoint:
+                        engine.fit(self.trainer, self.lightning_model, loaders.train, loaders.val, resume=checkpoint)
+                weights = whole_weights(self.trainer)
         except KeyboardInterrupt:
-            if self.run_dir is not None:
+            if self.run_dir is not None and team.is_first:
                 run_folder.remove_unfinished(self.run_dir)
             raise
+        if weights:
+            self._put_together({name.removeprefix("model."): tensor for name, tensor in weights.items()})
         self.strengths = watch.strengths
-        if self.run_dir is not None:
-            run_folder.write_configs(self.run_dir, self._initial, self.job)
+        if self.run_dir is not None and team.is_first:
+            run_folder.write_configs(self.run_dir, self._plan.initial, self.job)
+        team.leave()
+
+    def _label_report(self) -> LabelReport:
+        """Say what looks wrong in the labels."""
+        with phase("checking the labels"):
+            return report_labels(self.data, self.task, self.job)
+
+    def _put_together(self, weights: Mapping[str, Tensor]) -> None:
+        """Make a network that holds weights from elsewhere."""
+        network = PoseNetwork.from_config(self.job.model_config.backbone_config, self.task.heads)
+        network.load_state_dict(weights)
+        self.lightning_model = TrainingModule(self.task, network, self.job.trainer_config, self._seed)
+
+    @cached_property
+    def _starts(self) -> Starts:
+        """The earlier models that the network starts from."""
+        return read_starts(self._plan.initial.model_config, self._plan.resume)
+
+    @cached_property
+    def _devices(self) -> Devices:
+        """The devices that all processes use."""
+        settings, num_started = self.job.trainer_config, self.team.num_started
+        decided = self.team.agree("devices", lambda: asdict(Devices.from_config(settings, num_started)))
+        devices = Devices.from_dict(decided)
+        devices.check_here(self.team.place.local_size)
+        return devices
+
+    def _check_same(self, mine: str) -> None:
+        """Refuse labels that are not those of the first process.
+
+        Raises:
+            DataError: They differ.
+        """
+        if self.team.agree("labels", lambda: mine) != mine:
+            raise DataError(
+                f"The labels that process {self.team.place.rank} reads are not those of the first one; give all "
+                "machines copies of the same labels files."
+            )
 
     def _task(self, skeleton: Skeleton) -> Task:
         """Build the task."""
@@ -219,13 +305,29 @@ class ModelTrainer:
         return TASKS[self.model_type].from_config(head_config, skeleton, loss_settings)
 
     def _network(self) -> PoseNetwork:
-        """Build the network with the weights that it starts from."""
+        """Build the network, in the first process with the weights that it starts from; the others get them from it."""
         config = self.job.model_config
         network = PoseNetwork.from_config(config.backbone_config, self.task.heads)
         initialise(network, config.init_weights)
-        if self._resume is None:
+        if self._plan.resume is None and self.team.is_first:
             load_encoder_weights(network, config.backbone_config)
             start_from(network, self.task, self._starts.weights)
+        return network
+
+    def _prepared_network(self, devices: Devices) -> PoseNetwork:
+        """Build the network for its devices, and settle how many samples go through it at once."""
+        with phase("building the network"):
+            network = self._network()
+        if self.job.trainer_config.channels_last and not devices.is_divided:  # weights are divided as memory has them
+            network = network.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
+        self.job.model_config.total_params = network.num_parameters
+
+        def settle() -> list[int]:
+            num_sharing = self.team.place.local_size
+            batch_size.settle(self.job, network, self.task, self.datasets()[0], self._plan.resume, num_sharing)
+            return batch_size.decided(self.job)
+
+        batch_size.adopt(self.job, self.team.agree("batches", settle))
         return network
 
     def datasets(self) -> tuple[PoseDataset, PoseDataset]:
@@ -244,90 +346,55 @@ class ModelTrainer:
         batch = Batch.stack([dataset[draw] for draw in rows])
         return batch, self.task.encode(batch)
 
-    def _choose_seed(self) -> int:
-        """Return the seed of all draws: that of the run being resumed, the configured one, or a new one."""
-        seed = self._initial.trainer_config.seed
-        if self._position.seed is not None:
-            return self._position.seed
-        return secrets.randbits(31) if seed is None else seed
-
     @contextmanager
-    def _samples(self) -> Iterator[tuple[TrainingData, PoseLoader, PoseLoader]]:
+    def _samples(self) -> Iterator[tuple[TrainingData, Loaders]]:
         """Yield the data, read through the frame cache, and loaders of both splits; clean up behind them."""
+        place, token = self.team.place, None
+        if not self.team.is_alone:
+            token = self.team.agree("token", lambda: secrets.token_hex(8))
         with ExitStack() as stack:
             with phase("preparing the samples"):
-                cached = stack.enter_context(frame_cache(self.job, self.data, self.run_dir))
-                loaders = stack.enter_context(self._loaders(cached))
-            yield cached.data, *loaders
+                own = self.run_dir if place.is_beside_first else None
+                folder = stack.enter_context(machine_folder(own, token))
+                cached = stack.enter_context(frame_cache(self.job, self.data, folder))
+                datasets = cached.data.datasets(self.job, self.task, self._seed)
+                position = self._plan.position
+                opened = open_loaders(self.job, datasets, self._seed, position, place, cached.filler)
+                loaders = stack.enter_context(opened)
+            yield cached.data, loaders
 
-    @contextmanager
-    def _loaders(self, cached: CachedData) -> Iterator[tuple[PoseLoader, PoseLoader]]:
-        """Yield the training and validation loaders, and end their processes."""
-        settings = self.job.trainer_config
-        train, val = cached.data.datasets(self.job, self.task, self._seed)
-        loading, val_loading = settings.train_data_loader, settings.val_data_loader
-        size = int(loading.batch_size)
-        draws = int(settings.train_steps_per_epoch or 1) * size
-        sampler = EpochSampler(len(train), draws, loading.shuffle, self._seed)
-        sampler.start_at(self._position.epoch, self._position.batch * size)
-        val_sampler = EpochSampler(len(val), len(val), val_loading.shuffle, self._seed)
-        shared = (cached.filler, settings.trainer_accelerator == "cuda")
-        loaders = (
-            make_loader(train, size, sampler, int(loading.num_workers), *shared),
-            make_loader(val, int(val_loading.batch_size), val_sampler, int(val_loading.num_workers), *shared),
-        )
-        with closing(loaders[0]), closing(loaders[1]):
-            yield loaders
-
-    def _choose_workers(self) -> None:
-        """Replace ``num_workers: auto`` by a number."""
-        settings = self.job.trainer_config
-        train, val = settings.train_data_loader, settings.val_data_loader
-        cached = self.job.data_config.data_pipeline_fw != "torch_dataset"
-        num_val = -(-len(self.datasets()[1]) // int(val.batch_size))
-        for loader, num_batches in ((train, int(settings.train_steps_per_epoch or 1)), (val, num_val)):
-            if loader.num_workers == "auto":
-                loader.num_workers = useful_workers(num_batches, cached, usable_cpus(), free_exchange())
-
-    def _prepare_run_folder(self, report: LabelReport) -> None:
-        """Make the run folder and write what is known before the first step, findings on the labels included."""
+    def _prepare_run_folder(self, report: LabelReport | None) -> None:
+        """Make the run folder, once for all processes, and write what is known before the first step."""
         settings = self.job.trainer_config
         if not settings.save_ckpt:
             monitoring.identify(settings)
             return
-        self.run_dir = run_folder.create(self.job)
+        if self.team.decides("run_dir"):
+            self.run_dir = run_folder.create(self.job)
+            self.team.publish("run_dir", str(self.run_dir.absolute()))  # others may work in another folder
+        else:
+            self.run_dir = Path(self.team.take("run_dir"))
         settings.run_name = self.run_dir.name
         monitoring.identify(settings)
-        settings.resume_ckpt_path = None if self._resume is None else str(self._resume)
-        if self._resume is not None:
-            where = (self._resume, self._position.epoch, self._position.batch)
-            logger.info("Going on from %s at epoch %d, batch %d.", *where)
-        run_folder.write_configs(self.run_dir, self._initial, self.job)
-        report.save(self.run_dir / run_folder.LABEL_CHECK)
-        self.data.record.save(self.run_dir / run_folder.SPLIT)
-        run_folder.write_video_paths(self.run_dir, self._video_paths)
-        data = self.job.data_config
-        kinds = data.user_instances_only, data.use_negative_frames
-        for split, files in (("train", self.train_labels), ("val", self.val_labels)):
-            for index, labels in enumerate(files):
-                run_folder.write_ground_truth(self.run_dir, split, index, labels, *kinds)
-        for index, labels in self.data.test_labels.items():
-            run_folder.write_ground_truth(self.run_dir, "test", index, labels, user_instances_only=True)
+        settings.resume_ckpt_path = None if self._plan.resume is None else str(self._plan.resume)
+        if self.team.is_first:
+            with phase("writing the labels of the run"):
+                write_beginning(self.run_dir, self._plan, self.job, self.data, report)
 
     def _observers(self, data: TrainingData) -> list[Callback]:
         """Return what looks at the network after every epoch; drawings make a run folder where there is none."""
         folder = None
-        if self.job.trainer_config.visualize_preds_during_training:
+        if self.job.trainer_config.visualize_preds_during_training and self.team.is_first:
             run = run_folder.create(self.job) if self.run_dir is None else self.run_dir
             folder = run / run_folder.DRAWINGS
         sinks = [self.listeners] if self.listeners and (folder is not None or self.listeners.want_drawings) else []
         return make_observers(self.job, self.task, data, self._seed, folder, sinks)
 
     def _announce(self, network: PoseNetwork) -> None:
-        """Log what is about to be trained."""
+        """Log what is about to be trained, and how much memory a step takes."""
         settings = self.job.trainer_config
         logger.info(
-            "Training %s with %s (%s parameters) on %d frames, validating on %d; %d steps an epoch, %s on %s.",
+            "Training %s with %s (%s parameters) on %d frames, validating on %d; %d steps an epoch, %s on %s%s.",
             self.model_type,
             self.backbone_type,
             f"{network.num_parameters:,}",
@@ -336,11 +403,8 @@ class ModelTrainer:
             settings.train_steps_per_epoch,
             f"precision {settings.precision}",
             settings.trainer_accelerator,
+            "" if self.team.is_alone else f", shared by {self.team.place.size} processes",
         )
-
-    def _announce_memory(self, network: PoseNetwork) -> None:
-        """Log how much memory a step takes, before the first one."""
-        settings = self.job.trainer_config
         need = memory.measure(network, self.datasets()[0][0].image.shape, settings)
         size, accelerator = int(settings.train_data_loader.batch_size), settings.trainer_accelerator
         memory.announce(need, size, accelerator, self.data.bytes_kept(self.job))

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, cast
 
 import numpy as np
@@ -17,11 +19,13 @@ from sleap_nn.networks.network import PoseNetwork
 from sleap_nn.structures.sample import Batch
 from sleap_nn.tasks.base import Task
 from sleap_nn.training.averages import EpochAverages
-from sleap_nn.training.checkpoints import BATCH_SIZES
+from sleap_nn.training.checkpoints import BATCH_SIZES, set_batch
+from sleap_nn.training.collectives import is_shared, share_buffers, sum_gradients, sum_over_devices
 from sleap_nn.training.freezing import Freeze
 from sleap_nn.training.microbatches import MicroBatches
 from sleap_nn.training.negatives import counts_by_sign, losses_by_sign
 from sleap_nn.training.optim import check_groups, make_optimizer, make_schedule, parameter_groups
+from sleap_nn.training.strategies import divide_weights
 
 AVERAGES = "train_averages"
 PARTS = "micro_batches"
@@ -56,9 +60,14 @@ class TrainingModule(LightningModule):
     Attributes:
         task: The model type.
         model: The network; its weights are saved as ``model.*``.
-        strengths: How much the output of every head said at most in the last validation, see `Head.strength`; empty
-            before the first.
+        strengths: How much the output of every head said at most in the last validation, see `Head.strength`, as far
+            as this process saw; empty before the first.
+        first_batch: Batches of its first epoch that a resumed run has done, None where the checkpoint says it.
+        num_own_val_batches: Validation batches that count; more of them only keep step with other processes.
     """
+
+    first_batch: int | None = None
+    num_own_val_batches: float = math.inf
 
     def __init__(
         self, task: Task, network: PoseNetwork, config: TrainerConfig, seed: int = 0, with_negatives: bool = False
@@ -83,35 +92,43 @@ class TrainingModule(LightningModule):
         self._schedule: LRScheduler | ReduceLROnPlateau | None = None
         self._schedule_state: dict[str, Any] | None = None
 
-    def setup(self, stage: str) -> None:
-        """Freeze what is frozen from the start, before processes that train together agree on the gradients."""
-        self._freeze.prepare(self.trainer.world_size > 1)
+    def configure_model(self) -> None:
+        """Divide the weights over the devices where that was asked for, and freeze what is frozen from the start."""
+        if divide_weights(self, self.model):
+            self._groups = parameter_groups(self.model, self._config.optimizer)
+            self._freeze = Freeze(self.model, self._config)
+        self._freeze.prepare(self._is_divided)
 
     def training_step(self, batch: Batch, batch_index: int) -> Tensor:
         """Return the total loss of a batch.
 
-        One process alone adds up the gradients here, see `_learn`, since it may have to do so in parts. Several
-        processes leave that to the engine, which exchanges the gradients on the way.
+        The gradients are added up here, see `_learn`, since a device may have to do so in parts, and then over all
+        processes. Only where weights are divided that is left to the engine, which puts them together on the way.
         """
         number = self.trainer.current_epoch * int(self.trainer.num_training_batches) + batch_index
         torch.manual_seed(int(np.random.SeedSequence((self._seed, number, self.global_rank)).generate_state(1)[0]))
         self._freeze.hold(self.trainer.current_epoch)
-        if self.trainer.world_size > 1:
-            step = self._losses(batch, None)
+        counts = self._counts_of_all(batch)
+        if self._is_divided:
+            (shares,) = self._shares([batch], counts)
+            step = self._losses(batch, shares)
             self._log(step, step.losses, len(batch))
             return step.total
         weights = list(self.model.parameters())
         first = batch_index % self.trainer.accumulate_grad_batches == 0
         earlier = [None if first else weight.grad for weight in weights]
-        total = self._train_parts.run(batch, self._learn)
+        total = self._train_parts.run(batch, partial(self._learn, counts=counts))
         for weight, gradient in zip(weights, earlier, strict=True):
             if gradient is not None:
                 weight.grad = gradient if weight.grad is None else gradient.add_(weight.grad)
+        done = batch_index + 1
+        if done % self.trainer.accumulate_grad_batches == 0 or done == self.trainer.num_training_batches:
+            sum_gradients(weights)
         return total.requires_grad_()  # a leaf: what the engine does with it reaches no weight
 
     def optimizer_zero_grad(self, epoch: int, batch_idx: int, optimizer: torch.optim.Optimizer) -> None:
         """Leave the gradients that `training_step` has added up."""
-        if self.trainer.world_size > 1:
+        if self._is_divided:
             optimizer.zero_grad()
 
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
@@ -120,14 +137,21 @@ class TrainingModule(LightningModule):
 
     def validation_step(self, batch: Batch, batch_index: int) -> None:
         """Collect the losses of a batch and follow how much the heads say."""
-        outputs, targets = self._val_parts.run(batch, self._joined_outputs), self.task.encode(batch)
+        joined = self._joined_outputs
+        outputs = joined([batch]) if self._is_divided else self._val_parts.run(batch, joined)
+        targets = self.task.encode(batch)
         losses = self.task.losses(outputs, targets)
         values = {"loss": self.task.total_loss(losses)} | self._head_losses(losses)
-        self._val_averages.add(values | self.task.metrics(outputs, targets), len(batch))
+        counts = batch_index < self.num_own_val_batches
+        self._val_averages.add(values | self.task.metrics(outputs, targets), len(batch) * counts)
         for signed, count in self._signs(outputs, targets, batch):
-            self._val_averages.add(signed, count)
+            self._val_averages.add(signed, count * counts)
         own, earlier = self.task.strengths(outputs), self.strengths if batch_index else {}
         self.strengths = {name: torch.maximum(value, earlier.get(name, value)) for name, value in own.items()}
+
+    def on_validation_epoch_start(self) -> None:
+        """Validate the same network on all devices, whatever they saw."""
+        share_buffers(self.model)
 
     def on_validation_epoch_end(self) -> None:
         """Log the averages of the epoch: every epoch ends with a validation."""
@@ -170,42 +194,67 @@ class TrainingModule(LightningModule):
         check_groups(checkpoint["optimizer_states"], self._groups)
         schedules = checkpoint.get("lr_schedulers", [])
         self._schedule_state = schedules[0] if schedules else None
+        if self._schedule is not None and self._schedule_state is not None:  # where weights are divided, it exists
+            self._schedule.load_state_dict(self._schedule_state)
         if AVERAGES in checkpoint:
-            self._train_averages.load_state_dict(checkpoint[AVERAGES])
+            self._train_averages.load_state_dict(checkpoint[AVERAGES], self.global_rank, self.trainer.world_size)
         for parts, state in zip((self._train_parts, self._val_parts), checkpoint.get(PARTS, ()), strict=False):
             parts.load_state_dict(state)
+        if self.first_batch is not None:
+            set_batch(checkpoint, self.first_batch)
 
     def transfer_batch_to_device(self, batch: Batch, device: torch.device, dataloader_idx: int) -> Batch:
         """Copy a batch to the device."""
         return batch.to(device)
 
-    def _learn(self, parts: Sequence[Batch]) -> Tensor:
+    @property
+    def _is_divided(self) -> bool:
+        """Whether this device has only a part of the weights."""
+        return self.device_mesh is not None
+
+    def _learn(self, parts: Sequence[Batch], counts: Mapping[str, Tensor] | None) -> Tensor:
         """Set the gradients to those of a batch, given in parts, and return its loss.
 
-        The loss is a mean over samples, so every part counts as much as it has samples, with their weights. Only hard
-        keypoint mining, which looks for the worst channels of what it is given, mines each part for itself.
+        The loss is a mean over samples, so every part counts as much as it has samples, with their weights, among
+        those of all processes. Only hard keypoint mining, which looks for the worst channels of what it is given,
+        mines each part for itself.
         """
         self.model.zero_grad()
         losses: dict[str, Tensor] = {}
         steps: list[Step] = []
-        for part, shares in zip(parts, self._shares(parts), strict=True):
+        in_step = self.trainer.accumulate_grad_batches * self.trainer.world_size
+        for part, shares in zip(parts, self._shares(parts, counts), strict=True):
             step = self._losses(part, shares)
             with torch.autocast(self.device.type, enabled=False), cast(Any, self.trainer).profiler.profile("backward"):
-                self.trainer.strategy.backward(step.total / self.trainer.accumulate_grad_batches, None)
+                self.trainer.strategy.backward(step.total / in_step, None)
             losses = {name: loss.detach() + losses.get(name, 0) for name, loss in step.losses.items()}
             steps.append(replace(step, total=step.total.detach()))
         for part, step in zip(parts, steps, strict=True):
             self._log(step, losses, len(part))
         return losses["loss"].clone()
 
-    def _shares(self, parts: Sequence[Batch]) -> list[dict[str, Tensor] | None]:
-        """Return the share of each part in the loss of every head; None for a whole batch."""
-        if len(parts) == 1:
+    def _counts_of_all(self, batch: Batch) -> dict[str, Tensor] | None:
+        """Return how much the batches of all processes count for every head, divided by their number; None: alone."""
+        if not is_shared():
+            return None
+        counts = self.task.counts(batch)
+        sums = sum_over_devices(torch.stack(list(counts.values()))) / self.trainer.world_size
+        return dict(zip(counts, sums, strict=True))
+
+    def _shares(self, parts: Sequence[Batch], together: Mapping[str, Tensor] | None) -> list[dict[str, Tensor] | None]:
+        """Return the share of each part in the loss of every head; None for a whole batch.
+
+        Args:
+            parts: Those of a batch.
+            together: What `_counts_of_all` says: the mean over processes of what their parts make is the loss of all.
+        """
+        if together is None and len(parts) == 1:
             return [None]
         counts = [self.task.counts(part) for part in parts]
-        sums = {name: torch.stack([count[name] for count in counts]).sum() for name in counts[0]}
+        if together is None:
+            together = {name: torch.stack([count[name] for count in counts]).sum() for name in counts[0]}
         return [
-            {name: torch.where(sums[name] > 0, own / sums[name], 0.0) for name, own in count.items()}
+            {name: torch.where(together[name] > 0, own / together[name], 0.0) for name, own in count.items()}
             for count in counts
         ]
 

@@ -61,11 +61,7 @@ class SplitRecord:
             DataError: The file is damaged.
         """
         try:
-            tree = json.loads(path.read_text(encoding="utf-8"))
-            files = tuple(
-                FileSplit(file["labels"], _frames_of(file["train"]), _frames_of(file["val"])) for file in tree["files"]
-            )
-            return cls(tree["method"], tree["seed"], files, tree["settings"], _frames_of(tree["held_out"]))
+            return cls.from_dict(json.loads(path.read_text(encoding="utf-8")))
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise DataError(
                 f"{path} cannot be read as the split of a run ({error}); restore it, or delete it to divide the labels "
@@ -78,7 +74,23 @@ class SplitRecord:
         Raises:
             OutputError: The file cannot be written.
         """
-        tree = {
+        lines = [f"  {json.dumps(key)}: {json.dumps(value)}" for key, value in self.to_dict().items()]
+        try:
+            path.write_text("{\n" + ",\n".join(lines) + "\n}\n", encoding="utf-8")
+        except OSError as error:
+            raise OutputError(f"The split {path} cannot be written ({error}).") from error
+
+    @classmethod
+    def from_dict(cls, tree: Mapping[str, Any]) -> SplitRecord:
+        """Return the split whose `to_dict` gave these values."""
+        files = tuple(
+            FileSplit(file["labels"], _frames_of(file["train"]), _frames_of(file["val"])) for file in tree["files"]
+        )
+        return cls(tree["method"], tree["seed"], files, tree["settings"], _frames_of(tree["held_out"]))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return values that JSON can keep."""
+        return {
             "version": VERSION,
             "method": self.method,
             "seed": self.seed,
@@ -89,11 +101,6 @@ class SplitRecord:
             ],
             "held_out": _runs_of(self.held_out),
         }
-        lines = [f"  {json.dumps(key)}: {json.dumps(value)}" for key, value in tree.items()]
-        try:
-            path.write_text("{\n" + ",\n".join(lines) + "\n}\n", encoding="utf-8")
-        except OSError as error:
-            raise OutputError(f"The split {path} cannot be written ({error}).") from error
 
     @property
     def trained(self) -> dict[FrameId, int]:

@@ -86,6 +86,7 @@ class TrainingData:
         train_labels: Sequence[Labels] | None = None,
         val_labels: Sequence[Labels] | None = None,
         video_paths: VideoPaths | None = None,
+        record: SplitRecord | None = None,
     ) -> TrainingData:
         """Read and divide the labels.
 
@@ -94,6 +95,7 @@ class TrainingData:
             train_labels: Labels to train on, in place of the files of the configuration.
             val_labels: Labels to validate on; without them a part of the training labels is set aside.
             video_paths: Where the videos of all labels are now, if not where the labels say.
+            record: How another process of this run has divided them.
 
         Raises:
             ConfigError: New paths do not fit the videos.
@@ -101,7 +103,7 @@ class TrainingData:
             MissingFileError: A labels file or video is not there.
         """
         train_files, val_files, test = _read(config, train_labels, val_labels, video_paths)
-        divided = divide_labels(config, train_files, val_files)
+        divided = divide_labels(config, train_files, val_files, record)
         train = Split.from_labels(divided.train, config)
         val = Split.from_labels(divided.val, config).with_classes(train.set.track_names)
         if config.data_config.use_same_data_for_val:

@@ -1,7 +1,11 @@
+import dataclasses
+from typing import Annotated
+
 import pytest
 
 from sleap_nn.config.availability import check_available
 from sleap_nn.config.data_config import PreprocessingConfig
+from sleap_nn.config.fields import Option
 from sleap_nn.config.training_job_config import TrainingJobConfig
 from sleap_nn.errors import ConfigError
 
@@ -48,8 +52,9 @@ def job(path, value):
         ("model_config.head_configs.centroid", {}),
         ("model_config.head_configs.bottomup", {}),
         ("trainer_config.trainer_devices", "auto"),
-        ("trainer_config.trainer_devices", 1),
-        ("trainer_config.trainer_device_indices", [3]),
+        ("trainer_config.trainer_devices", 4),
+        ("trainer_config.trainer_device_indices", [0, 2]),
+        ("trainer_config.trainer_strategy", "ddp"),
         ("trainer_config.trainer_accelerator", "cpu"),
         ("trainer_config.wandb", {"project": "p", "viz_boxes": True}),
         ("trainer_config.use_wandb", True),
@@ -89,9 +94,6 @@ def test_what_exists_may_be_set(path, value):
         ("data_config.bbox_source", "masks", ""),
         ("model_config.head_configs.semantic_segmentation", {}, ""),
         ("model_config.head_configs.embedding", {"dim": 3}, ""),
-        ("trainer_config.trainer_devices", 2, ""),
-        ("trainer_config.trainer_device_indices", [0, 1], ""),
-        ("trainer_config.trainer_strategy", "ddp", ""),
         ("trainer_config.eval", {"select_metric": "rank5"}, ".select_metric"),
     ],
 )
@@ -109,7 +111,14 @@ def test_parts_are_checked_under_the_path_that_is_given():
 
 
 def test_messages_name_what_works():
-    with pytest.raises(ConfigError, match=r"trainer_devices: 4 is not available yet; use null or auto or 1\.$"):
-        check_available(job("trainer_config.trainer_devices", 4))
-    with pytest.raises(ConfigError, match=r"a list of 2 items is not available yet; the default is null\.$"):
-        check_available(job("trainer_config.trainer_device_indices", [0, 1]))
+    part = dataclasses.make_dataclass(
+        "Part",
+        [
+            ("few", Annotated[str | int | None, Option("x", available_values=(None, "auto", 1))], None),
+            ("most", Annotated[str | int, Option("x", unavailable_values=("auto",))], 0),
+        ],
+    )
+    with pytest.raises(ConfigError, match=r"part\.few: 4 is not available yet; use null or auto or 1\.$"):
+        check_available(part(few=4), "part")
+    with pytest.raises(ConfigError, match=r"part\.most: auto is not available yet; the default is 0\.$"):
+        check_available(part(most="auto"), "part")

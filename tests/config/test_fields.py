@@ -100,8 +100,6 @@ def test_problems_of_values(option, value, problem):
         (Option("x", available_values=(None, 1)), 2, "2", "only null, 1"),
         (Option("x", unavailable_values=("disk",)), "disk", "disk", "not yet disk"),
         (Option("x", unavailable_values=("disk",)), "ram", None, "not yet disk"),
-        (Option("x", available_items=1), [0, 1], "a list of 2 items", "only up to 1 item"),
-        (Option("x", available_items=2), [0, 1], None, "only up to 2 items"),
     ],
 )
 def test_missing_behaviour(option, value, missing, note):

@@ -106,7 +106,6 @@ def test_rows_tell_type_default_range_and_availability():
     page = config_reference_markdown()
     assert "| `lr` | a number | `0.0001` | > 0 | Learning rate at the start. | yes |" in page
     assert "| `profiler` | text or null | `null` | `simple`, `advanced`, `pytorch`, `passthrough` |" in page
-    assert "| only null, auto, 1 |" in page
     tiling = page.partition("## data_config.preprocessing.tiling\n")[2].partition("\n## ")[0]
     rows = [row for row in tiling.splitlines() if row.startswith("| `")]
     assert len(rows) == 16

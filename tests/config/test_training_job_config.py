@@ -338,14 +338,17 @@ trainer_config:
 """
 
 
-@pytest.mark.parametrize("snippet", [GUIDE_WANDB, GUIDE_DEVICES])
+@pytest.mark.parametrize("snippet", [GUIDE_WANDB, GUIDE_DEVICES, GUIDE_SEVERAL])
 def test_snippets_of_the_training_guide(snippet):
     cfg = verify_training_cfg(job(**yaml.safe_load(snippet)))
     assert cfg.trainer_config.wandb.viz_box_size == 5.0
-    assert cfg.trainer_config.trainer_devices is None
+    several = snippet == GUIDE_SEVERAL
+    assert cfg.trainer_config.trainer_devices == (2 if several else None)
+    assert cfg.trainer_config.trainer_device_indices == ([0, 2] if several else None)
+    assert cfg.trainer_config.trainer_strategy == ("ddp" if several else "auto")
 
 
-@pytest.mark.parametrize("snippet", [GUIDE_SEVERAL])
+@pytest.mark.parametrize("snippet", ["data_config: {bbox_source: masks}"])
 def test_snippets_whose_behaviour_comes_later_are_read_but_refused_for_training(snippet):
     tree = job(**yaml.safe_load(snippet))
     TrainingJobConfig.from_cfg(tree, require_available=False)

@@ -23,6 +23,7 @@ from sleap_nn.data.labels import LabelSet, load_labels
 from sleap_nn.data.loaders import (
     EpochSampler,
     PoseLoader,
+    Share,
     free_exchange,
     make_loader,
     usable_cpus,
@@ -316,3 +317,55 @@ def test_this_machine_can_be_asked() -> None:
     assert 1 <= usable_cpus() <= (os.cpu_count() or 1)
     exchange = free_exchange()
     assert exchange is None or exchange >= 0
+
+
+@pytest.mark.parametrize("parts", [2, 3])
+@pytest.mark.parametrize("shuffle", [True, False])
+def test_processes_together_draw_the_batches_of_one(parts: int, shuffle: bool) -> None:
+    size, steps, num_rows = 2, 5, 7
+    alone = EpochSampler(num_rows, steps * size * parts, shuffle, seed=1)
+    shared = [
+        EpochSampler(num_rows, steps * size * parts, shuffle, 1, Share(part, parts, size)) for part in range(parts)
+    ]
+    for epoch in (0, 1):
+        for sampler in (alone, *shared):
+            sampler.set_epoch(epoch)
+        whole = list(alone)
+        own = [list(sampler) for sampler in shared]
+        assert [len(draws) for draws in own] == [len(sampler) for sampler in shared] == [steps * size] * parts
+        for step in range(steps):
+            together = [draw for draws in own for draw in draws[step * size : (step + 1) * size]]
+            assert together == whole[step * size * parts : (step + 1) * size * parts]
+
+
+def test_processes_that_begin_in_the_middle_draw_the_rest() -> None:
+    whole = [EpochSampler(7, 24, True, 1, Share(part, 2, 3)) for part in range(2)]
+    rest = [EpochSampler(7, 24, True, 1, Share(part, 2, 3)) for part in range(2)]
+    for sampler in rest:
+        sampler.start_at(1, 12)
+    for before, after in zip(whole, rest, strict=True):
+        before.set_epoch(1)
+        assert list(after) == list(before)[6:]
+        assert len(after) == 12
+    for sampler in rest:
+        sampler.start_at(1, 9)  # where processes with other batches were interrupted
+    drawn = [draw.number for sampler in rest for draw in sampler]
+    assert sorted(set(drawn)) == list(range(24 + 9, 48))
+
+
+@pytest.mark.parametrize(
+    ("num_rows", "parts", "size"), [(1, 2, 4), (5, 2, 2), (5, 4, 1), (8, 2, 2), (9, 4, 2), (3, 3, 1)]
+)
+def test_validation_is_divided_in_batches_and_all_make_equally_many(num_rows: int, parts: int, size: int) -> None:
+    whole = [draw.row for draw in EpochSampler(num_rows, num_rows, False, 0)]
+    counted, lengths = [], []
+    for part in range(parts):
+        sampler = EpochSampler(num_rows, num_rows, False, 0, Share(part, parts, size))
+        draws = list(sampler)
+        assert len(draws) == len(sampler)
+        batches = [draws[i : i + size] for i in range(0, len(draws), size)]
+        lengths.append(len(batches))
+        counted += [draw.row for batch in batches[: sampler.num_own_batches] for draw in batch]
+    assert sorted(counted) == whole
+    assert len(set(lengths)) == 1
+    assert lengths[0] > 0

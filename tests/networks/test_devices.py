@@ -1,8 +1,18 @@
+import subprocess
+from types import SimpleNamespace
+
 import pytest
 import torch
 
 from sleap_nn.errors import ConfigError
-from sleap_nn.networks.devices import native_bfloat16, resolve_accelerator, resolve_precision
+from sleap_nn.networks import devices
+from sleap_nn.networks.devices import (
+    freest_gpus,
+    native_bfloat16,
+    num_devices,
+    resolve_accelerator,
+    resolve_precision,
+)
 
 
 @pytest.fixture
@@ -106,3 +116,41 @@ def test_float16_on_a_cpu_becomes_float32(caplog: pytest.LogCaptureFixture) -> N
         assert resolve_precision("16-mixed", "cpu") == "32"
     assert "CPUs do not compute in float16" in caplog.text
     assert resolve_precision("16-mixed", "cuda") == "16-mixed"
+
+
+@pytest.fixture
+def gpus(monkeypatch: pytest.MonkeyPatch):
+    """Return a function that pretends that the driver's program answers so for three GPUs."""
+
+    def pretend(answer: str | Exception) -> None:
+        def run(*_: object, **__: object) -> SimpleNamespace:
+            if isinstance(answer, Exception):
+                raise answer
+            return SimpleNamespace(stdout=answer)
+
+        ids = ["aaaa", "bbbb", "cccc"]
+        monkeypatch.setattr(torch.cuda, "device_count", lambda: len(ids))
+        monkeypatch.setattr(torch.cuda, "get_device_properties", lambda index: SimpleNamespace(uuid=ids[index]))
+        monkeypatch.setattr(devices, "subprocess", SimpleNamespace(run=run, SubprocessError=subprocess.SubprocessError))
+
+    return pretend
+
+
+def test_the_gpus_with_most_free_memory_are_found(gpus) -> None:
+    gpus("GPU-cccc, 9000\nGPU-aaaa, 500\nGPU-dddd, 99999\nGPU-bbbb, 8000\n")
+    assert [freest_gpus(count) for count in (1, 2, 3)] == [(2,), (1, 2), (0, 1, 2)]
+
+
+@pytest.mark.parametrize(
+    "answer",
+    ["GPU-aaaa, 500\n", "no devices", "", FileNotFoundError(), subprocess.TimeoutExpired("nvidia-smi", 20)],
+    ids=["one missing", "no table", "nothing", "no program", "no answer"],
+)
+def test_where_that_is_unknown_the_first_ones_are_taken(gpus, answer: str | Exception) -> None:
+    gpus(answer)
+    assert freest_gpus(2) == (0, 1)
+
+
+def test_the_processor_is_one_device(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 4)
+    assert [num_devices(name) for name in ("cpu", "mps", "cuda")] == [1, 1, 4]

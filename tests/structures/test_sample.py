@@ -44,3 +44,10 @@ def test_mixed_samples_are_stacked_beside_the_others() -> None:
     assert batch.mix_weights.tolist() == [0.25, 0]
     assert batch.weights.tolist() == [1, 0.5]
     assert batch.to("cpu").mixed is not None
+
+
+def test_parts_of_a_batch_know_which_of_their_samples_show_no_animal() -> None:
+    samples = [sample(4, 1), replace(sample(4, 0), is_negative=True), sample(4, 2)]
+    parts = Batch.stack(samples).split(2)
+    assert [part.is_negative for part in parts] == [(False, True), (False,)]
+    assert [len(part) for part in parts] == [2, 1]

@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -130,3 +131,17 @@ def test_a_gpu_is_tried(folder: Path, monkeypatch: pytest.MonkeyPatch, error: Ru
     assert tried == [2, 4]
     assert trainer.job.trainer_config.train_data_loader.batch_size == 2
     assert all(torch.equal(tensor, before[name]) for name, tensor in network.state_dict().items())
+
+
+def test_processes_share_the_memory_of_a_machine_and_take_over_what_one_decides(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(batch_size, "measure", lambda *arguments: MemoryNeed(0, 1000))
+    monkeypatch.setattr(batch_size, "free_memory", lambda accelerator: 16_000)
+    trainer = ModelTrainer(settings(folder, "auto", "auto"))
+    network, (train, _) = trainer._network(), trainer.datasets()
+    first, other = deepcopy(trainer.job), deepcopy(trainer.job)
+    batch_size.settle(first, network, trainer.task, train, num_sharing=2)
+    assert batch_size.decided(first) == [4, 4, 3]
+    batch_size.adopt(other, batch_size.decided(first))
+    assert other == first

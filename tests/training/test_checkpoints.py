@@ -7,7 +7,7 @@ import torch
 
 from sleap_nn.errors import MissingFileError, ModelError, OutputError
 from sleap_nn.training import checkpoints
-from sleap_nn.training.checkpoints import AtomicCheckpointIO, Position, check_fits
+from sleap_nn.training.checkpoints import AtomicCheckpointIO, Position, check_fits, set_batch
 
 STATE = {"state_dict": {}, "loops": {}, "optimizer_states": [], "epoch": 4}
 
@@ -72,3 +72,29 @@ def test_weights_of_the_same_network_fit(tmp_path: Path) -> None:
     network: Any = torch.nn.Linear(3, 2)
     torch.save({"state_dict": {f"model.{k}": v for k, v in network.state_dict().items()}}, tmp_path / "a.ckpt")
     check_fits(tmp_path / "a.ckpt", network)
+
+
+@pytest.mark.parametrize(
+    ("saved", "group", "num_batches", "batch"),
+    [
+        (Position(1, 3, 0, 8), 8, 10, 3),
+        (Position(1, 3, 0, 8), 4, 10, 6),
+        (Position(1, 3, 0, 8), 16, 10, 1),
+        (Position(1, 3, 0, 8), 4, 5, 4),
+        (Position(1, 3, 0, None), 4, 10, 3),
+        (Position(1), 4, 10, 0),
+    ],
+)
+def test_a_position_is_told_in_batches_of_another_size(
+    saved: Position, group: int, num_batches: int, batch: int
+) -> None:
+    assert saved.regrouped(group, num_batches) == Position(1, batch, saved.seed, group)
+
+
+def test_the_engine_is_told_how_many_batches_are_done() -> None:
+    counts = {"ready": 3, "started": 3, "processed": 3, "completed": 2}
+    progress = {"current": dict(counts), "total": {name: count + 10 for name, count in counts.items()}}
+    checkpoint = {"loops": {"fit_loop": {"epoch_loop.batch_progress": progress}}}
+    set_batch(checkpoint, 5)
+    assert progress["current"] == {"ready": 5, "started": 5, "processed": 5, "completed": 4}
+    assert progress["total"] == {"ready": 15, "started": 15, "processed": 15, "completed": 14}

@@ -26,6 +26,9 @@ from sleap_nn.training.callbacks.progress import ProgressBar
 from sleap_nn.training.callbacks.resume_point import ResumePoint
 from sleap_nn.training.callbacks.summary import RunSummary
 from sleap_nn.training.callbacks.zmq import ZmqListener
+from sleap_nn.training.devices import Devices
+from sleap_nn.training.place import Place
+from sleap_nn.training.team import Team
 
 COLUMNS = ("train/confmaps/nose", "train/confmaps/tail")
 
@@ -125,7 +128,7 @@ def test_the_progress_bar_can_be_switched_off(monkeypatch: pytest.MonkeyPatch, s
 def make_trainer(folder: Path | None = None, precision: str = "32", **settings: Any) -> Any:
     resolved = TrainerConfig(trainer_accelerator="cpu", precision=precision, **settings)
     with engine.quiet():
-        return engine.make_trainer(resolved, [], folder)
+        return engine.make_trainer(resolved, [], folder, Devices.from_config(resolved), Team(Place()))
 
 
 def test_the_trainer_follows_the_settings(tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ from sleap_nn.log import logger
 from sleap_nn.networks import model_dir
 from sleap_nn.structures.sample import Frame, FrameKey
 from sleap_nn.training import frame_cache as module
-from sleap_nn.training.frame_cache import FOLDER, IN_MEMORY, ON_DISK, frame_cache
+from sleap_nn.training.frame_cache import FOLDER, IN_MEMORY, ON_DISK, frame_cache, machine_folder
 from sleap_nn.training.model_trainer import ModelTrainer
 from sleap_nn.training.run_folder import resume_config
 from sleap_nn.training.training_data import TrainingData
@@ -403,7 +403,7 @@ def test_an_interrupted_run_goes_on_with_its_frames(
 
 
 def test_auto_is_replaced_by_a_number_of_workers(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sleap_nn.training.model_trainer.usable_cpus", lambda: 3)
+    monkeypatch.setattr("sleap_nn.training.loading.usable_cpus", lambda: 3)
     loaders = {"train_data_loader": {"num_workers": "auto"}, "val_data_loader": {"num_workers": "auto"}}
     trainer = ModelTrainer(settings(folder, {}, min_train_steps_per_epoch=16, max_epochs=1, **loaders))
     trainer.train()
@@ -434,3 +434,15 @@ def test_a_worker_that_is_killed_is_told_in_one_sentence(folder: Path, monkeypat
     with pytest.raises(DataError, match=r"is gone .*num_workers") as caught:
         trainer.train()
     assert "\n" not in str(caught.value)
+
+
+def test_processes_of_a_machine_without_the_run_folder_share_one_of_their_own(tmp_path: Path) -> None:
+    with machine_folder(tmp_path, "token") as own:
+        assert own == tmp_path
+    with machine_folder(None, None) as alone:
+        assert alone is None
+    with machine_folder(None, "0a1b") as first, machine_folder(None, "0a1b") as second:
+        assert first is not None
+        assert first == second
+        first.mkdir()
+    assert not first.exists()

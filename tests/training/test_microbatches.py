@@ -16,6 +16,7 @@ from sleap_nn.networks.network import PoseNetwork
 from sleap_nn.structures.sample import Batch
 from sleap_nn.training.microbatches import MicroBatches, ran_out_of_memory
 from sleap_nn.training.model_trainer import ModelTrainer
+from sleap_nn.training.module import TrainingModule
 
 CPU_MESSAGE = "[enforce fail at alloc_cpu.cpp:121] . DefaultCPUAllocator: can't allocate memory: you tried to allocate"
 
@@ -152,6 +153,8 @@ def test_a_run_short_of_memory_ends_with_the_weights_of_one_that_was_not(
     assert whole.trainer is not None
     assert parts.trainer is not None
     for name, value in whole.trainer.callback_metrics.items():
+        if "confmap_" in name:  # shares of the cells of what goes through the network at once
+            continue
         assert float(parts.trainer.callback_metrics[name]) == pytest.approx(float(value), rel=1e-2 if extra else 1e-4)
 
 
@@ -167,7 +170,7 @@ def test_gradients_of_parts_are_those_of_the_batch(folder: Path, model_type: str
     batch = replace(batch, weights=weights, class_ids=torch.tensor([0, -1, 0, -1, -1, 0])[:, None])
 
     def gradients(parts: Sequence[Batch]) -> list[Tensor]:
-        module._learn(parts)
+        module._learn(parts, None)
         return [parameter.grad.clone() for parameter in module.model.parameters() if parameter.grad is not None]
 
     whole = gradients([batch])
@@ -226,13 +229,13 @@ def test_errors_of_memory_are_recognised(error: RuntimeError, known: bool) -> No
     assert ran_out_of_memory(error) is known
 
 
-def test_several_processes_leave_the_gradients_to_the_engine(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    alone = fit(settings(folder, accumulate_grad_batches=2))
-    monkeypatch.setattr("lightning.pytorch.Trainer.world_size", property(lambda self: 2))
-    monkeypatch.setattr(MicroBatches, "_halve", lambda *arguments: pytest.fail("no parts among several processes"))
-    several = fit(settings(folder, accumulate_grad_batches=2))
-    for name, tensor in state(alone).items():
-        assert torch.equal(state(several)[name], tensor)
+def test_divided_weights_leave_the_gradients_to_the_engine(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = fit(settings(folder, accumulate_grad_batches=2))
+    monkeypatch.setattr(TrainingModule, "_is_divided", True)
+    monkeypatch.setattr(MicroBatches, "run", lambda *arguments: pytest.fail("no parts of divided weights"))
+    divided = fit(settings(folder, accumulate_grad_batches=2))
+    for name, tensor in state(whole).items():
+        assert torch.equal(state(divided)[name], tensor)
 
 
 def test_losses_stay_finite_when_no_sample_of_a_batch_has_a_class(folder: Path) -> None:
@@ -241,4 +244,4 @@ def test_losses_stay_finite_when_no_sample_of_a_batch_has_a_class(folder: Path) 
     assert module is not None
     dataset, _ = trainer.datasets()
     batch = Batch.stack([replace(dataset[row], class_ids=torch.tensor([-1]).numpy(), mixed=None) for row in range(4)])
-    assert math.isfinite(float(module._learn(batch.split(2)).detach()))
+    assert math.isfinite(float(module._learn(batch.split(2), None).detach()))

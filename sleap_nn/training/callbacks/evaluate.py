@@ -10,6 +10,7 @@ from sleap_nn.heartbeat import phase
 from sleap_nn.stages.stage import Runtime
 from sleap_nn.structures.predictions import Predictions
 from sleap_nn.training.callbacks.resume_point import ResumePoint
+from sleap_nn.training.collectives import on_any_device
 from sleap_nn.training.module import TrainingModule
 
 
@@ -51,16 +52,31 @@ class EpochEvaluation(Callback):
         if isinstance(pl_module, TrainingModule) and (trainer.current_epoch + 1) % self._frequency == 0:
             if trainer.is_global_zero:
                 with phase(f"evaluating epoch {trainer.current_epoch}"):
-                    values = self._score(_interruptible(self._predict(pl_module.maps), trainer))
+                    values = self._score(_in_step(self._predict(pl_module.maps), trainer))
+                on_any_device(True)
+            else:
+                _keep_step(trainer)
             values = trainer.strategy.broadcast(values)
         for name, value in values.items():
             pl_module.log(name, value)
 
 
-def _interruptible(found: Iterator[Predictions], trainer: Trainer) -> Iterator[Predictions]:
-    """Yield the predictions; leave as soon as a run that was told to stop does not wait any longer."""
-    points = [callback for callback in trainer.checkpoint_callbacks if isinstance(callback, ResumePoint)]
+def _in_step(found: Iterator[Predictions], trainer: Trainer) -> Iterator[Predictions]:
+    """Yield the predictions, which only the first process makes; with each it lets the others know that it goes on."""
     for predictions in found:
-        for point in points:
-            point.give_way()
+        on_any_device(False)
+        _give_way(trainer)
         yield predictions
+
+
+def _keep_step(trainer: Trainer) -> None:
+    """Wait in another process until the first one has predicted all frames."""
+    while not on_any_device(False):
+        _give_way(trainer)
+
+
+def _give_way(trainer: Trainer) -> None:
+    """Leave, in all processes together, as soon as a run that was told to stop does not wait any longer."""
+    for callback in trainer.checkpoint_callbacks:
+        if isinstance(callback, ResumePoint):
+            callback.give_way()

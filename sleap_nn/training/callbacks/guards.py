@@ -13,6 +13,7 @@ from torch import Tensor
 from sleap_nn.errors import TrainingCollapsedError
 from sleap_nn.log import logger
 from sleap_nn.training.collapse import REMEDIES, HeadStrength, early_warnings, final_warnings
+from sleap_nn.training.collectives import largest_over_devices
 from sleap_nn.training.module import TrainingModule
 
 __all__ = ["REMEDIES", "CollapseWatch", "TimeLimit"]
@@ -97,7 +98,10 @@ class CollapseWatch(Callback):
         if not isinstance(pl_module, TrainingModule):
             return
         said = pl_module.strengths
-        self.strengths = tuple(HeadStrength(h.name, h.title, float(said[h.name])) for h in pl_module.task.heads)
+        self.strengths = tuple(
+            HeadStrength(head.name, head.title, largest_over_devices(float(said[head.name])))
+            for head in pl_module.task.heads
+        )
         if trainer.current_epoch + 1 == self._patience:
             for text in early_warnings(self.strengths, self._patience):
                 logger.warning(text)

@@ -64,7 +64,7 @@ class ProgressBar(Callback):
         self, trainer: Trainer, pl_module: LightningModule, outputs: object, batch: object, batch_idx: int
     ) -> None:
         """Advance the bar."""
-        self._num_samples += len(batch)  # pyright: ignore[reportArgumentType]
+        self._num_samples += len(batch) * trainer.world_size  # pyright: ignore[reportArgumentType]
         if self._progress is None or self._task is None:
             return
         loss = outputs["loss"] if isinstance(outputs, dict) else outputs

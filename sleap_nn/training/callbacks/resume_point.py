@@ -15,6 +15,7 @@ from lightning.pytorch.callbacks import Checkpoint
 from sleap_nn.errors import TrainingInterruptedError
 from sleap_nn.log import logger
 from sleap_nn.training.checkpoints import POSITION, Position
+from sleap_nn.training.collectives import gathered, on_any_device
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 PATIENCE = 4.0
@@ -24,23 +25,25 @@ PATIENCE = 4.0
 class ResumePoint(Checkpoint):
     """Saves the whole state of a run after every epoch, and once more when the run is told to stop.
 
-    A signal is obeyed between two steps, where the state is consistent. A second Ctrl+C ends the process at once.
+    A signal is obeyed between two steps, where the state is consistent, and by all processes after the same step. A
+    second Ctrl+C ends the process at once.
     """
 
-    def __init__(self, path: Path, seed: int) -> None:
-        """Choose the file; `seed` is that of all draws."""
+    def __init__(self, path: Path, seed: int, group: int | None = None) -> None:
+        """Choose the file; `seed` is that of all draws, `group` the number of samples in a step over all devices."""
         self._path = path
         self._seed = seed
+        self._group = group
         self._handlers: dict[int, Any] = {}
         self._stop_since: float | None = None
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Note where in the epoch a checkpoint stands, whoever writes it."""
-        self._next = Position(0, 0, self._seed)
+        self._next = self._at(0, 0)
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Take over the signals, where this is the thread that gets them."""
-        self._next = Position(trainer.current_epoch, 0, self._seed)
+        self._next = self._at(trainer.current_epoch, 0)
         if threading.current_thread() is threading.main_thread():
             self._handlers = {number: signal.signal(number, self._on_signal) for number in SIGNALS}
 
@@ -53,9 +56,9 @@ class ResumePoint(Checkpoint):
             TrainingInterruptedError: The run was told to stop, and its state is saved.
         """
         done = batch_idx + 1
-        self._next = Position(trainer.current_epoch, done, self._seed)
+        self._next = self._at(trainer.current_epoch, done)
         stepped = done % trainer.accumulate_grad_batches == 0
-        if self._stop_since is not None and stepped and done < trainer.num_training_batches:
+        if stepped and done < trainer.num_training_batches and on_any_device(self._stop_since is not None):
             trainer.save_checkpoint(self._path)
             self._interrupt()
 
@@ -75,7 +78,8 @@ class ResumePoint(Checkpoint):
         Raises:
             TrainingInterruptedError: The run was told to stop.
         """
-        if self._stop_since is not None and time.monotonic() - self._stop_since > PATIENCE:
+        impatient = self._stop_since is not None and time.monotonic() - self._stop_since > PATIENCE
+        if on_any_device(impatient):
             self._interrupt()
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -84,16 +88,16 @@ class ResumePoint(Checkpoint):
         Raises:
             TrainingInterruptedError: The run was told to stop.
         """
-        self._next = Position(trainer.current_epoch + 1, 0, self._seed)
+        self._next = self._at(trainer.current_epoch + 1, 0)
         trainer.save_checkpoint(self._path)
-        if self._stop_since is not None:
+        if on_any_device(self._stop_since is not None):
             self._interrupt()
 
     def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
         """Add the position; best and last weights are saved at the end of an epoch, just before this callback's."""
         progress: Any = trainer.fit_loop.epoch_progress.current
         at_end = progress.processed > progress.completed
-        position = Position(trainer.current_epoch + 1, 0, self._seed) if at_end else self._next
+        position = self._at(trainer.current_epoch + 1, 0) if at_end else self._next
         checkpoint[POSITION] = position.to_dict()
 
     def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
@@ -104,8 +108,10 @@ class ResumePoint(Checkpoint):
         for name, state in list(checkpoint["callbacks"].items()):
             if "best_k_models" not in state:
                 continue
-            if (self._path.parent / Path(state["best_model_path"]).name).is_file():
-                checkpoint["callbacks"][name] = moved(state, self._path.parent)
+            here = (self._path.parent / Path(state["best_model_path"]).name).absolute()
+            folder, found = gathered((str(here.parent.resolve()), here.is_file()))[0]  # the only one who need see it
+            if found:
+                checkpoint["callbacks"][name] = moved(state, Path(folder))
             else:
                 del checkpoint["callbacks"][name]
 
@@ -113,6 +119,10 @@ class ResumePoint(Checkpoint):
         """Give the signals back."""
         while self._handlers:
             signal.signal(*self._handlers.popitem())
+
+    def _at(self, epoch: int, batch: int) -> Position:
+        """Return a position of this run."""
+        return Position(epoch, batch, self._seed, self._group)
 
     def _on_signal(self, number: int, frame: object) -> None:
         """Ask the run to stop; give a second Ctrl+C its usual meaning."""
@@ -131,11 +141,11 @@ class ResumePoint(Checkpoint):
 
 
 def moved(state: Mapping[str, Any], folder: Path) -> dict[str, Any]:
-    """Return the state of a `ModelCheckpoint` whose files are now in `folder`."""
+    """Return the state of a `ModelCheckpoint` whose files are now in `folder`, an absolute path like the engine's."""
 
     def here(path: str) -> str:
         return str(folder / Path(path).name) if path else path
 
     paths = {key: here(state[key]) for key in ("best_model_path", "kth_best_model_path", "last_model_path")}
     best = {here(path): score for path, score in state["best_k_models"].items()}
-    return {**state, **paths, "dirpath": str(folder.resolve()), "best_k_models": best}
+    return {**state, **paths, "dirpath": str(folder), "best_k_models": best}

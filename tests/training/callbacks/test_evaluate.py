@@ -18,7 +18,7 @@ from sleap_nn.structures.predictions import Predictions
 from sleap_nn.structures.sample import FrameKey
 from sleap_nn.structures.skeleton import Skeleton
 from sleap_nn.tasks.single_instance import SingleInstance
-from sleap_nn.training.callbacks import resume_point
+from sleap_nn.training.callbacks import evaluate, resume_point
 from sleap_nn.training.callbacks.evaluate import EpochEvaluation
 from sleap_nn.training.callbacks.resume_point import ResumePoint
 from sleap_nn.training.module import TrainingModule
@@ -83,13 +83,30 @@ def test_the_network_of_the_run_is_what_predicts(module: TrainingModule) -> None
     assert runtimes == [module.maps]
 
 
-def test_other_processes_get_the_values_of_the_first(module: TrainingModule) -> None:
+def test_other_processes_get_the_values_of_the_first(module: TrainingModule, monkeypatch: pytest.MonkeyPatch) -> None:
+    answers = [False, False, True]  # the first process goes on, goes on, and is done
+    monkeypatch.setattr(evaluate, "on_any_device", lambda wish: answers.pop(0))
+
     def fail(runtime: Runtime) -> Iterator[Predictions]:
         raise AssertionError("only the first process predicts")
 
     trainer = engine(0, is_global_zero=False, from_first={"eval/val/a": 0.5, "eval/val/b": 1.0})
     EpochEvaluation(fail, count, NAMES, 1).on_validation_epoch_end(trainer, module)
     assert logged == {"eval/val/a": 0.5, "eval/val/b": 1.0}
+    assert answers == []
+
+
+def test_the_first_process_lets_the_others_know_that_it_goes_on_and_that_it_is_done(
+    module: TrainingModule, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[bool] = []
+    monkeypatch.setattr(evaluate, "on_any_device", lambda wish: told.append(wish))
+
+    def predict(runtime: Runtime) -> Iterator[Predictions]:
+        return (Predictions.empty(FrameKey(0, index), 1) for index in range(2))
+
+    EpochEvaluation(predict, count, NAMES, 1).on_validation_epoch_end(engine(0), module)
+    assert told == [False, False, True]
 
 
 def test_a_run_that_is_told_to_stop_does_not_wait_for_the_end(

@@ -37,6 +37,7 @@ def engine(epoch: int = 0, is_global_zero: bool = True, num_batches: int = 3) ->
     return SimpleNamespace(
         is_global_zero=is_global_zero,
         current_epoch=epoch,
+        world_size=1,
         num_training_batches=num_batches,
         callback_metrics={"train/loss": torch.tensor(0.125), "val/loss": torch.tensor(0.25), "other": torch.tensor(1)},
     )
