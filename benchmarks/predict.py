@@ -25,15 +25,15 @@ EVERYTHING = -1e9
 """A threshold below any map value."""
 
 
-def write_model(folder: Path) -> Path:
+def write_model(folder: Path, side: int = SIDE, filters: int = 8) -> Path:
     """Train for one step and return the run folder."""
     labels = folder / "labels.pkg.slp"
-    synthetic_labels(labels, Scene(height=SIDE, width=SIDE, channels=1), 4)
+    synthetic_labels(labels, Scene(height=side, width=side, channels=1), 4)
     trainer = ModelTrainer(
         {
             "data_config": {"train_labels_path": [str(labels)], "validation_fraction": 0.25},
             "model_config": {
-                "backbone_config": {"unet": {"filters": 8, "max_stride": 16}},
+                "backbone_config": {"unet": {"filters": filters, "max_stride": 16}},
                 "head_configs": {"single_instance": {"confmaps": {"output_stride": 4}}},
             },
             "trainer_config": {

@@ -13,6 +13,7 @@ from sleap_nn.evaluation.evaluator import Evaluator
 from sleap_nn.evaluation.main_figures import main_figures
 from sleap_nn.evaluation.metrics_files import load_metrics, metrics_path, write_metrics
 from sleap_nn.heartbeat import phase
+from sleap_nn.inference.output import save_labels
 from sleap_nn.inference.predictor import MissingFramesError
 from sleap_nn.inference.run import predict
 from sleap_nn.log import logger
@@ -160,14 +161,17 @@ def _predict(folder: Path, config: TrainingJobConfig, source: Path, target: Path
     """Predict with the device and batch size of the run; frames that cannot be read are reported, not fatal."""
     accelerator = config.trainer_config.trainer_accelerator
     try:
-        return predict(
+        labels = predict(
             str(source),
             model_paths=folder,
             device="cpu" if accelerator == "cpu" else "auto",
             batch_size=int(config.trainer_config.val_data_loader.batch_size),
             peak_threshold=PEAK_THRESHOLD,
-            output_path=target,
         )
     except MissingFramesError as error:
+        if error.labels is None:
+            raise
         logger.warning("%s", error)
-        return error.labels
+        labels = error.labels
+    save_labels(labels, target)
+    return labels

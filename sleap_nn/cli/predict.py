@@ -21,6 +21,7 @@ from sleap_nn.heartbeat import phase
 EXAMPLES = """\
 sleap-nn predict -i clip.mp4 -m models/run
 sleap-nn predict -i clip.mp4 -m models/run/best.ckpt -o out.slp --frames 0-99,200
+sleap-nn predict -i clip.mp4 -m models/run --resume
 sleap-nn predict -i clip.mp4 -m models/centroid -m models/centered_instance --max_instances 2
 sleap-nn predict -i clip.mp4 -m models/single_instance --roi
 sleap-nn predict -i labels.pkg.slp -m models/run --only_labeled_frames --peak_threshold 0.1
@@ -44,7 +45,8 @@ def command(data_path: str, **options: Any) -> None:
 
     Without -o the output is <input>.slp, or <input stem>.<video stem>.predictions.slp with --video_index; of several
     inputs each has its own, in the folder that -o names or beside it. A file that already exists is replaced when all
-    frames are done.
+    frames are done. Until then finished frames are kept in OUTPUT.journal: after a crash, a full disk or Ctrl+C, the
+    same command with --resume goes on where it stopped.
     """
     run_command("predict", data_path, options)
 
@@ -106,5 +108,7 @@ def run_command(name: str, data_path: str, options: dict[str, Any]) -> None:
         for path in reports[0].outputs:
             kind = "Analysis HDF5" if path.name.endswith(".analysis.h5") else "Predictions"
             click.echo(f"{kind} output path: {path}", err=gui is not None)
+        if reports[0].problem:
+            click.echo(f"Error: {reports[0].problem}", err=True)
     if any(report.problem for report in reports):
         raise SystemExit(1)

@@ -13,14 +13,15 @@ from sleap_nn.cli.gui_lines import GuiLines
 from sleap_nn.cli.inputs import expand_inputs, is_several, output_paths
 from sleap_nn.config.fields import fields_of
 from sleap_nn.config.filter_config import FilterConfig
-from sleap_nn.data.labels import Labels
 from sleap_nn.errors import UserError
 from sleap_nn.heartbeat import phase
+from sleap_nn.inference.manifest import MissingFramesError
 from sleap_nn.inference.options import LoadKeywords, part
 from sleap_nn.inference.output import Output, default_output
-from sleap_nn.inference.predictor import MissingFramesError, Predictor
+from sleap_nn.inference.predictor import Predictor
 from sleap_nn.inference.run import predict_selection, read_source
 from sleap_nn.inference.select import ChoiceKeywords
+from sleap_nn.inference.to_file import Writing
 from sleap_nn.log import logger
 from sleap_nn.stages.follow import RoiSettings
 
@@ -84,7 +85,7 @@ class PredictionRun:
         """
         self._gui = gui
         inputs = expand_inputs(data_path)
-        named = self._options["output_path"]
+        named = self._options["stream_to_file"] or self._options["output_path"]
         if not is_several(data_path):
             index = self._options["video_index"]
             return [self._predict(inputs[0], Path(named) if named else default_output(inputs[0], index, self._command))]
@@ -95,13 +96,15 @@ class PredictionRun:
     def _attempt(self, source: Path, path: Path) -> Report:
         """Predict one of several inputs; what a user can repair is reported, and the next has its turn."""
         try:
-            return self._predict(source, path)
+            report = self._predict(source, path)
         except UserError as error:
             if self._gui is not None:
                 self._gui.failed(error)
             logger.error("%s", error)
-            found = error.labels if isinstance(error, MissingFramesError) else Labels()
-            return Report(source, [], *_counts(found), str(error))
+            return Report(source, problem=str(error))
+        if report.problem:
+            logger.error("%s", report.problem)
+        return report
 
     def _predict(self, source: Path, path: Path) -> Report:
         """Predict one input and write its files."""
@@ -113,12 +116,23 @@ class PredictionRun:
         if self._gui is not None:
             self._gui.started(str(source), len(selection.frames))
         with FramesBar("Predicting...") if self._gui is None else nullcontext(self._gui) as progress:
-            labels, written = predict_selection(
-                predictor, selection, output, self._options["no_empty_frames"], progress, self._given
+            writing = Writing.from_keywords(
+                self._options["write_interval"],
+                self._options["resume"],
+                not self._options["no_empty_frames"],
+                self._given,
             )
+            written = predict_selection(predictor, selection, output, writing, progress)
         if self._gui is not None:
-            self._gui.finished(written)
-        return Report(source, written, *_counts(labels))
+            self._gui.finished(written.files)
+        problem = ""
+        try:
+            written.raise_for_missing()
+        except MissingFramesError as error:
+            problem = str(error)
+            if self._gui is not None:
+                self._gui.failed(error)
+        return Report(source, list(written.files), written.num_frames, written.num_instances, problem)
 
     def _loaded(self) -> Predictor:
         """Return the models."""
@@ -135,12 +149,6 @@ class PredictionRun:
                     **loading,
                 )
         return self._predictor
-
-
-def _counts(labels: Labels) -> tuple[int, int]:
-    """Return the numbers of frames and of what was found; centroids count where they are all that is stored."""
-    found = sum(max(len(frame.instances), len(frame.centroids)) for frame in labels.labeled_frames)
-    return len(labels.labeled_frames), found
 
 
 def summary(reports: Sequence[Report]) -> str:

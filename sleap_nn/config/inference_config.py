@@ -150,20 +150,22 @@ class InferenceConfig:
     stream_to_file: Annotated[
         str | None,
         Option(
-            "File to which frames are written while prediction runs; null: written at the end.",
-            available=False,
+            "Another name of output_path, which it replaces; every output is written while prediction runs.",
             cli=Cli(_MODELS, name="stream-to-file", metavar="PATH"),
         ),
     ] = None
     write_interval: Annotated[
         int | None,
         Option(
-            "Frames between two writes of stream_to_file; null: 500.",
+            "Frames between two writes of the journal, which a crash can cost at most; null: 500.",
             ge=1,
-            available=False,
             cli=Cli(_MODELS, name="write-interval"),
         ),
     ] = None
+    resume: Annotated[
+        bool,
+        Option("Go on with the journal that an interrupted prediction has left beside its output.", cli=Cli(_MODELS)),
+    ] = False
 
     frames: Annotated[
         list[int] | None,

@@ -59,6 +59,10 @@ class CachedFrames(FrameSource):
         """Return what each frame of the source is."""
         return self._source.fingerprints()
 
+    def fingerprint(self) -> str:
+        """Return what the frames of the source are as a whole."""
+        return self._source.fingerprint()
+
     def reopened(self, video: int) -> CachedFrames:
         """Return a source that keeps frames in the same place, but reads its own file of one video."""
         return CachedFrames(self._source.reopened(video), self._store)

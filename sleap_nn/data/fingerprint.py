@@ -20,7 +20,7 @@ from sleap_io.model.video import Video
 
 from sleap_nn.structures.sample import FrameKey
 
-_FORMAT = 1
+_FORMAT = 2
 """To be raised when `sources` turns decoded frames into other pixels than before."""
 _DECODERS = ("sleap-io", "av", "imageio", "imageio-ffmpeg")
 """Packages that decode, besides OpenCV, which is installed under several names."""
@@ -45,6 +45,21 @@ def frame_fingerprints(videos: Sequence[Video], keys: Sequence[FrameKey]) -> lis
         image = _file_facts(files[key.frame]) if isinstance(files, list) and key.frame < len(files) else None
         prints.append(digest(facts[key.video], image, key.frame))
     return prints
+
+
+def source_fingerprint(videos: Sequence[Video], keys: Sequence[FrameKey]) -> str:
+    """Return 40 characters for frames as a whole: which, in which order, and what they are."""
+    content = blake2b(digest_size=20)
+    seen: set[int] = set()
+    for key in keys:
+        files = videos[key.video].filename
+        if key.video not in seen:
+            seen.add(key.video)
+            content.update(digest(_video_facts(videos[key.video])).encode())
+        if isinstance(files, list) and key.frame < len(files):
+            content.update(digest(_file_facts(files[key.frame])).encode())
+        content.update(b"%d,%d;" % key)
+    return content.hexdigest()
 
 
 def digest(*facts: Any) -> str:

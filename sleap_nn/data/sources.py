@@ -15,14 +15,15 @@ import cv2
 import numpy as np
 from av.error import FFmpegError
 from sleap_io.io.main import load_video
-from sleap_io.io.video_reading import HDF5Video
+from sleap_io.io.video_reading import HDF5Video, MediaVideo
 from sleap_io.model.video import Video
 from torch import Tensor
 
-from sleap_nn.data.fingerprint import digest, frame_fingerprints
+from sleap_nn.data.fingerprint import digest, frame_fingerprints, source_fingerprint
 from sleap_nn.data.images import channels_last, one_by_one
+from sleap_nn.data.media import MediaReader, frame_index
 from sleap_nn.errors import DataError, MissingFileError
-from sleap_nn.structures.sample import Frame, FrameKey
+from sleap_nn.structures.sample import Frame, FrameKey, FrameKeys
 
 # What sleap-io lets through when a decoder fails; AttributeError is its answer to an image that is no image.
 _READ_ERRORS = (
@@ -46,7 +47,7 @@ class FrameSource(ABC):
         on_disk: Whether the images are read from files.
     """
 
-    keys: tuple[FrameKey, ...]
+    keys: Sequence[FrameKey]
     on_disk: bool = True
 
     @abstractmethod
@@ -74,6 +75,10 @@ class FrameSource(ABC):
         """Return what each frame is, see `fingerprint`."""
 
     @abstractmethod
+    def fingerprint(self) -> str:
+        """Return what the frames are as a whole, in constant memory."""
+
+    @abstractmethod
     def reopened(self, video: int) -> FrameSource:
         """Return a source of the same frames whose file of one video is its own, for another thread to read."""
 
@@ -92,30 +97,38 @@ class FrameSource(ABC):
 class VideoFrames(FrameSource):
     """Frames of sleap-io videos: media files, embedded images, image lists."""
 
-    def __init__(self, videos: Sequence[Video], keys: Sequence[FrameKey] | None = None) -> None:
+    def __init__(self, videos: Sequence[Video], keys: Sequence[FrameKey] | None = None, in_order: bool = False) -> None:
         """Choose the frames.
 
         Args:
             videos: What `FrameKey.video` counts.
             keys: The frames on offer; None means all frames of all videos.
+            in_order: Whether they will be read in order, by a process that does not fork meanwhile.
 
         Raises:
             MissingFileError: A video that is needed does not exist.
         """
         self._videos = tuple(videos)
+        self._in_order = in_order
         needed = range(len(self._videos)) if keys is None else sorted({key.video for key in keys})
         for index in needed:
             _check_exists(self._videos[index])
             _decide_colour(self._videos[index])
+        self._readers: dict[int, MediaReader | None] = {}
         if keys is None:
             keys = [FrameKey(v, int(f)) for v in needed for f in frame_indices(self._videos[v])]
-        self.keys = tuple(keys)
+        self.keys = keys if isinstance(keys, FrameKeys) else tuple(keys)
 
     def read(self, key: FrameKey) -> Frame:
         """Decode one frame as (H, W, 1 or 3) uint8."""
         video = self._videos[key.video]
         try:
-            image = np.asarray(video[key.frame])
+            if key.video not in self._readers:
+                self._readers[key.video] = _media_reader(video, self._in_order)
+            reader = self._readers[key.video]
+            image = np.asarray(video[key.frame]) if reader is None else reader.read(key.frame)
+        except DataError:
+            raise
         except _READ_ERRORS as error:
             raise DataError(f"Frame {key.frame} of {video.filename} cannot be read ({error}).") from error
         return Frame(key, _as_uint8(image, f"Frame {key.frame} of {video.filename}"))
@@ -134,16 +147,24 @@ class VideoFrames(FrameSource):
         """Return what each frame is."""
         return frame_fingerprints(self._videos, self.keys)
 
+    def fingerprint(self) -> str:
+        """Return what the frames are as a whole."""
+        return source_fingerprint(self._videos, self.keys)
+
     def reopened(self, video: int) -> VideoFrames:
         """Return a source that opens its own file of one video; the other videos it must not read."""
         videos = [Video(filename=other.filename, open_backend=False) for other in self._videos]
         videos[video] = _unopened(self._videos[video])
         source = copy.copy(self)
         source._videos = tuple(videos)
+        source._readers = {}
         return source
 
     def close(self) -> None:
         """Close the files; the next read opens them again. Open files pass neither a fork nor a pickle."""
+        for reader in self._readers.values():
+            if reader is not None:
+                reader.close()
         for video in self._videos:
             video.close()
 
@@ -181,6 +202,10 @@ class ArrayFrames(FrameSource):
     def fingerprints(self) -> list[str]:
         """Return what each image is."""
         return [digest(image.shape, image.tobytes()) for image in self._images.values()]
+
+    def fingerprint(self) -> str:
+        """Return what the images on offer are as a whole."""
+        return digest([(key, digest(self._images[key.frame].tobytes())) for key in self.keys])
 
     def reopened(self, video: int) -> ArrayFrames:
         """Return this source, as nothing is open."""
@@ -231,7 +256,7 @@ def _num_channels(video: Video) -> int:
 
 
 def frame_indices(video: Video) -> Sequence[int]:
-    """Return the frame indices a video holds; embedded ones are sparse.
+    """Return the frame indices a video holds, those included that its file has lost; embedded ones are sparse.
 
     Raises:
         MissingFileError: The video does not exist.
@@ -240,10 +265,28 @@ def frame_indices(video: Video) -> Sequence[int]:
     embedded = stored_indices(video)
     if embedded is not None:
         return embedded
+    if _is_media_file(video):
+        index = frame_index(str(video.filename))
+        return range(index.num_frames + index.num_missing)
     if video.shape is None:
         _check_exists(video)
         raise DataError(f"The number of frames of {video.filename} is not known; the video cannot be opened.")
     return range(video.shape[0])
+
+
+def _is_media_file(video: Video) -> bool:
+    """Tell whether a video is a file that `media` decodes; sleap-io reads all others."""
+    if video.backend is None and video.exists():
+        video.open()
+    return isinstance(video.backend, MediaVideo) and "://" not in str(video.filename)
+
+
+def _media_reader(video: Video, in_order: bool) -> MediaReader | None:
+    """Return what decodes a media file, None for another kind of video."""
+    if not _is_media_file(video):
+        return None
+    _decide_colour(video)
+    return MediaReader(str(video.filename), None if video.backend is None else video.backend.grayscale, in_order)
 
 
 def stored_indices(video: Video) -> list[int] | None:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
+from hashlib import blake2b
 from pathlib import Path
 from typing import Any, TypedDict, Unpack
+
+import torch
 
 from sleap_nn.config.training_job_config import TrainingJobConfig
 from sleap_nn.data.input_spec import InputSpec
@@ -35,6 +38,7 @@ class LoadedModel:
         stage: What predicts.
         device: Where the network runs.
         precision: In which precision it runs.
+        network: What computes; its weights are in the precision that runs.
         places_centroids: Whether centroids are stored at a node of the skeleton, because a user named one.
     """
 
@@ -43,6 +47,7 @@ class LoadedModel:
     stage: Stage
     device: str
     precision: str
+    network: PoseNetwork
     places_centroids: bool = False
 
     def centroid_form(self, emit: str) -> CentroidForm:
@@ -60,6 +65,25 @@ class LoadedModel:
     def model_type(self) -> str:
         """The model type."""
         return self.stage.task.name
+
+    def weights_hash(self) -> str:
+        """Return 64 characters that stand for the weights, wherever they were read."""
+        content = blake2b(digest_size=32)
+        for name, tensor in sorted(self.network.state_dict().items()):
+            content.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+            content.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
+        return content.hexdigest()
+
+    def what_decides(self) -> dict[str, Any]:
+        """Return every setting on which predictions depend, besides the weights."""
+        spec = {name: repr(value) for name, value in vars(self.stage.spec).items()}
+        return {
+            **asdict(self.stage.settings),
+            **spec,
+            "anchor_part": self.stage.task.anchor_node,
+            "precision": self.precision,
+            "device": self.device.split(":")[0],
+        }
 
 
 class ModelKeywords(TypedDict, total=False):
@@ -176,7 +200,7 @@ def _load_model(
     runtime = TorchRuntime(network, options.get("device", "cpu"), options.get("precision", "auto"))
     stage = Stage(task, spec, runtime, settings.of(task))
     named = options.get("anchor_part") is not None
-    return LoadedModel(folder, config, stage, str(runtime.device), runtime.precision, named)
+    return LoadedModel(folder, config, stage, str(runtime.device), runtime.precision, network, named)
 
 
 def _skeleton(folder: Path, config: TrainingJobConfig) -> Skeleton:

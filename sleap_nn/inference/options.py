@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
+from sleap_nn.errors import ConfigError
 from sleap_nn.inference.load import ModelKeywords
 from sleap_nn.inference.raw_outputs import RawKeywords
 from sleap_nn.inference.select import ChoiceKeywords
@@ -46,3 +47,14 @@ def refuse_unknown(keywords: Mapping[str, Any], *groups: type) -> None:
     unknown = sorted(keywords.keys() - known)
     if unknown:
         raise TypeError(f"{unknown[0]!r} is no keyword of prediction.")
+
+
+def refuse_raw(keywords: Mapping[str, Any]) -> None:
+    """Refuse raw results where labels are made.
+
+    Raises:
+        ConfigError: The message names the first keyword.
+    """
+    asked = [name for name, value in keywords.items() if name in RawKeywords.__annotations__ and value]
+    if asked:
+        raise ConfigError(f"Labels hold no raw results; give make_labels=False with {asked[0]}.")

@@ -69,6 +69,11 @@ class Output:
         if self.embed == "true" and not selection.frames.on_disk:
             raise UsageError("embed stores images of video files, but the input is in memory; leave it at false.")
 
+    def is_plain(self, selection: Selection) -> bool:
+        """Tell whether a labels file without images is all that is written."""
+        embed = self.embed == "true" or (self.embed == "auto" and selection.has_stored_images)
+        return self.formats == ("slp",) and not embed
+
     def write(self, labels: Labels, selection: Selection) -> list[Path]:
         """Write all formats and return the files, the labels file first.
 

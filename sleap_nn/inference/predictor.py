@@ -2,49 +2,49 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Unpack
 
 from sleap_nn.config.filter_config import FilterConfig
 from sleap_nn.data.labels import Labels, LabelSet
-from sleap_nn.errors import ConfigError, DataError
+from sleap_nn.errors import ConfigError
 from sleap_nn.inference.filters import NOTHING, apply_filters, effective
 from sleap_nn.inference.layer import Layer, raw_batches
 from sleap_nn.inference.load import LoadedModel, ModelKeywords, load_models
-from sleap_nn.inference.options import CallKeywords, LoadKeywords, part, refuse_unknown
+from sleap_nn.inference.manifest import MissingFramesError, failure_sentence, file_hash
+from sleap_nn.inference.options import CallKeywords, LoadKeywords, part, refuse_raw, refuse_unknown
+from sleap_nn.inference.output import Output
 from sleap_nn.inference.outputs import Outputs
-from sleap_nn.inference.provenance import prediction_provenance
+from sleap_nn.inference.provenance import RunTimes, prediction_provenance
 from sleap_nn.inference.raw_outputs import OutputForm, RawKeywords, kept_names
 from sleap_nn.inference.select import Selection, Source, select_frames
 from sleap_nn.inference.settings import DecodeKeywords, StageSettings, overridden
-from sleap_nn.inference.to_labels import to_labels
+from sleap_nn.inference.slp_writer import SlpHead
+from sleap_nn.inference.to_file import Writing, predict_into_file
+from sleap_nn.inference.to_labels import CentroidForm, to_labels
 from sleap_nn.log import logger
-from sleap_nn.stages.follow import RoiSettings, check_can_follow, follow_frames
+from sleap_nn.stages.follow import RoiSettings, check_can_follow, follow_batches
 from sleap_nn.stages.grouping_pool import GroupingPool
 from sleap_nn.stages.stage import Stage
-from sleap_nn.stages.stream import LabelledAnchors, Progress, anchors_of_labels, predict_frames
+from sleap_nn.stages.stream import (
+    DoneFrames,
+    Failure,
+    LabelledAnchors,
+    Progress,
+    anchors_of_labels,
+    flattened,
+    predict_batches,
+)
 from sleap_nn.structures.predictions import Predictions
 from sleap_nn.structures.skeleton import Skeleton
 from sleap_nn.tasks.base import Task
+from sleap_nn.version import __version__
 
 _EMIT = ("instance", "centroid", "both")
-
-
-class MissingFramesError(DataError):
-    """Some of the requested frames could not be read.
-
-    Attributes:
-        labels: The predictions on all the others.
-    """
-
-    def __init__(self, message: str, labels: Labels) -> None:
-        """Keep the finished work."""
-        super().__init__(message)
-        self.labels = labels
 
 
 class Predictor:
@@ -208,22 +208,56 @@ class Predictor:
         changed = self._with(overrides)
         if not make_labels:
             return list(changed.predict_streaming(source, frames=frames, progress_callback=progress_callback))
-        asked = [name for name, value in overrides.items() if name in RawKeywords.__annotations__ and value]
-        if asked:
-            raise ConfigError(f"Labels hold no raw results; give make_labels=False with {asked[0]}.")
+        refuse_raw(overrides)
         selection = source if isinstance(source, Selection) else select_frames(source, frames)
         started = datetime.now()
-        failures: list[DataError] = []
+        failures: list[Failure] = []
         found = list(changed._stream(selection, failures.append, progress_callback))
-        labels = changed._labels(found, selection, not clean_empty_frames)
-        labels.provenance |= prediction_provenance(changed._models, selection, started, changed._options())
+        labels = changed.labels(found, selection, not clean_empty_frames)
+        labels.provenance |= changed.provenance(selection, RunTimes(started, datetime.now()))
         if failures:
-            raise MissingFramesError(
-                f"{len(failures)} of {len(selection.frames)} requested frames could not be read and are not in the "
-                f"output: {' '.join(map(str, failures[:5]))}{' ...' if len(failures) > 5 else ''}",
-                labels,
-            )
+            raise MissingFramesError(failure_sentence(failures, len(selection.frames), ""), failures, labels)
         return labels
+
+    def predict_to_file(
+        self,
+        source: Source | Selection,
+        path: str | Path,
+        *,
+        frames: Sequence[int] | None = None,
+        write_interval: int | None = None,
+        resume: bool = False,
+        clean_empty_frames: bool = False,
+        progress_callback: Progress | None = None,
+        **overrides: Unpack[CallKeywords],
+    ) -> str:
+        """Predict into a ``.slp``, in constant memory; what is done survives whatever happens, see `to_file`.
+
+        Args:
+            source: As for `predict`.
+            path: The output; ``PATH.manifest.json`` beside it says what it was made from.
+            frames: As for `predict`.
+            write_interval: Frames that a crash can cost at most; None: 500.
+            resume: Go on with the journal, ``PATH.journal``, that an interrupted run has left.
+            clean_empty_frames: Leave out frames in which nothing was found.
+            progress_callback: As for `predict`.
+            **overrides: As for `predict`; there are no raw results in a file.
+
+        Returns:
+            The absolute path of the output.
+
+        Raises:
+            MissingFramesError: Some frames could not be read; the others are in the output.
+            OutputError: The output cannot be written, or there is a journal that does not fit.
+        """
+        selection = source if isinstance(source, Selection) else select_frames(source, frames)
+        refuse_raw(overrides)
+        writing = Writing.from_keywords(write_interval, resume, not clean_empty_frames)
+        output = Output(Path(path))
+        output.check(selection)
+        summary = predict_into_file(self._with(overrides), selection, output, writing, progress_callback)
+        summary.raise_for_missing()
+        return str(summary.path.resolve())
 
     def predict_streaming(
         self,
@@ -252,12 +286,32 @@ class Predictor:
             keep_empty: Keep frames in which nothing was found.
         """
         selection = source if isinstance(source, Selection) else select_frames(source)
-        return self._labels([frame for batch in outputs for frame in batch.to_predictions()], selection, keep_empty)
+        return self.labels([frame for batch in outputs for frame in batch.to_predictions()], selection, keep_empty)
+
+    def batches(self, selection: Selection, start: int = 0, keep: frozenset[str] | None = None) -> Iterator[DoneFrames]:
+        """Yield what stages and filters give for each frame on its own: what a journal keeps.
+
+        Args:
+            selection: The frames.
+            start: Position of the first one to predict.
+            keep: What `Predictions.raw` holds; None for nothing.
+        """
+        for batch in self._unfiltered(selection, start, keep):
+            yield replace(batch, predictions=tuple(apply_filters(frame, self._filters) for frame in batch.predictions))
+
+    def completed(self, found: Iterator[Predictions], selection: Selection) -> Iterator[Predictions]:
+        """Yield the frames after the steps that need all of them in order, from the first on.
+
+        Args:
+            found: What `batches` gave, frame by frame.
+            selection: The frames.
+        """
+        return found
 
     def _stream(
         self,
         selection: Selection,
-        on_failure: Callable[[DataError], None] | None,
+        on_failure: Callable[[Failure], None] | None,
         progress: Progress | None,
         keep: frozenset[str] | None = None,
     ) -> Iterator[Predictions]:
@@ -269,24 +323,17 @@ class Predictor:
             progress: Called with (frames done, frames in all) after each batch.
             keep: What `Predictions.raw` holds; None for nothing.
         """
-        found = self._instances(selection, on_failure, progress, keep)
-        return (apply_filters(frame, self._filters) for frame in found)
+        batches = self.batches(selection, keep=keep)
+        return self.completed(flattened(batches, len(selection.frames), on_failure, progress), selection)
 
-    def _instances(
-        self,
-        selection: Selection,
-        on_failure: Callable[[DataError], None] | None,
-        progress: Progress | None,
-        keep: frozenset[str] | None,
-    ) -> Iterator[Predictions]:
-        """Run the stages; arguments as for `_stream`."""
+    def _unfiltered(self, selection: Selection, start: int, keep: frozenset[str] | None) -> Iterator[DoneFrames]:
+        """Run the stages; arguments as for `batches`."""
         stages = [model.stage for model in self._models]
         stages[-1] = replace(stages[-1], keep=keep)
         first = stages[0]
         if self.roi is not None:
-            yield from follow_frames(
-                first, selection.frames, self.batch_size, self.queue_size, self.roi, on_failure, progress
-            )
+            followed = follow_batches(first, selection.frames, self.batch_size, self.queue_size, self.roi)
+            yield from _from_position(followed, start)
             return
         anchors = _labelled_anchors(selection, first) if first.task.view == "crop" else None
         with ExitStack() as processes:
@@ -294,13 +341,11 @@ class Predictor:
                 last = stages[-1]
                 pool = GroupingPool(last.task, last.settings, self.paf_workers)
                 stages[-1] = replace(last, pool=processes.enter_context(pool))
-            yield from predict_frames(
-                stages, selection.frames, self.batch_size, self.queue_size, anchors, on_failure, progress
-            )
+            yield from predict_batches(stages, selection.frames, self.batch_size, self.queue_size, anchors, start)
 
     def _raw_frames(self, selection: Selection) -> Iterator[Predictions]:
         """Return the unfiltered instances of every frame, with `Predictions.raw`."""
-        return self._instances(selection, None, None, self._keep)
+        return flattened(self._unfiltered(selection, 0, self._keep), len(selection.frames))
 
     def _with(self, overrides: CallKeywords) -> Predictor:
         """Return a predictor with the settings that a call changes; this one stays as it is."""
@@ -332,12 +377,63 @@ class Predictor:
         slots = self._models[0].stage.settings.max_instances if stage.task.one_point or len(self._models) > 1 else None
         return OutputForm(stage.task, stage.spec, len(self._models) > 1, slots)
 
-    def _labels(self, found: Iterable[Predictions], selection: Selection, keep_empty: bool) -> Labels:
-        """Return the instances as labels."""
-        task = self._task
-        centroids = self._models[-1].centroid_form(self.emit_centroid) if task.one_point else None
-        videos = selection.frames.videos()
-        return to_labels(found, task.predicted_skeleton, videos, keep_empty, task.classes, centroids)
+    def labels(self, found: Iterable[Predictions], selection: Selection, keep_empty: bool = True) -> Labels:
+        """Return instances as labels, without provenance.
+
+        Args:
+            found: What came out, one entry a frame.
+            selection: The frames.
+            keep_empty: Keep frames in which nothing was found.
+        """
+        task, videos = self._task, selection.frames.videos()
+        return to_labels(found, task.predicted_skeleton, videos, keep_empty, task.classes, self._centroids())
+
+    def head(self, selection: Selection, provenance: Mapping[str, Any], restore_source_videos: bool) -> SlpHead | None:
+        """Return what a file says besides instances; None if it must hold more than instances.
+
+        Args:
+            selection: The frames.
+            provenance: Where the predictions come from.
+            restore_source_videos: Name the videos that images of a package once came from, instead of the package.
+        """
+        form = self._centroids()
+        if form is not None and form.emit != "instance":
+            return None
+        task, videos = self._task, selection.frames.videos()
+        return SlpHead(task.predicted_skeleton, videos, task.classes, provenance, form, restore_source_videos)
+
+    def provenance(
+        self, selection: Selection, times: RunTimes, cli_args: Mapping[str, Any] | None = None
+    ) -> dict[str, Any]:
+        """Return where the predictions come from.
+
+        Args:
+            selection: The frames.
+            times: When they were made.
+            cli_args: Options of a command line.
+        """
+        entries = prediction_provenance(self._models, selection, times, self._options())
+        return entries if cli_args is None else {**entries, "cli_args": dict(cli_args)}
+
+    def what_decides(self, selection: Selection) -> dict[str, Any]:
+        """Return everything that the result of `batches` depends on, and by which an interrupted run is known again."""
+        labels = selection.path if selection.labels is not None else None
+        return {
+            "sleap_nn_version": __version__,
+            "weights": {model.model_type: model.weights_hash() for model in self._models},
+            "settings": {model.model_type: model.what_decides() for model in self._models},
+            "filters": asdict(self._filters),
+            "roi": None if self.roi is None else {**asdict(self.roi), "batch_size": self.batch_size},
+            "input": {
+                "frames": len(selection.frames),
+                "content": selection.frames.fingerprint(),
+                "labels": None if labels is None else file_hash(labels),
+            },
+        }
+
+    def _centroids(self) -> CentroidForm | None:
+        """Return how centroids are stored, None for models that find keypoints."""
+        return self._models[-1].centroid_form(self.emit_centroid) if self._task.one_point else None
 
     def _options(self) -> dict[str, Any]:
         """Return the options of the predictor itself, for the provenance."""
@@ -356,6 +452,15 @@ def _overridden(model: LoadedModel, keywords: DecodeKeywords) -> LoadedModel:
     """Return a model whose maps are read as a call asks for."""
     stage = model.stage
     return replace(model, stage=replace(stage, settings=overridden(stage.settings, stage.task, keywords)))
+
+
+def _from_position(batches: Iterable[DoneFrames], start: int) -> Iterator[DoneFrames]:
+    """Leave out the batches before a frame, of a chain that cannot begin there."""
+    done = 0
+    for batch in batches:
+        if done >= start:
+            yield batch
+        done += len(batch)
 
 
 def _uses_anchor(model: LoadedModel) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -23,6 +24,7 @@ def build_inference_provenance(  # noqa: PLR0913 - one optional keyword an entry
     *,
     started: datetime | None = None,
     ended: datetime | None = None,
+    seconds: float | None = None,
     model_paths: Sequence[Path | str] = (),
     model_type: str | None = None,
     source: Path | str | None = None,
@@ -37,6 +39,7 @@ def build_inference_provenance(  # noqa: PLR0913 - one optional keyword an entry
     Args:
         started: When prediction began, local time.
         ended: When it was done.
+        seconds: How long it took without interruptions; None: from its beginning to its end.
         model_paths: Model folders.
         model_type: The model type.
         source: Input file.
@@ -47,13 +50,15 @@ def build_inference_provenance(  # noqa: PLR0913 - one optional keyword an entry
         cli_args: Options of the command line.
     """
     path = None if source is None else Path(source).resolve().as_posix()
+    if seconds is None and started is not None and ended is not None:
+        seconds = (ended - started).total_seconds()
     options = {key: value for key, value in (inference_config or {}).items() if value is not None}
     entries: dict[str, Any] = {
         "sleap_nn_version": __version__,
         "sleap_io_version": version("sleap-io"),
         "inference_start_timestamp": None if started is None else started.isoformat(timespec="microseconds"),
         "inference_end_timestamp": None if ended is None else ended.isoformat(timespec="microseconds"),
-        "inference_runtime_seconds": None if started is None or ended is None else (ended - started).total_seconds(),
+        "inference_runtime_seconds": seconds,
         "model_paths": [Path(model).resolve().as_posix() for model in model_paths] if model_paths else None,
         "model_type": model_type,
         "source_file": path,
@@ -68,22 +73,38 @@ def build_inference_provenance(  # noqa: PLR0913 - one optional keyword an entry
     return {key: value for key, value in entries.items() if value is not None}
 
 
+@dataclass(frozen=True)
+class RunTimes:
+    """When a prediction was made.
+
+    Attributes:
+        started: When it began, local time.
+        ended: When it was done.
+        seconds: How long it took without interruptions; None: from its beginning to its end.
+    """
+
+    started: datetime
+    ended: datetime
+    seconds: float | None = None
+
+
 def prediction_provenance(
-    models: Sequence[LoadedModel], selection: Selection, started: datetime, options: Mapping[str, Any]
+    models: Sequence[LoadedModel], selection: Selection, times: RunTimes, options: Mapping[str, Any]
 ) -> dict[str, Any]:
     """Return where the predictions of loaded models come from.
 
     Args:
         models: In the order in which they run.
         selection: The frames.
-        started: When prediction began.
+        times: When it was done.
         options: Options besides those of the models.
     """
     last = models[-1]
     settings, spec = last.stage.settings, last.stage.spec
     return build_inference_provenance(
-        started=started,
-        ended=datetime.now(),
+        started=times.started,
+        ended=times.ended,
+        seconds=times.seconds,
         model_paths=[model.folder for model in models],
         model_type=_TYPE_NAMES[last.model_type],
         source=selection.path,

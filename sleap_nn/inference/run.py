@@ -7,16 +7,18 @@ from pathlib import Path
 from typing import Any, Unpack
 
 from sleap_nn.config.filter_config import FilterConfig
-from sleap_nn.data.labels import Labels
+from sleap_nn.data.labels import Labels, load_labels
+from sleap_nn.errors import ConfigError
 from sleap_nn.heartbeat import Phase, phase
 from sleap_nn.inference.load import ModelKeywords
-from sleap_nn.inference.options import LoadKeywords, PredictKeywords, part, refuse_unknown
+from sleap_nn.inference.options import LoadKeywords, PredictKeywords, part, refuse_raw, refuse_unknown
 from sleap_nn.inference.output import Output
 from sleap_nn.inference.outputs import Outputs
-from sleap_nn.inference.predictor import MissingFramesError, Predictor
+from sleap_nn.inference.predictor import Predictor
 from sleap_nn.inference.raw_outputs import RawKeywords
 from sleap_nn.inference.select import ChoiceKeywords, Selection, Source, select_frames
 from sleap_nn.inference.settings import DecodeKeywords
+from sleap_nn.inference.to_file import FileSummary, Writing, predict_into_file
 from sleap_nn.stages.follow import RoiSettings
 from sleap_nn.stages.stream import Progress
 
@@ -38,6 +40,8 @@ def predict(  # noqa: PLR0913 - the public verb lists its main options
     paf_workers: int = 0,
     queue_maxsize: int = 32,
     roi: RoiSettings | None = None,
+    write_interval: int | None = None,
+    resume: bool = False,
     progress_callback: Progress | None = None,
     cli_args: Mapping[str, Any] | None = None,
     **options: Unpack[PredictKeywords],
@@ -60,6 +64,8 @@ def predict(  # noqa: PLR0913 - the public verb lists its main options
         paf_workers: Processes that join the points of a bottom-up model to instances.
         queue_maxsize: Frames prepared ahead of the network at most.
         roi: Follow the animal of a single_instance model with a part of the frame; None reads whole frames.
+        write_interval: With `output_path`: frames that a crash can cost at most; None: 500.
+        resume: With `output_path`: go on with the journal that an interrupted run has left beside it.
         progress_callback: Called with (frames done, frames in all) after each batch.
         cli_args: Options of a command line, for the provenance.
         **options: ``device`` (default ``auto``) and more of `ModelKeywords`; which frames, `ChoiceKeywords`; how maps
@@ -80,6 +86,9 @@ def predict(  # noqa: PLR0913 - the public verb lists its main options
     refuse_unknown(options, ModelKeywords, ChoiceKeywords, DecodeKeywords, RawKeywords)
     formats = (output_format, embed, restore_source_videos)
     output = None if output_path is None else Output.from_keywords(output_path, *formats)
+    if output is None and (resume or write_interval is not None):
+        raise ConfigError("resume and write_interval are about a file; give output_path too.")
+    writing = Writing.from_keywords(write_interval, resume, not clean_empty_frames, cli_args)
     selection = read_source(source, frames, **part(options, ChoiceKeywords))
     if output is not None:
         output.check(selection)
@@ -98,8 +107,15 @@ def predict(  # noqa: PLR0913 - the public verb lists its main options
     raw = part(options, RawKeywords)
     if not make_labels:
         return predict_raw(predictor, selection, progress_callback, raw)
-    labels, _ = predict_selection(predictor, selection, output, clean_empty_frames, progress_callback, cli_args, raw)
-    return labels
+    refuse_raw(raw)
+    if output is not None:
+        summary = predict_selection(predictor, selection, output, writing, progress_callback)
+        labels = _read_back(summary, selection)
+        summary.raise_for_missing(labels)
+        return labels
+    with phase(_activity(selection), len(selection.frames)) as step:
+        progress = _counting(step, progress_callback)
+        return predictor.predict(selection, clean_empty_frames=clean_empty_frames, progress_callback=progress)
 
 
 def read_source(source: Source, frames: Sequence[int] | None = None, **choice: Unpack[ChoiceKeywords]) -> Selection:
@@ -118,42 +134,34 @@ def predict_raw(
 
 
 def predict_selection(
-    predictor: Predictor,
-    selection: Selection,
-    output: Output | None = None,
-    clean_empty_frames: bool = False,
-    progress: Progress | None = None,
-    cli_args: Mapping[str, Any] | None = None,
-    raw: RawKeywords | None = None,
-) -> tuple[Labels, list[Path]]:
-    """Predict chosen frames, save what was found, and return it together with the files.
+    predictor: Predictor, selection: Selection, output: Output, writing: Writing, progress: Progress | None = None
+) -> FileSummary:
+    """Predict chosen frames into files, without holding the result in memory if there is one ``.slp`` without images.
 
     Args:
         predictor: The models.
         selection: The frames.
-        output: What is written, None for nothing.
-        clean_empty_frames: Leave out frames in which nothing was found.
+        output: What is written.
+        writing: How it is written.
         progress: Called with (frames done, frames in all) after each batch.
-        cli_args: Options of a command line, for the provenance.
-        raw: What was asked for of raw results; labels hold none.
+
+    Returns:
+        What was written; frames that could not be read are listed in it.
 
     Raises:
-        MissingFramesError: Some frames could not be read; the others are saved.
-        OutputError: A file cannot be written.
-        ConfigError: Raw results were asked for.
+        OutputError: A file cannot be written, or there is a journal that does not fit.
     """
-    try:
-        with phase(_activity(selection), len(selection.frames)) as step:
-            labels = predictor.predict(
-                selection,
-                clean_empty_frames=clean_empty_frames,
-                progress_callback=_counting(step, progress),
-                **(RawKeywords() if raw is None else raw),
-            )
-    except MissingFramesError as error:
-        _save(error.labels, selection, output, cli_args)
-        raise
-    return labels, _save(labels, selection, output, cli_args)
+    with phase(_activity(selection), len(selection.frames)) as step:
+        return predict_into_file(predictor, selection, output, writing, _counting(step, progress))
+
+
+def _read_back(summary: FileSummary, selection: Selection) -> Labels:
+    """Return what was written, with the videos of the source."""
+    if summary.labels is not None:
+        return summary.labels
+    labels = load_labels(summary.path, open_videos=False)
+    labels.replace_videos(new_videos=list(selection.frames.videos()))
+    return labels
 
 
 def _activity(selection: Selection) -> str:
@@ -170,15 +178,3 @@ def _counting(step: Phase, progress: Progress | None) -> Progress:
             progress(done, total)
 
     return count
-
-
-def _save(
-    labels: Labels, selection: Selection, output: Output | None, cli_args: Mapping[str, Any] | None
-) -> list[Path]:
-    """Write labels, with the command line in their provenance, and return the files."""
-    if output is None:
-        return []
-    if cli_args is not None:
-        labels.provenance["cli_args"] = dict(cli_args)
-    with phase(f"writing {output.path.name}"):
-        return output.write(labels, selection)

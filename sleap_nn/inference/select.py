@@ -22,7 +22,7 @@ from sleap_nn.data.sources import (
 )
 from sleap_nn.errors import DataError, UsageError
 from sleap_nn.log import logger
-from sleap_nn.structures.sample import FrameKey
+from sleap_nn.structures.sample import FrameKey, FrameKeys
 
 Images = np.ndarray | Tensor | Iterable[np.ndarray]
 Source = str | Path | Video | Labels | Images | Sequence[str | Path | Video | Labels]
@@ -115,9 +115,10 @@ def select_frames(source: Source, frames: Sequence[int] | None = None, **choice:
     if ignored:
         logger.warning("The input holds no labels; %s has no effect.", " and ".join(ignored))
     if isinstance(source, Video):
-        keys = _existing(frames, [FrameKey(0, int(i)) for i in frame_indices(source)])
-        record = _record("all" if frames is None else "specified", len(keys), len(frame_indices(source)))
-        return Selection(VideoFrames([source], keys), path, None, record)
+        offered = FrameKeys(0, frame_indices(source))
+        keys = _existing(frames, offered)
+        record = _record("all" if frames is None else "specified", len(keys), len(offered))
+        return Selection(VideoFrames([source], keys, in_order=True), path, None, record)
     if isinstance(source, list | tuple) and not source:
         raise DataError("The list of inputs is empty; name at least one.")
     several = _several(source)
@@ -126,7 +127,7 @@ def select_frames(source: Source, frames: Sequence[int] | None = None, **choice:
     if isinstance(source, np.ndarray | Tensor | Iterable) and not isinstance(source, str | Mapping | Set):
         images = ArrayFrames(cast(Images, source))
         total = len(images)
-        images.keys = tuple(_existing(frames, list(images.keys)))
+        images.keys = _existing(frames, images.keys)
         return Selection(images, None, None, _record("all" if frames is None else "specified", len(images), total))
     raise TypeError(f"The source is a {type(source).__name__}; give a path, a Video, Labels, or images.")
 
@@ -180,7 +181,7 @@ def _from_labels(labels: Labels, path: Path | None, frames: Sequence[int] | None
     index = choice.get("video_index")
     if index is not None:
         video_at(labels, index)
-    keys = _filtered(labels, filters[0] if filters else None, index)
+    keys: Sequence[FrameKey] = _filtered(labels, filters[0] if filters else None, index)
     total = len(keys)
     if index is not None:
         keys = _existing(frames, keys)
@@ -189,7 +190,7 @@ def _from_labels(labels: Labels, path: Path | None, frames: Sequence[int] | None
         _warn_missing([i for i in chosen if not 0 <= i < total], f"{total} (positions in the labels file, from 0)")
         keys = [keys[i] for i in chosen if 0 <= i < total]
     method = _FILTERS[filters[0]] if filters else ("all" if frames is None and index is None else "specified")
-    return Selection(VideoFrames(labels.videos, keys), path, labels, _record(method, len(keys), total))
+    return Selection(VideoFrames(labels.videos, keys, in_order=True), path, labels, _record(method, len(keys), total))
 
 
 def _filtered(labels: Labels, name: str | None, index: int | None) -> list[FrameKey]:
@@ -241,7 +242,9 @@ def _joined(
         keys += [FrameKey(len(videos) + key.video, key.frame) for key in part.frames.keys]
         videos += part.frames.videos()
     total = sum(part.record["frames_total"] for part in parts)
-    return Selection(VideoFrames(videos, keys), None, None, _record(parts[0].record["method"], len(keys), total))
+    return Selection(
+        VideoFrames(videos, keys, in_order=True), None, None, _record(parts[0].record["method"], len(keys), total)
+    )
 
 
 def video_at(labels: Labels, index: int) -> Video:
@@ -258,14 +261,15 @@ def video_at(labels: Labels, index: int) -> Video:
     return labels.videos[index]
 
 
-def _existing(frames: Sequence[int] | None, offered: list[FrameKey]) -> list[FrameKey]:
+def _existing(frames: Sequence[int] | None, offered: Sequence[FrameKey]) -> Sequence[FrameKey]:
     """Return the offered frames with the wanted indices, in order; None wants all."""
     if frames is None:
         return offered
     wanted = set(frames)
-    missing = sorted(wanted - {key.frame for key in offered})
+    kept = [key for key in offered if key.frame in wanted]
+    missing = sorted(wanted - {key.frame for key in kept})
     _warn_missing(missing, f"frames {offered[0].frame} to {offered[-1].frame}" if offered else "none")
-    return [key for key in offered if key.frame in wanted]
+    return kept
 
 
 def _warn_missing(missing: Sequence[int], offered: str) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+from jaxtyping import Float, Int
 from sleap_io.model.centroid import Centroid, PredictedCentroid
 from sleap_io.model.instance import Instance, PredictedInstance, Track
 from sleap_io.model.labeled_frame import LabeledFrame
@@ -14,6 +15,7 @@ from sleap_io.model.video import Video
 
 from sleap_nn.data.labels import Labels, sio_skeleton
 from sleap_nn.structures.predictions import Predictions
+from sleap_nn.structures.sample import FrameKey
 from sleap_nn.structures.skeleton import Skeleton
 
 
@@ -61,7 +63,9 @@ def to_labels(
     """
     form = CentroidForm() if centroids is None else centroids
     target = sio_skeleton(skeleton if form.skeleton is None else form.skeleton)
-    tracks = [Track(name) for name in classes]
+    predictions = list(predictions)
+    highest = max((int(instance_tracks(found)[0].max(initial=-1)) for found in predictions), default=-1)
+    tracks = [Track(name) for name in track_names(classes, highest + 1)]
     frames = [
         LabeledFrame(
             video=videos[found.key.video],
@@ -73,6 +77,32 @@ def to_labels(
         if keep_empty or len(found)
     ]
     return Labels(labeled_frames=frames, videos=list(videos), skeletons=[target], tracks=tracks)
+
+
+def empty_labels(
+    skeleton: Skeleton, videos: Sequence[Video], classes: Sequence[str], centroids: CentroidForm | None = None
+) -> Labels:
+    """Return labels with one frame for each video, and nothing in it; arguments as for `to_labels`."""
+    nothing = [Predictions.empty(FrameKey(index, 0), len(skeleton.node_names)) for index in range(len(videos))]
+    return to_labels(nothing, skeleton, videos, classes=classes, centroids=centroids)
+
+
+def instance_tracks(found: Predictions) -> tuple[Int[np.ndarray, " instances"], Float[np.ndarray, " instances"]]:
+    """Return the track of every instance, as a position in `track_names`, -1 for none, and the score that goes with it.
+
+    Tracks over time count before learned identities.
+    """
+    tracked = found.tracks is not None
+    ids, scores = (found.tracks, found.track_scores) if tracked else (found.class_ids, found.class_scores)
+    return (
+        np.full(len(found), -1, np.int64) if ids is None else np.asarray(ids, np.int64),
+        np.zeros(len(found), np.float32) if scores is None else np.asarray(scores, np.float32),
+    )
+
+
+def track_names(classes: Sequence[str], num_tracks: int) -> list[str]:
+    """Return the names of tracks: the classes, or numbers where there are none."""
+    return list(classes) if classes else [f"track_{number}" for number in range(num_tracks)]
 
 
 def _centroids(found: Predictions, form: CentroidForm) -> list[Centroid]:
@@ -88,17 +118,15 @@ def _instances(
     found: Predictions, skeleton: SioSkeleton, tracks: Sequence[Track]
 ) -> list[PredictedInstance | Instance]:
     """Return the instances of one frame."""
-    instances: list[PredictedInstance | Instance] = []
-    for i in range(len(found)):
-        class_id = -1 if found.class_ids is None else int(found.class_ids[i])
-        instances.append(
-            PredictedInstance.from_numpy(
-                points_data=np.asarray(found.points[i], np.float64),
-                point_scores=np.asarray(found.point_scores[i], np.float64),
-                score=float(found.scores[i]),
-                skeleton=skeleton,
-                track=tracks[class_id] if class_id >= 0 else None,
-                tracking_score=0.0 if found.class_scores is None else float(found.class_scores[i]),
-            )
+    numbers, scores = instance_tracks(found)
+    return [
+        PredictedInstance.from_numpy(
+            points_data=np.asarray(found.points[i], np.float64),
+            point_scores=np.asarray(found.point_scores[i], np.float64),
+            score=float(found.scores[i]),
+            skeleton=skeleton,
+            track=tracks[numbers[i]] if numbers[i] >= 0 else None,
+            tracking_score=float(scores[i]),
         )
-    return instances
+        for i in range(len(found))
+    ]

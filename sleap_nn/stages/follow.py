@@ -1,6 +1,6 @@
 """Following one animal with a part of the frame about its last pose, and with the whole frame where it is lost.
 
-`RoiFollower` decides where to look; `follow_frames` is the loop, in place of `stream.predict_frames`. A part is cut out
+`RoiFollower` decides where to look; `follow_batches` is the loop, in place of `stream.predict_batches`. A part is cut out
 of the input that the whole frame makes, along the network's own grid: the network sees the same pixels at the same
 places, and answers the same but near the edges of the part, where it is not believed. What comes out depends on the
 frames, their order and the batch size, and on nothing else.
@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 
 import numpy as np
 from jaxtyping import Float
@@ -18,8 +17,7 @@ from jaxtyping import Float
 from sleap_nn.data.sources import FrameSource
 from sleap_nn.errors import ConfigError, DataError
 from sleap_nn.stages.stage import Prepared, Stage
-from sleap_nn.stages.stream import Progress
-from sleap_nn.stages.workers import ReadAhead
+from sleap_nn.stages.stream import DoneFrames, Progress, as_errors, flattened, prepared_batches
 from sleap_nn.structures.predictions import Predictions
 from sleap_nn.structures.sample import Frame, FrameKey
 from sleap_nn.structures.transform import Transform
@@ -165,6 +163,27 @@ def check_can_follow(tasks: Sequence[Task]) -> None:
         )
 
 
+def follow_batches(
+    stage: Stage, frames: FrameSource, batch_size: int, queue_size: int = 32, settings: RoiSettings | None = None
+) -> Iterator[DoneFrames]:
+    """Yield the instances of all frames batch by batch, see `stream.predict_batches`.
+
+    A batch of frames is read in the part that the pose before it suggests. The frames of the batch in which the animal
+    is lost are read again as a whole, at once, so every frame has the answer of its part or of the whole frame. Where
+    the animal is looked for depends on all frames before, so there is no beginning in the middle.
+
+    Args:
+        stage: A model that finds one animal in whole frames.
+        frames: What is read, in order, ahead of the network in another thread.
+        batch_size: Frames in one pass of the network.
+        queue_size: Frames decoded ahead of the network at most.
+        settings: How the animal is followed.
+    """
+    follower = RoiFollower(stage.spec.stride, RoiSettings() if settings is None else settings)
+    for batch, failures in prepared_batches(stage, frames, batch_size, queue_size):
+        yield DoneFrames(tuple(_follow(stage, follower, batch)) if batch else (), tuple(failures))
+
+
 def follow_frames(
     stage: Stage,
     frames: FrameSource,
@@ -176,50 +195,20 @@ def follow_frames(
 ) -> Iterator[Predictions]:
     """Yield the instances of every frame that can be read, see `stream.predict_frames`.
 
-    A batch of frames is read in the part that the pose before it suggests. The frames of the batch in which the animal
-    is lost are read again as a whole, at once, so every frame has the answer of its part or of the whole frame.
-
     Args:
-        stage: A model that finds one animal in whole frames.
-        frames: What is read, in order, ahead of the network in another thread.
-        batch_size: Frames in one pass of the network.
-        queue_size: Frames decoded ahead of the network at most.
-        settings: How the animal is followed.
+        stage: As for `follow_batches`, as are the next four.
+        frames: As above.
+        batch_size: As above.
+        queue_size: As above.
+        settings: As above.
         on_failure: Called for a frame that cannot be read; None fails at the first.
         progress: Called with (frames done, frames in all) after each batch.
 
     Raises:
         DataError: A frame cannot be read.
     """
-    follower = RoiFollower(stage.spec.stride, RoiSettings() if settings is None else settings)
-    batch: list[Prepared] = []
-    done = 0
-    for entry in ReadAhead(partial(_prepare, frames, stage), frames.keys, queue_size):
-        if isinstance(entry, DataError):
-            if on_failure is None:
-                raise entry
-            on_failure(entry)
-            done += 1
-            continue
-        batch.append(entry)
-        if len(batch) == batch_size:
-            yield from _follow(stage, follower, batch)
-            done += len(batch)
-            batch = []
-            if progress is not None:
-                progress(done, len(frames))
-    if batch:
-        yield from _follow(stage, follower, batch)
-    if progress is not None:
-        progress(len(frames), len(frames))
-
-
-def _prepare(frames: FrameSource, stage: Stage, key: FrameKey) -> Prepared | DataError:
-    """Read and prepare one whole frame; a frame that cannot be read is returned as the error that says so."""
-    try:
-        return stage.prepare(frames.read(key))
-    except DataError as error:
-        return error
+    batches = follow_batches(stage, frames, batch_size, queue_size, settings)
+    return flattened(batches, len(frames), as_errors(on_failure), progress)
 
 
 def _follow(stage: Stage, follower: RoiFollower, batch: Sequence[Prepared]) -> list[Predictions]:

@@ -1,10 +1,12 @@
-"""`predict_frames`: frames of a source to their instances, in order and in constant memory."""
+"""`predict_batches`: frames of a source to their instances, in order and in constant memory."""
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
+from typing import NamedTuple
 
 from sleap_nn.data.labels import LabeledFrame
 from sleap_nn.data.sources import FrameSource
@@ -19,6 +21,63 @@ from sleap_nn.structures.sample import FrameKey
 Progress = Callable[[int, int], None]
 LabelledAnchors = Mapping[FrameKey, list[Region]]
 
+_MOST_FAILURES = 1000
+"""Failures after which a batch ends, so that a long stretch of them takes no memory."""
+
+
+class Failure(NamedTuple):
+    """A frame that could not be read, and the sentence that says why."""
+
+    key: FrameKey
+    reason: str
+
+
+@dataclass(frozen=True)
+class DoneFrames:
+    """Successive frames of a source that are done.
+
+    Attributes:
+        predictions: Those that could be read, in order; the network saw them in one pass.
+        failures: The others.
+    """
+
+    predictions: tuple[Predictions, ...]
+    failures: tuple[Failure, ...] = ()
+
+    def __len__(self) -> int:
+        """Return the number of frames."""
+        return len(self.predictions) + len(self.failures)
+
+
+def predict_batches(
+    stages: Sequence[Stage],
+    frames: FrameSource,
+    batch_size: int,
+    queue_size: int = 32,
+    anchors: LabelledAnchors | None = None,
+    start: int = 0,
+) -> Iterator[DoneFrames]:
+    """Yield the instances of all frames batch by batch; taken together, the batches hold every frame once, in order.
+
+    Whoever goes on later with the frame after a batch gets the very same batches as if there had been no break.
+
+    Args:
+        stages: In the order in which they run.
+        frames: What is read, ahead of the network in another thread.
+        batch_size: Frames in one pass of the network.
+        queue_size: Frames prepared ahead of the network at most.
+        anchors: What the first stage reads, for one that reads crops; a frame that is not in it has none.
+        start: Position of the first frame to predict.
+    """
+    waiting: deque[tuple[list[Assembled], list[Failure]]] = deque()
+    depth = 0 if stages[-1].pool is None else stages[-1].pool.depth
+    for batch, failures in prepared_batches(stages[0], frames, batch_size, queue_size, anchors, start):
+        waiting.append((begin_stages(stages, batch), failures))
+        while waiting and sum(len(assembled) for assembled, _ in waiting) > depth:
+            yield _done(*waiting.popleft())
+    while waiting:
+        yield _done(*waiting.popleft())
+
 
 def predict_frames(
     stages: Sequence[Stage],
@@ -32,54 +91,93 @@ def predict_frames(
     """Yield the instances of every frame that can be read.
 
     Args:
-        stages: In the order in which they run.
-        frames: What is read, ahead of the network in another thread.
-        batch_size: Frames in one pass of the network.
-        queue_size: Frames prepared ahead of the network at most.
-        anchors: What the first stage reads, for one that reads crops; a frame that is not in it has none.
+        stages: As for `predict_batches`, as are the next four.
+        frames: As above.
+        batch_size: As above.
+        queue_size: As above.
+        anchors: As above.
         on_failure: Called for a frame that cannot be read; None fails at the first.
         progress: Called with (frames done, frames in all) after each batch.
 
     Raises:
         DataError: A frame cannot be read.
     """
-    waiting: deque[Assembled] = deque()
-    depth = 0 if stages[-1].pool is None else stages[-1].pool.depth
-    for num_read, batch in _batches(stages[0], frames, batch_size, queue_size, anchors, on_failure):
-        waiting.extend(begin_stages(stages, batch))
-        while len(waiting) > depth:
-            yield waiting.popleft()()
-        if progress is not None and len(batch) == batch_size:
-            progress(num_read - len(waiting), len(frames))
-    while waiting:
-        yield waiting.popleft()()
-    if progress is not None:
-        progress(len(frames), len(frames))
+    batches = predict_batches(stages, frames, batch_size, queue_size, anchors)
+    return flattened(batches, len(frames), as_errors(on_failure), progress)
 
 
-def _batches(
+def as_errors(on_failure: Callable[[DataError], None] | None) -> Callable[[Failure], None] | None:
+    """Return a function for failures that calls one for errors."""
+    return None if on_failure is None else lambda failure: on_failure(DataError(failure.reason))
+
+
+def flattened(
+    batches: Iterable[DoneFrames],
+    total: int,
+    on_failure: Callable[[Failure], None] | None = None,
+    progress: Progress | None = None,
+) -> Iterator[Predictions]:
+    """Yield the instances frame by frame.
+
+    Args:
+        batches: What is done.
+        total: Number of frames in all.
+        on_failure: Called for a frame that could not be read; None fails at the first.
+        progress: Called with (frames done, frames in all) after each batch.
+
+    Raises:
+        DataError: A frame could not be read.
+    """
+    done = 0
+    for batch in batches:
+        for failure in batch.failures:
+            if on_failure is None:
+                raise DataError(failure.reason)
+            on_failure(failure)
+        yield from batch.predictions
+        done += len(batch)
+        if progress is not None:
+            progress(done, total)
+    if progress is not None and not total:
+        progress(0, 0)
+
+
+def prepared_batches(
     stage: Stage,
     frames: FrameSource,
     batch_size: int,
-    queue_size: int,
-    anchors: LabelledAnchors | None,
-    on_failure: Callable[[DataError], None] | None,
-) -> Iterator[tuple[int, list[Prepared]]]:
-    """Yield the number of frames read so far and the frames that a pass of the network takes together."""
+    queue_size: int = 32,
+    anchors: LabelledAnchors | None = None,
+    start: int = 0,
+) -> Iterator[tuple[list[Prepared], list[Failure]]]:
+    """Yield the frames that a pass of the network takes together, and those that were lost between them.
+
+    Args:
+        stage: What prepares them, ahead in another thread.
+        frames: As for `predict_batches`, as are the others.
+        batch_size: As above.
+        queue_size: As above.
+        anchors: As above.
+        start: As above.
+    """
+    keys = (frames.keys[position] for position in range(start, len(frames)))
     batch: list[Prepared] = []
-    entries = ReadAhead(partial(_prepare, frames, stage, anchors), frames.keys, queue_size)
-    for num_read, entry in enumerate(entries, start=1):
-        if not isinstance(entry, DataError):
-            batch.append(entry)
-        elif on_failure is None:
-            raise entry
+    failures: list[Failure] = []
+    for entry in ReadAhead(partial(_prepare, frames, stage, anchors), keys, queue_size):
+        if isinstance(entry, Failure):
+            failures.append(entry)
         else:
-            on_failure(entry)
-        if len(batch) == batch_size:
-            yield num_read, batch
-            batch = []
-    if batch:
-        yield len(frames), batch
+            batch.append(entry)
+        if len(batch) == batch_size or len(failures) == _MOST_FAILURES:
+            yield batch, failures
+            batch, failures = [], []
+    if batch or failures:
+        yield batch, failures
+
+
+def _done(assembled: Sequence[Assembled], failures: Sequence[Failure]) -> DoneFrames:
+    """Wait for the instances of a batch."""
+    return DoneFrames(tuple(result() for result in assembled), tuple(failures))
 
 
 def anchors_of_labels(frames: Iterable[LabeledFrame], anchor_node: int | None) -> LabelledAnchors:
@@ -94,10 +192,10 @@ def anchors_of_labels(frames: Iterable[LabeledFrame], anchor_node: int | None) -
     }
 
 
-def _prepare(frames: FrameSource, stage: Stage, anchors: LabelledAnchors | None, key: FrameKey) -> Prepared | DataError:
-    """Read and prepare one frame; a frame that cannot be read is returned as the error that says so."""
+def _prepare(frames: FrameSource, stage: Stage, anchors: LabelledAnchors | None, key: FrameKey) -> Prepared | Failure:
+    """Read and prepare one frame."""
     try:
         frame = frames.read(key)
     except DataError as error:
-        return error
+        return Failure(key, str(error))
     return stage.prepare(frame, None if anchors is None else anchors.get(key, []))

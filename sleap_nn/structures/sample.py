@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from typing import NamedTuple, overload
 
 import numpy as np
 import torch
@@ -19,6 +19,33 @@ class FrameKey(NamedTuple):
 
     video: int
     frame: int
+
+
+@dataclass(frozen=True)
+class FrameKeys(Sequence[FrameKey]):
+    """Frames of one video; each key is made when it is asked for, so that hours of video take no memory.
+
+    Attributes:
+        video: Position of the video.
+        frames: Frame indices, a range if possible.
+    """
+
+    video: int
+    frames: Sequence[int]
+
+    @overload
+    def __getitem__(self, index: int) -> FrameKey: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> FrameKeys: ...
+
+    def __getitem__(self, index: int | slice) -> FrameKey | FrameKeys:
+        if isinstance(index, slice):
+            return FrameKeys(self.video, self.frames[index])
+        return FrameKey(self.video, int(self.frames[index]))
+
+    def __len__(self) -> int:
+        return len(self.frames)
 
 
 @dataclass(frozen=True, eq=False)

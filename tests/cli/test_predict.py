@@ -139,7 +139,7 @@ def test_several_inputs_have_outputs_of_their_own_and_a_bad_one_stops_nobody(pro
     (work / "broken.mp4").write_bytes(b"no video")
     result = run("predict", "-i", work / "*.mp4", *common(project), "-o", work / "out", "--frames", "0-1")
     assert result.exit_code == 1, result.output
-    assert sorted(path.name for path in (work / "out").iterdir()) == ["clip.mp4.slp", "other.mp4.slp"]
+    assert sorted(path.name for path in (work / "out").glob("*.slp")) == ["clip.mp4.slp", "other.mp4.slp"]
     assert len(sio.load_slp(str(work / "out" / "other.mp4.slp"), open_videos=False)) == 2
     table = [line for line in result.stdout.splitlines() if line.startswith(("input", str(work)))]
     assert table[0].split() == ["input", "frames", "instances", "result"]
@@ -178,3 +178,38 @@ def test_options_reach_the_prediction(project: Path, work: Path) -> None:
     assert all(len(frame.centroids) == len(frame.instances) for frame in found)
     assert found.video.filename == str(work / "clip.mp4.slp")
     assert (work / "clip.mp4.csv").read_text().startswith("track,frame_idx")
+
+
+def test_every_output_is_streamed_and_can_be_gone_on_with(
+    project: Path, work: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from sleap_nn.inference.journal import JournalWriter, read_contents
+
+    original = JournalWriter.append
+
+    def append(self: JournalWriter, *chunk: object) -> None:
+        original(self, *chunk)
+        raise KeyboardInterrupt
+
+    journal = work / "sub" / "out.slp.journal"
+    command = ["predict", "-i", work / "clip.mp4", *common(project), "-b", "1"]
+    streamed = [*command, "--stream-to-file", work / "sub" / "out.slp", "--write-interval", "2"]
+    with monkeypatch.context() as patch:
+        patch.setattr(JournalWriter, "append", append)
+        stopped = run(*streamed)
+    assert (stopped.exit_code, "Aborted." in stopped.stderr) == (1, True)
+    contents = read_contents(journal)
+    assert contents is not None
+    assert contents.num_frames == 2
+    again = run(*streamed)
+    assert again.exit_code == 1
+    assert "holds 2 of 4 frames of an interrupted prediction; add --resume" in again.stderr
+    other = run(*streamed, "--resume", "--filter_min_instance_score", "0.1")
+    assert "filters.min_instance_score was 0.0 and is 0.1" in other.stderr
+    # A file of another format comes from the same journal, and nothing is predicted twice.
+    assert run(*streamed, "--resume", "--format", "slp", "--format", "csv").exit_code == 0
+    assert not journal.exists()
+    assert len(sio.load_slp(str(work / "sub" / "out.slp"), open_videos=False)) == 4
+    assert (work / "sub" / "out.csv").exists()
+    manifest = json.loads((work / "sub" / "out.slp.manifest.json").read_text())
+    assert sorted(manifest["outputs"]) == ["out.csv", "out.slp"]

@@ -9,6 +9,7 @@ from factories import make_video
 
 import sleap_nn
 import sleap_nn.predict
+from sleap_nn.data.media import MediaReader
 from sleap_nn.errors import ConfigError, DataError, MissingFileError, ModelError
 from sleap_nn.inference import Predictor, predict
 from sleap_nn.inference.predictor import MissingFramesError
@@ -135,16 +136,18 @@ def test_frames_that_cannot_be_read_are_listed_and_the_others_are_saved(
     run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     video = make_video(tmp_path / "clip.mp4", num_frames=6)
-    original = sio.Video.__getitem__
+    original = MediaReader.read
 
-    def broken(self: sio.Video, index: int) -> np.ndarray:
-        if index in (2, 5):
-            raise OSError("bad packet")
-        return original(self, index)
+    def broken(self: MediaReader, number: int) -> np.ndarray:
+        if number in (2, 5):
+            raise DataError(f"Frame {number} of clip.mp4 cannot be read (bad packet).")
+        return original(self, number)
 
-    monkeypatch.setattr(sio.Video, "__getitem__", broken)
+    monkeypatch.setattr(MediaReader, "read", broken)
     with pytest.raises(MissingFramesError, match=r"2 of 6 .*Frame 2 of .*Frame 5 of") as caught:
         predict(str(video), model_paths=run, device="cpu", output_path=tmp_path / "out.slp")
+    assert caught.value.labels is not None
+    assert [failure.key.frame for failure in caught.value.failures] == [2, 5]
     assert [frame.frame_idx for frame in caught.value.labels] == [0, 1, 3, 4]
     assert [frame.frame_idx for frame in sio.load_slp(str(tmp_path / "out.slp"))] == [0, 1, 3, 4]
     with pytest.raises(DataError, match="Frame 2"):

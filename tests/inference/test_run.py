@@ -40,5 +40,5 @@ def test_prediction_says_what_it_is_doing_and_how_far_it_is(trained: Path, monke
     )
     assert recorder.names == ["reading the source", "loading the model", "predicting labels.pkg.slp"]
     assert (recorder.phases[-1].done, recorder.phases[-1].total) == (12, 12)
-    assert told == [(4, 12, 4), (8, 12, 8), (12, 12, 12), (12, 12, 12)]
+    assert told == [(4, 12, 4), (8, 12, 8), (12, 12, 12)]
     assert recorder.open == []

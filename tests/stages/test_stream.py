@@ -10,7 +10,7 @@ from sleap_nn.data.labels import LabeledFrame
 from sleap_nn.data.sources import ArrayFrames
 from sleap_nn.errors import DataError
 from sleap_nn.stages.stage import Stage
-from sleap_nn.stages.stream import anchors_of_labels, predict_frames
+from sleap_nn.stages.stream import anchors_of_labels, flattened, predict_batches, predict_frames
 from sleap_nn.structures.region import Region
 from sleap_nn.structures.sample import Frame, FrameKey
 from sleap_nn.structures.skeleton import Skeleton
@@ -56,11 +56,8 @@ class Picture:
 def test_frames_come_in_order_in_batches_and_report_progress() -> None:
     runtime, seen = Picture(), []
     stage = Stage(WHOLE, InputSpec(channels=1), runtime)
-    found = list(
-        predict_frames(
-            [stage], ArrayFrames(pictures(5)), batch_size=2, progress=lambda done, total: seen.append((done, total))
-        )
-    )
+    batches = predict_batches([stage], ArrayFrames(pictures(5)), batch_size=2)
+    found = list(flattened(batches, 5, progress=lambda done, total: seen.append((done, total))))
     assert [p.key.frame for p in found] == [0, 1, 2, 3, 4]
     assert runtime.sizes == [2, 2, 1]
     assert seen == [(2, 5), (4, 5), (5, 5)]
@@ -69,9 +66,9 @@ def test_frames_come_in_order_in_batches_and_report_progress() -> None:
 def test_a_frame_that_cannot_be_read_is_reported_and_the_others_go_on() -> None:
     stage, failures = Stage(WHOLE, InputSpec(channels=1), Picture()), []
     frames = BrokenFrames(pictures(4), {1})
-    found = list(predict_frames([stage], frames, batch_size=4, on_failure=failures.append))
+    found = list(flattened(predict_batches([stage], frames, batch_size=4), 4, on_failure=failures.append))
     assert [p.key.frame for p in found] == [0, 2, 3]
-    assert [str(error) for error in failures] == ["Frame 1 is broken."]
+    assert failures == [(FrameKey(0, 1), "Frame 1 is broken.")]
     with pytest.raises(DataError, match="Frame 1 is broken"):
         list(predict_frames([stage], frames, batch_size=1))
 

@@ -1,0 +1,89 @@
+"""What a prediction was made from, for its journal and for the manifest beside its output."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any
+
+from sleap_nn.data.labels import Labels
+from sleap_nn.errors import DataError, OutputError
+from sleap_nn.stages.stream import Failure
+
+SUFFIX = ".manifest.json"
+
+
+class MissingFramesError(DataError):
+    """Some of the requested frames could not be read.
+
+    Attributes:
+        failures: Those frames, each with the reason.
+        labels: The predictions on all the others; None where they were written to a file only.
+    """
+
+    def __init__(self, message: str, failures: Sequence[Failure], labels: Labels | None = None) -> None:
+        """Keep the finished work."""
+        super().__init__(message)
+        self.failures = tuple(failures)
+        self.labels = labels
+
+
+def file_hash(path: Path) -> str:
+    """Return 64 characters that stand for the content of a file."""
+    content = blake2b(digest_size=32)
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            content.update(block)
+    return content.hexdigest()
+
+
+def difference(before: Mapping[str, Any], now: Mapping[str, Any], name: str = "") -> str | None:
+    """Return the first thing that decides a result and is not the same, in words; None if there is none."""
+    for key in dict.fromkeys([*before, *now]):
+        old, new = before.get(key), now.get(key)
+        label = f"{name}.{key}" if name else str(key)
+        if isinstance(old, Mapping) and isinstance(new, Mapping):
+            found = difference(old, new, label)
+            if found is not None:
+                return found
+        elif old != new:
+            short = all(len(str(value)) < 40 for value in (old, new))
+            return f"{label} was {old} and is {new}" if short else f"{label} is not the same"
+    return None
+
+
+def write_manifest(path: Path, facts: Mapping[str, Any]) -> None:
+    """Write a manifest, whole or not at all.
+
+    Raises:
+        OutputError: It cannot be written.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        temporary.write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
+        temporary.replace(path)
+    except OSError as error:
+        raise OutputError(f"The manifest {path} cannot be written ({error.strerror}).") from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def failure_entries(failures: Sequence[Failure]) -> list[dict[str, Any]]:
+    """Return failures as a manifest lists them."""
+    return [{"video": failure.key.video, "frame": failure.key.frame, "reason": failure.reason} for failure in failures]
+
+
+def failure_sentence(failures: Sequence[Failure], requested: int, where: str) -> str:
+    """Return how many frames are missing, and why for the first of them.
+
+    Args:
+        failures: The frames that could not be read.
+        requested: Number of frames in all.
+        where: Where the whole list is, "" for nowhere.
+    """
+    shown = " ".join(failure.reason for failure in failures[:5])
+    more = f" ... {where}" if len(failures) > 5 else ""
+    return f"{len(failures)} of {requested} requested frames could not be read and are not in the output: {shown}{more}"

@@ -1,0 +1,304 @@
+"""Prediction into a file: frames go to a journal while they are made, and from there to the ``.slp``.
+
+Whatever ends a run early, the journal keeps what was done, and the next run goes on from there. The journal holds what
+the stages and filters give; tracking, which must see all frames in order, happens on the way from the journal to the
+output. So the result is the same whether a run was interrupted or not, and memory does not grow with the video.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sleap_nn.data.labels import Labels
+from sleap_nn.errors import ConfigError, OutputError
+from sleap_nn.heartbeat import phase
+from sleap_nn.inference import manifest
+from sleap_nn.inference.journal import SUFFIX, Contents, JournalWriter, read_chunks, read_contents
+from sleap_nn.inference.output import Output
+from sleap_nn.inference.provenance import RunTimes
+from sleap_nn.inference.slp_writer import Written, write_slp
+from sleap_nn.log import logger
+from sleap_nn.stages.stream import DoneFrames, Failure, Progress
+from sleap_nn.structures.predictions import Predictions
+
+if TYPE_CHECKING:
+    from sleap_nn.inference.predictor import Predictor
+    from sleap_nn.inference.select import Selection
+
+_WRITE_INTERVAL = 500
+_WRITE_SECONDS = 5.0
+"""Time after which frames are written although there are fewer of them."""
+
+
+@dataclass(frozen=True)
+class Writing:
+    """How a file is written.
+
+    Attributes:
+        write_interval: Frames of a chunk of the journal, which a crash can cost at most.
+        resume: Go on with the journal of an interrupted run.
+        keep_empty: Keep frames in which nothing was found.
+        cli_args: Options of a command line, for the provenance.
+    """
+
+    write_interval: int = _WRITE_INTERVAL
+    resume: bool = False
+    keep_empty: bool = True
+    cli_args: Mapping[str, Any] | None = None
+
+    @classmethod
+    def from_keywords(
+        cls,
+        write_interval: int | None = None,
+        resume: bool = False,
+        keep_empty: bool = True,
+        cli_args: Mapping[str, Any] | None = None,
+    ) -> Writing:
+        """Return what keywords of prediction ask for; arguments as the attributes, None for the default.
+
+        Raises:
+            ConfigError: A value is out of range.
+        """
+        if write_interval is not None and write_interval < 1:
+            raise ConfigError(f"write_interval is {write_interval}; it must be at least 1.")
+        return cls(_WRITE_INTERVAL if write_interval is None else write_interval, resume, keep_empty, cli_args)
+
+
+@dataclass(frozen=True)
+class FileSummary:
+    """What a prediction has written.
+
+    Attributes:
+        path: The output.
+        files: All files, those of other formats included.
+        num_frames: Frames in them.
+        num_instances: Instances in them, or centroids where they are all that is stored.
+        num_requested: Frames that were asked for.
+        failures: Those that could not be read.
+        labels: What is in the files, where it had to be in memory anyway.
+    """
+
+    path: Path
+    files: tuple[Path, ...]
+    num_frames: int
+    num_instances: int
+    num_requested: int
+    failures: tuple[Failure, ...] = field(default=(), repr=False)
+    labels: Labels | None = field(default=None, repr=False)
+
+    def raise_for_missing(self, labels: Labels | None = None) -> None:
+        """Raise if frames are missing.
+
+        Args:
+            labels: What was found on the others.
+
+        Raises:
+            MissingFramesError: It names the first of them, and where all are listed.
+        """
+        if self.failures:
+            where = f"All are listed in {self.path}{manifest.SUFFIX}."
+            sentence = manifest.failure_sentence(self.failures, self.num_requested, where)
+            raise manifest.MissingFramesError(sentence, self.failures, labels)
+
+
+def predict_into_file(
+    predictor: Predictor, selection: Selection, output: Output, writing: Writing, progress: Progress | None = None
+) -> FileSummary:
+    """Predict and write the output, a manifest beside it, and until both are whole a journal.
+
+    Args:
+        predictor: What predicts.
+        selection: The frames.
+        output: What is written; it has been checked.
+        writing: How it is written.
+        progress: Called with (frames done, frames in all) after each batch.
+
+    Raises:
+        OutputError: Something cannot be written, or there is a journal that does not fit.
+    """
+    journal = output.path.with_name(output.path.name + SUFFIX)
+    facts = _facts(predictor, selection, writing)
+    before = _usable(journal, facts, writing.resume, len(selection.frames))
+    if before is None or before.end is None:
+        with JournalWriter(journal, facts if before is None else None) as writer:
+            start = 0 if before is None else before.num_frames
+            _predict(predictor, selection, writer, start, writing, progress)
+            writer.end({"ended": datetime.now().isoformat(timespec="microseconds")})
+        before = read_contents(journal)
+    assert before is not None
+    if progress is not None:
+        progress(before.num_frames, before.num_frames)
+    summary = _finish(predictor, selection, output, journal, before, writing.keep_empty)
+    journal.unlink(missing_ok=True)
+    return summary
+
+
+def _facts(predictor: Predictor, selection: Selection, writing: Writing) -> dict[str, Any]:
+    """Return what a journal says of a prediction; a run that goes on with it must say the same in ``decides``."""
+    given = None if writing.cli_args is None else {k: v for k, v in writing.cli_args.items() if k != "resume"}
+    return {
+        "decides": predictor.what_decides(selection),
+        "batch_size": predictor.batch_size,
+        "model_paths": [folder.resolve().as_posix() for folder in predictor.model_paths],
+        "source": None if selection.path is None else selection.path.resolve().as_posix(),
+        "requested": len(selection.frames),
+        "started": datetime.now().isoformat(timespec="microseconds"),
+        "cli_args": given,
+    }
+
+
+def _usable(journal: Path, facts: Mapping[str, Any], resume: bool, total: int) -> Contents | None:
+    """Return what the journal of an earlier run holds, if this run goes on with it.
+
+    Raises:
+        OutputError: There is one, and it is not this prediction's, or nobody asked to go on with it.
+    """
+    before = read_contents(journal)
+    if before is None or (before.num_frames == 0 and not resume):
+        if resume and before is None:
+            logger.info("There is no journal %s to go on with; predicting from the first frame.", journal)
+        return None
+    held = f"{journal} holds {before.num_frames} of {before.facts['requested']} frames of an interrupted prediction"
+    if not resume:
+        raise OutputError(f"{held}; add --resume to go on with it, or delete it to begin anew.")
+    changed = manifest.difference(before.facts["decides"], facts["decides"])
+    if changed is not None:
+        raise OutputError(
+            f"{held}, but {changed}; repeat the options of that run, or delete the journal to begin anew."
+        )
+    if before.facts["batch_size"] != facts["batch_size"]:
+        logger.warning(
+            "batch_size was %s and is %s; the last digits of what follows may differ from an uninterrupted run.",
+            before.facts["batch_size"],
+            facts["batch_size"],
+        )
+    logger.info("Going on after %d of %d frames, from %s.", before.num_frames, total, journal)
+    return before
+
+
+def _predict(
+    predictor: Predictor,
+    selection: Selection,
+    writer: JournalWriter,
+    start: int,
+    writing: Writing,
+    progress: Progress | None,
+) -> None:
+    """Append the frames from a position on to a journal; whatever stops it, what is done is appended.
+
+    Raises:
+        OutputError: The journal cannot be written.
+    """
+    done, total = start, len(selection.frames)
+    first, waiting = start, list[DoneFrames]()
+    last = time.monotonic()
+
+    def write() -> None:
+        nonlocal first, last
+        now = time.monotonic()
+        if writer.num_frames == first:  # else an interrupt has come when it was just written
+            writer.append(waiting, now - last)
+        waiting.clear()
+        first, last = writer.num_frames, now
+
+    try:
+        for batch in predictor.batches(selection, start):
+            waiting.append(batch)
+            done += len(batch)
+            if sum(map(len, waiting)) >= writing.write_interval or time.monotonic() - last >= _WRITE_SECONDS:
+                write()
+            if progress is not None:
+                progress(done, total)
+    except OutputError:
+        waiting.clear()  # once is enough to find out that nothing can be written
+        raise
+    except KeyboardInterrupt:
+        write()
+        logger.warning(
+            "Stopped after %d of %d frames, which are safe; give the same command with --resume to go on.", done, total
+        )
+        raise
+    finally:
+        write()
+
+
+def _finish(
+    predictor: Predictor, selection: Selection, output: Output, journal: Path, contents: Contents, keep_empty: bool
+) -> FileSummary:
+    """Write the output and the manifest from a journal that holds all frames.
+
+    Raises:
+        OutputError: They cannot be written; the journal stays.
+    """
+    failures: list[Failure] = []
+    assert contents.end is not None
+    started, ended = (datetime.fromisoformat(text) for text in (contents.facts["started"], contents.end["ended"]))
+    times = RunTimes(started, ended, contents.seconds)
+    provenance = predictor.provenance(selection, times, contents.facts["cli_args"])
+    found = predictor.completed(_predictions(journal, failures), selection)
+    head = predictor.head(selection, provenance, output.restore_source_videos)
+    labels: Labels | None = None
+    try:
+        with phase(f"writing {output.path.name}"):
+            if head is not None and output.is_plain(selection):
+                written, files = write_slp(output.path, found, head, keep_empty), [output.path]
+            else:
+                labels = predictor.labels(found, selection, keep_empty)
+                labels.provenance |= provenance
+                written, files = _counts(labels), output.write(labels, selection)
+            path = output.path.with_name(output.path.name + manifest.SUFFIX)
+            manifest.write_manifest(path, _manifest(files, contents, written, failures))
+    except OutputError as error:
+        raise OutputError(
+            f"{error} All frames are safe in {journal}: make room, then give the same command with --resume."
+        ) from error
+    return FileSummary(
+        path=output.path,
+        files=tuple(files),
+        num_frames=written.num_frames,
+        num_instances=written.num_instances,
+        num_requested=contents.num_frames,
+        failures=tuple(failures),
+        labels=labels,
+    )
+
+
+def _counts(labels: Labels) -> Written:
+    """Return what labels hold."""
+    found = sum(max(len(frame.instances), len(frame.centroids)) for frame in labels.labeled_frames)
+    return Written(len(labels.labeled_frames), found, len(labels.tracks))
+
+
+def _predictions(journal: Path, failures: list[Failure]) -> Iterator[Predictions]:
+    """Yield the predictions of a journal, and collect the failures."""
+    for chunk in read_chunks(journal):
+        failures.extend(chunk.failures)
+        yield from chunk.predictions
+
+
+def _manifest(
+    files: Sequence[Path], contents: Contents, written: Written, failures: Sequence[Failure]
+) -> dict[str, Any]:
+    """Return what files were made from and what is in them."""
+    facts = contents.facts
+    return {
+        "outputs": {path.name: manifest.file_hash(path) for path in files},
+        "frames": {
+            "requested": facts["requested"],
+            "predicted": contents.num_frames - len(failures),
+            "failed": len(failures),
+        },
+        "instances": written.num_instances,
+        "tracks": written.num_tracks,
+        "failures": manifest.failure_entries(failures),
+        "started": facts["started"],
+        "ended": (contents.end or {})["ended"],
+        "seconds": round(contents.seconds, 3),
+        **{name: facts[name] for name in ("source", "model_paths", "batch_size")},
+        "made_from": facts["decides"],
+    }

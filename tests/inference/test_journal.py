@@ -1,0 +1,140 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from sleap_nn.errors import OutputError
+from sleap_nn.inference.journal import JournalWriter, read_chunks, read_contents
+from sleap_nn.stages.stream import DoneFrames, Failure
+from sleap_nn.structures.predictions import Predictions
+from sleap_nn.structures.sample import FrameKey
+
+FACTS = {"decides": {"weights": "abc"}, "requested": 9}
+
+
+def found(frame: int, num_instances: int, classes: bool = False) -> Predictions:
+    rng = np.random.default_rng(frame)
+    points = rng.normal(size=(num_instances, 3, 2)).astype(np.float32)
+    points[:, 1] = np.nan
+    return Predictions(
+        key=FrameKey(0, frame),
+        points=points,
+        point_scores=rng.random((num_instances, 3)).astype(np.float32),
+        scores=rng.random(num_instances).astype(np.float32),
+        class_ids=np.arange(num_instances) if classes else None,
+        class_scores=rng.random(num_instances).astype(np.float32) if classes else None,
+    )
+
+
+CHUNKS = [
+    DoneFrames((found(0, 2), found(1, 0)), (Failure(FrameKey(0, 2), "Frame 2 is broken."),)),
+    DoneFrames((found(3, 1, classes=True), found(4, 0), found(5, 3, classes=True))),
+    DoneFrames((), (Failure(FrameKey(0, 6), "Frame 6 is broken."),)),
+]
+
+
+def write(path: Path) -> Path:
+    with JournalWriter(path, FACTS) as writer:
+        for chunk in CHUNKS:
+            writer.append([chunk], 1.5)
+    return path
+
+
+def assert_same(one: DoneFrames, other: DoneFrames) -> None:
+    assert one.failures == other.failures
+    assert [p.key for p in one.predictions] == [p.key for p in other.predictions]
+    for a, b in zip(one.predictions, other.predictions, strict=True):
+        for name in ("points", "point_scores", "scores", "class_ids", "class_scores", "tracks"):
+            left, right = vars(a)[name], vars(b)[name]
+            assert (left is None) == (right is None), name
+            if left is not None:
+                assert left.dtype == right.dtype
+                np.testing.assert_array_equal(left, right)
+
+
+def test_what_is_appended_is_read_again(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.journal")
+    for chunk, expected in zip(read_chunks(path), CHUNKS, strict=True):
+        assert_same(chunk, expected)
+    contents = read_contents(path)
+    assert contents is not None
+    assert contents.facts == FACTS
+    assert (contents.num_frames, contents.seconds, contents.end) == (7, 4.5, None)
+    assert contents.size == path.stat().st_size
+
+
+def test_a_journal_goes_on_and_ends(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.journal")
+    with JournalWriter(path) as writer:
+        writer.append([DoneFrames((found(7, 1),)), DoneFrames((found(8, 1),))], 0.5)
+        writer.append([], 9.0)
+        writer.end({"ended": "now"})
+    contents = read_contents(path)
+    assert contents is not None
+    assert (contents.num_frames, contents.seconds, contents.end) == (9, 5.0, {"ended": "now"})
+    assert [p.key.frame for chunk in read_chunks(path) for p in chunk.predictions] == [0, 1, 3, 4, 5, 7, 8]
+
+
+def test_a_torn_end_is_cut_wherever_it_tears(tmp_path: Path) -> None:
+    whole = write(tmp_path / "a.journal").read_bytes()
+    path = tmp_path / "torn.journal"
+    seen = set()
+    for length in range(0, len(whole), 7):
+        path.write_bytes(whole[:length])
+        contents = read_contents(path)
+        seen.add(0 if contents is None else contents.num_frames)
+        if contents is None:
+            continue
+        with JournalWriter(path) as writer:
+            writer.append([DoneFrames((found(99, 1),))], 0.0)
+        after = read_contents(path)
+        assert after is not None
+        assert after.num_frames == contents.num_frames + 1
+        *before, last = read_chunks(path)
+        assert last.predictions[0].key.frame == 99
+        for chunk, expected in zip(before, CHUNKS, strict=False):
+            assert_same(chunk, expected)
+    assert seen == {0, 3, 6}
+
+
+def test_a_flipped_bit_ends_the_journal_before_it(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.journal")
+    data = bytearray(path.read_bytes())
+    data[-20] ^= 1
+    path.write_bytes(data)
+    contents = read_contents(path)
+    assert contents is not None
+    assert contents.num_frames == 6
+    assert len(list(read_chunks(path))) == 2
+
+
+def test_no_file_and_no_journal(tmp_path: Path) -> None:
+    assert read_contents(tmp_path / "none") is None
+    (tmp_path / "empty").touch()
+    assert read_contents(tmp_path / "empty") is None
+    (tmp_path / "text").write_text("something of the user's")
+    with pytest.raises(OutputError, match="another kind"):
+        read_contents(tmp_path / "text")
+
+
+def test_two_processes_do_not_write_one_journal(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.journal")
+    with JournalWriter(path), pytest.raises(OutputError, match="Another process is writing"):
+        JournalWriter(path)
+    with pytest.raises(OutputError, match="cannot be written"):
+        JournalWriter(tmp_path / "no folder" / "a.journal", FACTS)
+
+
+def test_a_full_disk_leaves_what_was_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "a.journal"
+    with JournalWriter(path, FACTS) as writer:
+        writer.append([CHUNKS[0]], 1.0)
+        size = path.stat().st_size
+
+        def full(_descriptor: int) -> None:
+            raise OSError(28, "No space left on device")
+
+        monkeypatch.setattr("os.fsync", full)
+        with pytest.raises(OutputError, match=r"No space left on device\); the frames .* are safe.*--resume"):
+            writer.append([CHUNKS[1]], 1.0)
+    assert path.stat().st_size == size

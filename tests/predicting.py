@@ -1,0 +1,48 @@
+"""Predictions in other processes, which import this module by name."""
+
+import multiprocessing
+import sys
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+from typing import Any
+
+from click.testing import CliRunner, Result
+
+from sleap_nn.cli import cli
+from sleap_nn.inference import Predictor
+
+
+def start(target: Any, *arguments: Any) -> BaseProcess:
+    """Run in a process of its own, forked from one that has imported everything."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["predicting", "sleap_nn.cli.predict", "sleap_nn.cli.frames_bar"])
+    process = context.Process(target=target, args=arguments)
+    process.start()
+    return process
+
+
+def predict(model: Path, video: Path, *options: str) -> Result:
+    """Give the command in this process."""
+    return CliRunner().invoke(
+        cli, ["predict", "-i", str(video), "-m", str(model), "-o", str(video.parent / "out.slp"), "-d", "cpu", *options]
+    )
+
+
+def command(model: Path, video: Path) -> None:
+    """Give the command as a process that ends with its exit code; what it says is in said.txt."""
+    result = predict(model, video, "--write-interval", "8")
+    (video.parent / "said.txt").write_text(result.stderr + result.stdout + repr(result.exception))
+    sys.exit(result.exit_code)
+
+
+def command_with_small_files(limit: int, model: Path, video: Path) -> None:
+    """Give the command in a process that cannot write files larger than a limit."""
+    import resource
+
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+    command(model, video)
+
+
+def into_file(model: Path, video: Path, output: Path) -> None:
+    """Predict, or go on."""
+    Predictor.from_model_paths(model).predict_to_file(video, output, write_interval=8, resume=True)
