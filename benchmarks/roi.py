@@ -88,7 +88,8 @@ class Contender:
         """Predict the frames once; the first round only warms up."""
         self._counter.pixels = 0
         wall, cpu = time.perf_counter(), time.process_time()
-        self.found = list(self._predictor.predict_streaming(video, frames=frames))
+        batches = self._predictor.predict_streaming(video, frames=frames)
+        self.found = [frame for batch in batches for frame in batch.to_predictions()]
         if counted:
             self.wall.append(time.perf_counter() - wall)
             self.cpu.append(time.process_time() - cpu)

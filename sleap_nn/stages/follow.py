@@ -1,7 +1,7 @@
 """Following one animal with a part of the frame about its last pose, and with the whole frame where it is lost.
 
-`RoiFollower` decides where to look; `follow_batches` is the loop, in place of `stream.predict_batches`. A part is cut out
-of the input that the whole frame makes, along the network's own grid: the network sees the same pixels at the same
+`RoiFollower` decides where to look; `follow_batches` is the loop, in place of `stream.predict_batches`. A part is cut
+out of the input that the whole frame makes, along the network's own grid: the network sees the same pixels at the same
 places, and answers the same but near the edges of the part, where it is not believed. What comes out depends on the
 frames, their order and the batch size, and on nothing else.
 """
@@ -19,7 +19,7 @@ from sleap_nn.errors import ConfigError, DataError
 from sleap_nn.stages.stage import Prepared, Stage
 from sleap_nn.stages.stream import DoneFrames, Progress, as_errors, flattened, prepared_batches
 from sleap_nn.structures.predictions import Predictions
-from sleap_nn.structures.sample import Frame, FrameKey
+from sleap_nn.structures.sample import Frame
 from sleap_nn.structures.transform import Transform
 from sleap_nn.tasks.base import Task
 
