@@ -45,7 +45,7 @@ class GuiLines:
         if kind is not None and error is not None:
             self.failed(error)
 
-    def started(self, source: str, total: int) -> None:
+    def started(self, source: str, total: int | None) -> None:
         """Say that frames are going to be predicted; a series of progress begins."""
         self._start, self._said, self._last = self._clock(), None, (0, total)
         self._state = self._measured()

@@ -25,6 +25,7 @@ COMMANDS = {
     "track": ("sleap_nn.cli.predict:track_command", "The same as predict; only the default output differs."),
     "render": ("sleap_nn.cli.render:command", "Draw predictions on their video, or on a gallery of its frames."),
     "eval": ("sleap_nn.cli.eval:command", "Compare predictions with ground truth."),
+    "track-eval": ("sleap_nn.cli.track_eval:command", "Compare tracks with true ones: IDF1, HOTA, MOTA, switches."),
     "report": ("sleap_nn.cli.report:command", "Write the report of a training run as one HTML page."),
     "info": ("sleap_nn.cli.info:command", "Describe a trained model folder or a configuration."),
     "config": ("sleap_nn.cli.config:command", "Print the configuration schema, or carry over a profile of SLEAP."),
@@ -33,8 +34,8 @@ COMMANDS = {
 }
 """Command name -> (module:attribute, one line for the command list)."""
 
-SYNONYMS = {"infer": "predict"}
-"""Older name of a command -> its name; not in the command list."""
+SYNONYMS = {"infer": "predict", "eval-tracking": "track-eval"}
+"""Other name of a command -> its name; not in the command list."""
 
 EXAMPLES = """\
 sleap-nn demo                                    see the whole path work on this machine

@@ -9,12 +9,14 @@ from contextlib import nullcontext
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 from sleap_nn import log
 from sleap_nn.cli.options import Command, options_from
 from sleap_nn.config.fields import fields_of
 from sleap_nn.config.filter_config import FilterConfig
 from sleap_nn.config.inference_config import InferenceConfig
+from sleap_nn.config.tracker_config import TrackerConfig, complete_tracking
 from sleap_nn.errors import UsageError
 from sleap_nn.heartbeat import phase
 
@@ -25,6 +27,8 @@ sleap-nn predict -i clip.mp4 -m models/run --resume
 sleap-nn predict -i clip.mp4 -m models/centroid -m models/centered_instance --max_instances 2
 sleap-nn predict -i clip.mp4 -m models/single_instance --roi
 sleap-nn predict -i labels.pkg.slp -m models/run --only_labeled_frames --peak_threshold 0.1
+sleap-nn predict -i clip.mp4 -m models/run -t --tracker global
+sleap-nn predict -i clip.predictions.slp -t --max_tracks 2
 sleap-nn predict -i 'videos/*.mp4' -m models/run -o predictions --format slp --format csv
 """
 DATA_PATH = click.option(
@@ -40,6 +44,7 @@ DATA_PATH = click.option(
 @DATA_PATH
 @options_from(InferenceConfig)
 @options_from(FilterConfig)
+@options_from(TrackerConfig)
 def command(data_path: str, **options: Any) -> None:
     """Find the animals in a video or a labels file, and write them to a .slp file.
 
@@ -55,6 +60,7 @@ def command(data_path: str, **options: Any) -> None:
 @DATA_PATH
 @options_from(InferenceConfig)
 @options_from(FilterConfig)
+@options_from(TrackerConfig)
 def track_command(data_path: str, **options: Any) -> None:
     """Find the animals in a video or a labels file: the same as predict, but for the name of the output.
 
@@ -71,8 +77,21 @@ def check(options: dict[str, Any]) -> None:
     """
     names = {entry.name for entry in fields_of(InferenceConfig)}
     InferenceConfig(**{name: value for name, value in options.items() if name in names})
-    if not options["model_paths"]:
-        raise UsageError("There is no model; name the folder of a trained model with -m.")
+    if not options["model_paths"] and not options["tracking"]:
+        raise UsageError("There is no model; name the folder of a trained model with -m, or track a .slp file with -t.")
+    if options["tracking"]:
+        complete_tracking(tracker_config(options), options["max_instances"])
+
+
+def tracker_config(options: dict[str, Any]) -> TrackerConfig:
+    """Return the options of tracking; those whose default depends on the labels count as chosen if they were given."""
+    context = click.get_current_context()
+    chosen = {
+        f"{name}_explicit": context.get_parameter_source(name) is not ParameterSource.DEFAULT
+        for name in ("features", "scoring_method", "candidates_method")
+    }
+    names = {entry.name for entry in fields_of(TrackerConfig)}
+    return TrackerConfig(**{name: value for name, value in options.items() if name in names}, **chosen)
 
 
 def run_command(name: str, data_path: str, options: dict[str, Any]) -> None:
@@ -95,7 +114,8 @@ def run_command(name: str, data_path: str, options: dict[str, Any]) -> None:
         # Imported here so that --help does not load torch.
         with phase("loading PyTorch"):
             from sleap_nn.cli.prediction import PredictionRun, summary
-        reports = PredictionRun(options, name).run(data_path, gui)
+        tracking = tracker_config(options) if options["tracking"] else None
+        reports = PredictionRun(options, name, tracking).run(data_path, gui)
     if sum(report.num_instances for report in reports) == 0:
         log.logger.warning(
             "Not one instance was found on %d frames; lower --peak_threshold, or check the model on its own labels.",

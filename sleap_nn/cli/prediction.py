@@ -13,6 +13,7 @@ from sleap_nn.cli.gui_lines import GuiLines
 from sleap_nn.cli.inputs import expand_inputs, is_several, output_paths
 from sleap_nn.config.fields import fields_of
 from sleap_nn.config.filter_config import FilterConfig
+from sleap_nn.config.tracker_config import TrackerConfig
 from sleap_nn.errors import UserError
 from sleap_nn.heartbeat import phase
 from sleap_nn.inference.manifest import MissingFramesError
@@ -24,6 +25,7 @@ from sleap_nn.inference.select import ChoiceKeywords
 from sleap_nn.inference.to_file import Writing
 from sleap_nn.log import logger
 from sleap_nn.stages.follow import RoiSettings
+from sleap_nn.track import track_file
 
 PREPROCESSING = {
     "ensure_rgb": "ensure_rgb",
@@ -58,16 +60,20 @@ class Report:
 class PredictionRun:
     """The options of a run, and its models, which are loaded once."""
 
-    def __init__(self, options: Mapping[str, Any], command: str) -> None:
+    def __init__(self, options: Mapping[str, Any], command: str, tracking: TrackerConfig | None = None) -> None:
         """Take the options.
 
         Args:
-            options: Values of all options by the names of their fields, those of filters among them.
+            options: Values of all options by the names of their fields, those of filters and tracking among them.
             command: ``predict`` or ``track``.
+            tracking: How tracks are made, None for no tracks.
         """
+        self._tracking = tracking
+        trackers = {entry.name for entry in fields_of(TrackerConfig)}
+        options = {name: value for name, value in options.items() if name not in trackers or tracking is not None}
         filters = {entry.name for entry in fields_of(FilterConfig)}
         self._filters = FilterConfig(**{name: value for name, value in options.items() if name in filters})
-        self._options = {name: value for name, value in options.items() if name not in filters}
+        self._options = {name: value for name, value in options.items() if name not in filters | trackers}
         self._command = command
         self._given = {name: value for name, value in options.items() if value is not None}
         self._predictor: Predictor | None = None
@@ -87,10 +93,12 @@ class PredictionRun:
         inputs = expand_inputs(data_path)
         named = self._options["stream_to_file"] or self._options["output_path"]
         if not is_several(data_path):
-            index = self._options["video_index"]
+            is_retracked = self._command == "predict" and not self._options["model_paths"]
+            index = None if is_retracked else self._options["video_index"]
             return [self._predict(inputs[0], Path(named) if named else default_output(inputs[0], index, self._command))]
         paths = output_paths(inputs, named, [default_output(source, None, self._command) for source in inputs])
-        self._loaded()
+        if self._options["model_paths"]:
+            self._loaded()
         return [self._attempt(source, path) for source, path in zip(inputs, paths, strict=True)]
 
     def _attempt(self, source: Path, path: Path) -> Report:
@@ -108,6 +116,8 @@ class PredictionRun:
 
     def _predict(self, source: Path, path: Path) -> Report:
         """Predict one input and write its files."""
+        if not self._options["model_paths"]:
+            return self._track(source, path)
         formats = (self._options[name] for name in ("output_format", "embed", "restore_source_videos"))
         output = Output.from_keywords(path, *formats)
         selection = read_source(source, self._options["frames"], **part(self._options, ChoiceKeywords))
@@ -134,6 +144,29 @@ class PredictionRun:
                 self._gui.failed(error)
         return Report(source, list(written.files), written.num_frames, written.num_instances, problem)
 
+    def _track(self, source: Path, path: Path) -> Report:
+        """Track the instances of a labels file, without a model, and write its files."""
+        formats = (self._options[name] for name in ("output_format", "embed", "restore_source_videos"))
+        if self._gui is not None:
+            self._gui.started(str(source), None)
+        with FramesBar("Tracking...") if self._gui is None else nullcontext(self._gui) as progress:
+            labels, written = track_file(
+                source,
+                Output.from_keywords(path, *formats),
+                self._tracking,
+                frames=self._options["frames"],
+                video_index=self._options["video_index"],
+                max_instances=self._options["max_instances"],
+                filter_config=self._filters,
+                clean_empty_frames=self._options["no_empty_frames"],
+                progress_callback=progress,
+                cli_args=self._given,
+            )
+        if self._gui is not None:
+            self._gui.finished(written)
+        num_instances = sum(len(frame.instances) for frame in labels.labeled_frames)
+        return Report(source, written, len(labels.labeled_frames), num_instances)
+
     def _loaded(self) -> Predictor:
         """Return the models."""
         if self._predictor is None:
@@ -146,6 +179,7 @@ class PredictionRun:
                     **{name: options[name] for name in ("batch_size", "queue_maxsize", "paf_workers", "emit_centroid")},
                     filter_config=self._filters,
                     roi=RoiSettings(options["roi_check_interval"]) if options["roi"] else None,
+                    tracker_config=self._tracking,
                     **loading,
                 )
         return self._predictor

@@ -351,14 +351,11 @@ class InferenceConfig:
     tracking: Annotated[
         bool,
         Option(
-            "Join the instances of successive frames to tracks.",
-            available=False,
+            "Join the instances of successive frames to tracks; without -m those of a .slp file.",
             cli=Cli(_TRACKING, short="-t"),
         ),
     ] = False
-    tracker_config: Annotated[
-        TrackerConfig | None, Option("How tracks are made; null: no tracking.", available=False)
-    ] = None
+    tracker_config: Annotated[TrackerConfig | None, Option("How tracks are made; null: no tracking.")] = None
     filter_config: Annotated[FilterConfig | None, Option("Which predictions are removed; null: none.")] = None
     mask_config: Annotated[MaskConfig | None, Option("How masks are made; null: by the defaults.", available=False)] = (
         None

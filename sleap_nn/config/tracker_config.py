@@ -3,10 +3,11 @@
 The tracker is in `tracking`; the import of this module stays quick for the command line's help.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated
 
 from sleap_nn.config.fields import Cli, Option
+from sleap_nn.errors import ConfigError, UsageError
 
 _TRACKING = "Tracking"
 
@@ -29,6 +30,16 @@ def node_indices(value: object) -> object:
 class TrackerConfig:
     """How tracks are made."""
 
+    tracker: Annotated[
+        str,
+        Option(
+            "online: every frame when it comes; global: tracks of a whole video at once, best through crossings and "
+            "gaps.",
+            choices=("online", "global"),
+            extension=True,
+            cli=Cli(_TRACKING),
+        ),
+    ] = "online"
     window_size: Annotated[
         int,
         Option(
@@ -54,8 +65,10 @@ class TrackerConfig:
     features: Annotated[
         str,
         Option(
-            "What of an instance is compared.",
-            choices=("keypoints", "centroids", "bboxes", "masks"),
+            "What of an instance is compared; image: the brightness about its nodes, with the global tracker besides "
+            "everything else.",
+            choices=("keypoints", "centroids", "bboxes", "image", "masks"),
+            unavailable_values=("masks",),
             cli=Cli(_TRACKING),
         ),
     ] = "keypoints"
@@ -64,6 +77,7 @@ class TrackerConfig:
         Option(
             "How two instances are compared.",
             choices=("oks", "cosine_sim", "iou", "euclidean_dist", "mask_iou"),
+            unavailable_values=("mask_iou",),
             cli=Cli(_TRACKING),
         ),
     ] = "oks"
@@ -154,8 +168,87 @@ class TrackerConfig:
         Option("Join two tracks when one ends in the frame before the other begins.", cli=Cli(_TRACKING)),
     ] = False
 
+    features_explicit: Annotated[
+        bool | None, Option("Whether features was chosen on purpose; null: if it is not the default.")
+    ] = None
+    scoring_method_explicit: Annotated[
+        bool | None, Option("Whether scoring_method was chosen on purpose; null: if it is not the default.")
+    ] = None
+    candidates_method_explicit: Annotated[
+        bool | None, Option("Whether candidates_method was chosen on purpose; null: if it is not the default.")
+    ] = None
+
     def __post_init__(self) -> None:
         """Check and convert the values."""
         from sleap_nn.config.schema import check_fields
 
         check_fields(self)
+
+    def was_chosen(self, name: str) -> bool:
+        """Tell whether features, scoring_method or candidates_method was chosen on purpose."""
+        explicit = vars(self)[f"{name}_explicit"]
+        return vars(self)[name] != vars(TrackerConfig)[name] if explicit is None else bool(explicit)
+
+
+ONLINE_ONLY = (
+    "window_size",
+    "candidates_method",
+    "min_match_points",
+    "scoring_method",
+    "scoring_reduction",
+    "robust_best_instance",
+    "oks_stddev",
+    "track_matching_method",
+    "use_flow",
+    "use_kalman",
+)
+"""Options that the global tracker has no use for."""
+
+
+def complete_tracking(config: TrackerConfig, max_instances: int | None = None) -> TrackerConfig:
+    """Return the options with what follows from them, and refuse those that do not go together.
+
+    Args:
+        config: What was asked for.
+        max_instances: Most instances of a frame, which stands in for the number of animals.
+
+    Raises:
+        UsageError: Options exclude each other.
+        ConfigError: The number of animals is needed and not known.
+    """
+    if config.use_kalman and config.use_flow:
+        raise UsageError("use_kalman and use_flow exclude each other; choose one.")
+    if config.tracker == "global":
+        _check_global(config)
+    elif config.features == "image" and (config.use_kalman or config.use_flow):
+        raise UsageError("features=image compares no places, so use_kalman and use_flow have nothing to do; leave out.")
+    count = config.tracking_target_instance_count or max_instances
+    needing = [name for name in ("post_connect_single_breaks", "tracking_pre_cull_to_target") if vars(config)[name]]
+    if config.use_kalman and config.max_tracks is None:
+        needing.append("use_kalman")
+    if needing and not count:
+        raise ConfigError(
+            f"{needing[0]} needs the number of animals; set tracking_target_instance_count, or max_instances."
+        )
+    max_tracks = config.max_tracks
+    if config.post_connect_single_breaks and max_tracks is None and config.tracker == "online":
+        max_tracks = max_instances
+    if not needing:
+        count = config.tracking_target_instance_count
+    return replace(config, tracking_target_instance_count=count, max_tracks=max_tracks)
+
+
+def _check_global(config: TrackerConfig) -> None:
+    """Refuse options that would do nothing.
+
+    Raises:
+        UsageError: The message names the first.
+    """
+    default = TrackerConfig()
+    idle = [name for name in ONLINE_ONLY if vars(config)[name] != vars(default)[name]]
+    if config.features not in ("keypoints", "image"):
+        idle.insert(0, "features")
+    if idle:
+        raise UsageError(
+            f"{idle[0]} has no effect with tracker=global, which weighs motion, pose and looks by itself; leave it out."
+        )

@@ -10,8 +10,17 @@ from pathlib import Path
 from typing import Any, Unpack
 
 from sleap_nn.config.filter_config import FilterConfig
-from sleap_nn.data.labels import Labels, LabelSet
+from sleap_nn.config.tracker_config import TrackerConfig, complete_tracking
+from sleap_nn.data.labels import Labels
 from sleap_nn.errors import ConfigError
+from sleap_nn.inference.chain import (
+    check_settings,
+    counted,
+    from_position,
+    labelled_anchors,
+    uses_anchor,
+    with_settings,
+)
 from sleap_nn.inference.filters import NOTHING, apply_filters, effective
 from sleap_nn.inference.layer import Layer, raw_batches
 from sleap_nn.inference.load import LoadedModel, ModelKeywords, load_models
@@ -22,29 +31,26 @@ from sleap_nn.inference.outputs import Outputs
 from sleap_nn.inference.provenance import RunTimes, prediction_provenance
 from sleap_nn.inference.raw_outputs import OutputForm, RawKeywords, kept_names
 from sleap_nn.inference.select import Selection, Source, select_frames
-from sleap_nn.inference.settings import DecodeKeywords, StageSettings, overridden
+from sleap_nn.inference.settings import DecodeKeywords, StageSettings
 from sleap_nn.inference.slp_writer import SlpHead
 from sleap_nn.inference.to_file import Writing, predict_into_file
 from sleap_nn.inference.to_labels import CentroidForm, to_labels
+from sleap_nn.inference.tracking import apply_tracking, track_stream, tracking_entries
 from sleap_nn.log import logger
 from sleap_nn.stages.follow import RoiSettings, check_can_follow, follow_batches
 from sleap_nn.stages.grouping_pool import GroupingPool
-from sleap_nn.stages.stage import Stage
 from sleap_nn.stages.stream import (
     DoneFrames,
     Failure,
-    LabelledAnchors,
     Progress,
-    anchors_of_labels,
     flattened,
     predict_batches,
 )
 from sleap_nn.structures.predictions import Predictions
 from sleap_nn.structures.skeleton import Skeleton
 from sleap_nn.tasks.base import Task
+from sleap_nn.tracking.run import TrackingRun
 from sleap_nn.version import __version__
-
-_EMIT = ("instance", "centroid", "both")
 
 
 class Predictor:
@@ -54,6 +60,7 @@ class Predictor:
         batch_size: Frames in one pass of the network.
         queue_size: Frames prepared ahead of the network at most.
         filter_config: Which instances are removed.
+        tracker_config: How tracks are made; None makes none.
         paf_workers: Processes that join the points of a bottom-up model to instances; 0 does it here.
         emit_centroid: How centroids without keypoints are stored: ``instance``, ``centroid`` or ``both``.
         roi: How the animal is followed with a part of the frame; None reads whole frames.
@@ -66,6 +73,7 @@ class Predictor:
         queue_size: int = 32,
         *,
         filter_config: FilterConfig | None = None,
+        tracker_config: TrackerConfig | None = None,
         paf_workers: int = 0,
         emit_centroid: str = "instance",
         keep: frozenset[str] = frozenset(),
@@ -78,6 +86,7 @@ class Predictor:
             batch_size: See the attributes, as for all others.
             queue_size: As above.
             filter_config: As above; None removes nothing.
+            tracker_config: As above.
             paf_workers: As above.
             emit_centroid: As above.
             keep: What raw results hold besides points, see `raw_outputs.kept_names`.
@@ -87,12 +96,7 @@ class Predictor:
             ConfigError: A value is out of range, or `roi` is given for models that do not find one animal in whole
                 frames.
         """
-        if batch_size < 1 or queue_size < 1:
-            raise ConfigError(f"batch_size is {batch_size} and queue_maxsize {queue_size}; both must be at least 1.")
-        if paf_workers < 0:
-            raise ConfigError(f"paf_workers is {paf_workers}; give the number of processes, or 0 for none.")
-        if emit_centroid not in _EMIT:
-            raise ConfigError(f"emit_centroid is {emit_centroid!r}; choose {', '.join(_EMIT)}.")
+        check_settings(batch_size, queue_size, paf_workers, emit_centroid)
         self._models = tuple(models)
         self._keep = keep
         self.roi = roi
@@ -103,6 +107,7 @@ class Predictor:
         self.paf_workers = paf_workers
         self.emit_centroid = emit_centroid
         self.filter_config = NOTHING if filter_config is None else filter_config
+        self.tracker_config = tracker_config
         task = self._task
         self._filters = effective(self.filter_config, len(task.predicted_skeleton.node_names), task.one_point)
 
@@ -114,6 +119,7 @@ class Predictor:
         batch_size: int = 4,
         queue_maxsize: int = 32,
         filter_config: FilterConfig | None = None,
+        tracker_config: TrackerConfig | None = None,
         paf_workers: int = 0,
         emit_centroid: str = "instance",
         return_confmaps: bool = False,
@@ -128,6 +134,7 @@ class Predictor:
             batch_size: Frames in one pass of the network.
             queue_maxsize: Frames prepared ahead of the network at most.
             filter_config: Which instances are removed; None removes none.
+            tracker_config: How tracks are made; None makes none.
             paf_workers: Processes that join the points of a bottom-up model to instances.
             emit_centroid: How centroids without keypoints are stored: ``instance``, ``centroid`` or ``both``.
             return_confmaps: Whether raw results hold confidence maps.
@@ -141,10 +148,12 @@ class Predictor:
             TypeError: A keyword does not exist.
         """
         refuse_unknown(options, ModelKeywords, DecodeKeywords)
+        if tracker_config is not None:
+            complete_tracking(tracker_config, options.get("max_instances"))
         settings = StageSettings.from_keywords(part(options, DecodeKeywords))
         models = load_models(model_paths, settings, **part(options, ModelKeywords))
         task = models[-1].stage.task
-        if options.get("anchor_part") is not None and (len(models) > 1 or not _uses_anchor(models[0])):
+        if options.get("anchor_part") is not None and (len(models) > 1 or not uses_anchor(models[0])):
             logger.warning("anchor_part has no effect: no crop is cut about a labelled animal, and no centroid stored.")
         if emit_centroid != "instance" and not task.one_point:
             logger.warning("emit_centroid (--centroid-output) has no effect: the models find keypoints.")
@@ -155,6 +164,7 @@ class Predictor:
             batch_size,
             queue_maxsize,
             filter_config=filter_config,
+            tracker_config=tracker_config,
             paf_workers=paf_workers,
             emit_centroid=emit_centroid,
             keep=kept_names({"return_confmaps": return_confmaps}),
@@ -189,6 +199,7 @@ class Predictor:
         frames: Sequence[int] | None = None,
         clean_empty_frames: bool = False,
         progress_callback: Progress | None = None,
+        tracking_progress_callback: Progress | None = None,
         **overrides: Unpack[CallKeywords],
     ) -> Any:
         """Predict on a source and return labels with provenance, or raw results as a list of `Outputs`.
@@ -199,6 +210,7 @@ class Predictor:
             frames: See `select_frames`.
             clean_empty_frames: Leave frames in which nothing was found out of the labels.
             progress_callback: Called with (frames done, frames in all) after each batch.
+            tracking_progress_callback: The same, after each tracked frame.
             **overrides: What this call changes of the settings, and what raw results hold, see `CallKeywords`.
 
         Raises:
@@ -212,7 +224,7 @@ class Predictor:
         selection = source if isinstance(source, Selection) else select_frames(source, frames)
         started = datetime.now()
         failures: list[Failure] = []
-        found = list(changed._stream(selection, failures.append, progress_callback))
+        found = list(changed._stream(selection, failures.append, progress_callback, None, tracking_progress_callback))
         labels = changed.labels(found, selection, not clean_empty_frames)
         labels.provenance |= changed.provenance(selection, RunTimes(started, datetime.now()))
         if failures:
@@ -272,6 +284,8 @@ class Predictor:
         Raises:
             DataError: A frame cannot be read.
         """
+        if self.tracker_config is not None:
+            raise ConfigError("Tracks are stored in labels, not in raw results; use predict, or leave tracking out.")
         changed = self._with(overrides)
         selection = source if isinstance(source, Selection) else select_frames(source, frames)
         found = changed._stream(selection, None, progress_callback, changed._keep)
@@ -299,14 +313,21 @@ class Predictor:
         for batch in self._unfiltered(selection, start, keep):
             yield replace(batch, predictions=tuple(apply_filters(frame, self._filters) for frame in batch.predictions))
 
-    def completed(self, found: Iterator[Predictions], selection: Selection) -> Iterator[Predictions]:
-        """Yield the frames after the steps that need all of them in order, from the first on.
+    def completed(
+        self, found: Iterator[Predictions], selection: Selection, progress: Progress | None = None
+    ) -> Iterator[Predictions]:
+        """Yield the frames after the steps that need all of them in order, from the first on: tracking.
 
         Args:
             found: What `batches` gave, frame by frame.
             selection: The frames.
+            progress: Called with (frames tracked, frames in all) after each of them.
         """
-        return found
+        run = self._tracking_run()
+        if run is None:
+            return found
+        tracked = counted(track_stream(found, run, selection.frames), len(selection.frames), progress)
+        return run.finished(tracked)
 
     def _stream(
         self,
@@ -314,6 +335,7 @@ class Predictor:
         on_failure: Callable[[Failure], None] | None,
         progress: Progress | None,
         keep: frozenset[str] | None = None,
+        tracking_progress: Progress | None = None,
     ) -> Iterator[Predictions]:
         """Run the chain; frames that cannot be read are reported to `on_failure`, without it the first is an error.
 
@@ -322,9 +344,11 @@ class Predictor:
             on_failure: As above.
             progress: Called with (frames done, frames in all) after each batch.
             keep: What `Predictions.raw` holds; None for nothing.
+            tracking_progress: As `progress`, after each tracked frame.
         """
         batches = self.batches(selection, keep=keep)
-        return self.completed(flattened(batches, len(selection.frames), on_failure, progress), selection)
+        found = flattened(batches, len(selection.frames), on_failure, progress)
+        return self.completed(found, selection, tracking_progress)
 
     def _unfiltered(self, selection: Selection, start: int, keep: frozenset[str] | None) -> Iterator[DoneFrames]:
         """Run the stages; arguments as for `batches`."""
@@ -333,9 +357,9 @@ class Predictor:
         first = stages[0]
         if self.roi is not None:
             followed = follow_batches(first, selection.frames, self.batch_size, self.queue_size, self.roi)
-            yield from _from_position(followed, start)
+            yield from from_position(followed, start)
             return
-        anchors = _labelled_anchors(selection, first) if first.task.view == "crop" else None
+        anchors = labelled_anchors(selection, first) if first.task.view == "crop" else None
         with ExitStack() as processes:
             if self.paf_workers and self._task.name == "bottomup":
                 last = stages[-1]
@@ -353,18 +377,49 @@ class Predictor:
         if all(value is None for value in overrides.values()):
             return self
         raw, decoding = part(overrides, RawKeywords), part(overrides, DecodeKeywords)
-        models = [_overridden(model, decoding) for model in self._models]
+        models = [with_settings(model, decoding) for model in self._models]
         switched_off = kept_names({name: value is False for name, value in raw.items()})  # pyright: ignore[reportArgumentType]
         return Predictor(
             models,
             self.batch_size,
             self.queue_size,
             filter_config=self._filters,
+            tracker_config=self.tracker_config,
             paf_workers=self.paf_workers,
             emit_centroid=self.emit_centroid,
             keep=(self._keep - switched_off) | kept_names(raw),
             roi=self.roi,
         )
+
+    @staticmethod
+    def retrack(
+        labels: Labels,
+        tracker_config: TrackerConfig,
+        clean_empty_frames: bool = False,
+        progress_callback: Progress | None = None,
+    ) -> Labels:
+        """Track the instances of labels in place, see `apply_tracking`, and return the labels.
+
+        Args:
+            labels: With predicted or drawn instances.
+            tracker_config: How tracks are made.
+            clean_empty_frames: Take out frames without instances.
+            progress_callback: Called with (frames done, frames in all) after each frame.
+        """
+        apply_tracking(labels, tracker_config, progress_callback)
+        if clean_empty_frames:
+            labels.labeled_frames = [frame for frame in labels.labeled_frames if len(frame.instances)]
+        return labels
+
+    def _tracking_run(self) -> TrackingRun | None:
+        """Return the tracking of one call, None for none."""
+        if self.tracker_config is None:
+            return None
+        if self._task.classes:
+            logger.warning("The model knows its animals: their identities are the tracks, and nothing else is tracked.")
+            return None
+        num_nodes = len(self._task.predicted_skeleton.node_names)
+        return TrackingRun.from_config(self.tracker_config, num_nodes, self._models[0].stage.settings.max_instances)
 
     @property
     def _task(self) -> Task:
@@ -413,6 +468,8 @@ class Predictor:
             cli_args: Options of a command line.
         """
         entries = prediction_provenance(self._models, selection, times, self._options())
+        if self.tracker_config is not None and not self._task.classes:
+            entries["tracking_config"] = tracking_entries(self.tracker_config)
         return entries if cli_args is None else {**entries, "cli_args": dict(cli_args)}
 
     def what_decides(self, selection: Selection) -> dict[str, Any]:
@@ -446,41 +503,3 @@ class Predictor:
             "emit_centroid": self.emit_centroid if self._task.one_point else None,
             **{name: value for name, value in filters.items() if value != plain[name.removeprefix("filter_")]},
         }
-
-
-def _overridden(model: LoadedModel, keywords: DecodeKeywords) -> LoadedModel:
-    """Return a model whose maps are read as a call asks for."""
-    stage = model.stage
-    return replace(model, stage=replace(stage, settings=overridden(stage.settings, stage.task, keywords)))
-
-
-def _from_position(batches: Iterable[DoneFrames], start: int) -> Iterator[DoneFrames]:
-    """Leave out the batches before a frame, of a chain that cannot begin there."""
-    done = 0
-    for batch in batches:
-        if done >= start:
-            yield batch
-        done += len(batch)
-
-
-def _uses_anchor(model: LoadedModel) -> bool:
-    """Tell whether a model that runs alone does anything with an anchor."""
-    return model.stage.task.one_point or model.stage.task.view == "crop"
-
-
-def _labelled_anchors(selection: Selection, stage: Stage) -> LabelledAnchors:
-    """Return the anchors of the labelled instances, for a model of crops without one that finds them.
-
-    Raises:
-        ConfigError: There are no labels to take them from.
-    """
-    task = stage.task
-    if selection.labels is None:
-        raise ConfigError(
-            f"A {task.name} model alone reads crops about labelled animals, but the input has no labels; give a "
-            "centroid model as well (-m twice), or a labels file as input."
-        )
-    labels = LabelSet.from_labels([selection.labels], user_instances_only=False)
-    anchor = None if task.anchor_node is None else task.skeleton.node_names[task.anchor_node]
-    anchors = anchors_of_labels(labels.frames, labels.skeleton.node_index(anchor))
-    return {key: regions[: stage.settings.max_instances] for key, regions in anchors.items()}

@@ -152,6 +152,40 @@ def _grouping(settings: DecodeSettings) -> dict[str, Any]:
     }
 
 
+def build_tracking_only_provenance(
+    *,
+    started: datetime | None = None,
+    ended: datetime | None = None,
+    source: Path | str | None = None,
+    source_labels: Labels | None = None,
+    frames_processed: int | None = None,
+    tracking_config: Mapping[str, Any] | None = None,
+    cli_args: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
+    """Return what is known of tracks that were made without a model; entries that are None are left out.
+
+    Args:
+        started: When tracking began, local time.
+        ended: When it was done.
+        source: Input file.
+        source_labels: The labels in it.
+        frames_processed: Number of tracked frames.
+        tracking_config: Options of tracking.
+        cli_args: Options of the command line.
+    """
+    same = build_inference_provenance(source=source, source_labels=source_labels, cli_args=cli_args)
+    entries: dict[str, Any] = {
+        **{name: value for name, value in same.items() if name != "inference_config"},
+        "pipeline_type": "tracking_only",
+        "tracking_start_timestamp": None if started is None else started.isoformat(timespec="microseconds"),
+        "tracking_end_timestamp": None if ended is None else ended.isoformat(timespec="microseconds"),
+        "tracking_runtime_seconds": None if started is None or ended is None else (ended - started).total_seconds(),
+        "frames_processed": frames_processed,
+        "tracking_config": None if tracking_config is None else dict(tracking_config),
+    }
+    return {key: value for key, value in entries.items() if value is not None}
+
+
 def system_entries() -> dict[str, Any]:
     """Return the machine and the versions that compute."""
     gpus = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Unpack
 
 from sleap_nn.config.filter_config import FilterConfig
+from sleap_nn.config.tracker_config import TrackerConfig, complete_tracking
 from sleap_nn.data.labels import Labels, load_labels
 from sleap_nn.errors import ConfigError
 from sleap_nn.heartbeat import Phase, phase
@@ -36,6 +37,7 @@ def predict(  # noqa: PLR0913 - the public verb lists its main options
     clean_empty_frames: bool = False,
     make_labels: bool = True,
     filter_config: FilterConfig | None = None,
+    tracker_config: TrackerConfig | None = None,
     emit_centroid: str = "instance",
     paf_workers: int = 0,
     queue_maxsize: int = 32,
@@ -43,6 +45,7 @@ def predict(  # noqa: PLR0913 - the public verb lists its main options
     write_interval: int | None = None,
     resume: bool = False,
     progress_callback: Progress | None = None,
+    tracking_progress_callback: Progress | None = None,
     cli_args: Mapping[str, Any] | None = None,
     **options: Unpack[PredictKeywords],
 ) -> Any:
@@ -60,6 +63,7 @@ def predict(  # noqa: PLR0913 - the public verb lists its main options
         clean_empty_frames: Leave out frames in which nothing was found.
         make_labels: False returns raw results, a list of `Outputs`, one a batch; nothing is saved then.
         filter_config: Which instances are removed; None removes none.
+        tracker_config: How instances become tracks; None makes none.
         emit_centroid: How centroids without keypoints are stored: ``instance``, ``centroid`` or ``both``.
         paf_workers: Processes that join the points of a bottom-up model to instances.
         queue_maxsize: Frames prepared ahead of the network at most.
@@ -67,6 +71,7 @@ def predict(  # noqa: PLR0913 - the public verb lists its main options
         write_interval: With `output_path`: frames that a crash can cost at most; None: 500.
         resume: With `output_path`: go on with the journal that an interrupted run has left beside it.
         progress_callback: Called with (frames done, frames in all) after each batch.
+        tracking_progress_callback: The same, after each tracked frame.
         cli_args: Options of a command line, for the provenance.
         **options: ``device`` (default ``auto``) and more of `ModelKeywords`; which frames, `ChoiceKeywords`; how maps
             are read, `DecodeKeywords`; what raw results hold, `RawKeywords`.
@@ -84,6 +89,12 @@ def predict(  # noqa: PLR0913 - the public verb lists its main options
         TypeError: A keyword does not exist.
     """
     refuse_unknown(options, ModelKeywords, ChoiceKeywords, DecodeKeywords, RawKeywords)
+    if tracker_config is not None:
+        complete_tracking(tracker_config, options.get("max_instances"))
+        if emit_centroid != "instance":
+            raise ConfigError("Tracking needs instances; leave emit_centroid at instance.")
+        if not make_labels:
+            raise ConfigError("Tracks are stored in labels, not in raw results; leave make_labels at True.")
     formats = (output_format, embed, restore_source_videos)
     output = None if output_path is None else Output.from_keywords(output_path, *formats)
     if output is None and (resume or write_interval is not None):
@@ -99,6 +110,7 @@ def predict(  # noqa: PLR0913 - the public verb lists its main options
             batch_size=batch_size,
             queue_maxsize=queue_maxsize,
             filter_config=filter_config,
+            tracker_config=tracker_config,
             paf_workers=paf_workers,
             emit_centroid=emit_centroid,
             roi=roi,
@@ -109,13 +121,19 @@ def predict(  # noqa: PLR0913 - the public verb lists its main options
         return predict_raw(predictor, selection, progress_callback, raw)
     refuse_raw(raw)
     if output is not None:
-        summary = predict_selection(predictor, selection, output, writing, progress_callback)
+        summary = predict_selection(
+            predictor, selection, output, writing, progress_callback, tracking_progress_callback
+        )
         labels = _read_back(summary, selection)
         summary.raise_for_missing(labels)
         return labels
     with phase(_activity(selection), len(selection.frames)) as step:
-        progress = _counting(step, progress_callback)
-        return predictor.predict(selection, clean_empty_frames=clean_empty_frames, progress_callback=progress)
+        return predictor.predict(
+            selection,
+            clean_empty_frames=clean_empty_frames,
+            progress_callback=_counting(step, progress_callback),
+            tracking_progress_callback=tracking_progress_callback,
+        )
 
 
 def read_source(source: Source, frames: Sequence[int] | None = None, **choice: Unpack[ChoiceKeywords]) -> Selection:
@@ -134,7 +152,12 @@ def predict_raw(
 
 
 def predict_selection(
-    predictor: Predictor, selection: Selection, output: Output, writing: Writing, progress: Progress | None = None
+    predictor: Predictor,
+    selection: Selection,
+    output: Output,
+    writing: Writing,
+    progress: Progress | None = None,
+    tracking_progress: Progress | None = None,
 ) -> FileSummary:
     """Predict chosen frames into files, without holding the result in memory if there is one ``.slp`` without images.
 
@@ -144,6 +167,7 @@ def predict_selection(
         output: What is written.
         writing: How it is written.
         progress: Called with (frames done, frames in all) after each batch.
+        tracking_progress: The same, after each tracked frame.
 
     Returns:
         What was written; frames that could not be read are listed in it.
@@ -152,7 +176,8 @@ def predict_selection(
         OutputError: A file cannot be written, or there is a journal that does not fit.
     """
     with phase(_activity(selection), len(selection.frames)) as step:
-        return predict_into_file(predictor, selection, output, writing, _counting(step, progress))
+        counting = _counting(step, progress)
+        return predict_into_file(predictor, selection, output, writing, counting, tracking_progress)
 
 
 def _read_back(summary: FileSummary, selection: Selection) -> Labels:

@@ -8,9 +8,10 @@ output. So the result is the same whether a run was interrupted or not, and memo
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -107,7 +108,12 @@ class FileSummary:
 
 
 def predict_into_file(
-    predictor: Predictor, selection: Selection, output: Output, writing: Writing, progress: Progress | None = None
+    predictor: Predictor,
+    selection: Selection,
+    output: Output,
+    writing: Writing,
+    progress: Progress | None = None,
+    tracking_progress: Progress | None = None,
 ) -> FileSummary:
     """Predict and write the output, a manifest beside it, and until both are whole a journal.
 
@@ -117,6 +123,7 @@ def predict_into_file(
         output: What is written; it has been checked.
         writing: How it is written.
         progress: Called with (frames done, frames in all) after each batch.
+        tracking_progress: The same, after each tracked frame.
 
     Raises:
         OutputError: Something cannot be written, or there is a journal that does not fit.
@@ -133,7 +140,8 @@ def predict_into_file(
     assert before is not None
     if progress is not None:
         progress(before.num_frames, before.num_frames)
-    summary = _finish(predictor, selection, output, journal, before, writing.keep_empty)
+    completed = partial(predictor.completed, selection=selection, progress=tracking_progress)
+    summary = _finish(predictor, selection, output, journal, before, writing.keep_empty, completed)
     journal.unlink(missing_ok=True)
     return summary
 
@@ -228,7 +236,13 @@ def _predict(
 
 
 def _finish(
-    predictor: Predictor, selection: Selection, output: Output, journal: Path, contents: Contents, keep_empty: bool
+    predictor: Predictor,
+    selection: Selection,
+    output: Output,
+    journal: Path,
+    contents: Contents,
+    keep_empty: bool,
+    completed: Callable[[Iterator[Predictions]], Iterator[Predictions]],
 ) -> FileSummary:
     """Write the output and the manifest from a journal that holds all frames.
 
@@ -240,7 +254,7 @@ def _finish(
     started, ended = (datetime.fromisoformat(text) for text in (contents.facts["started"], contents.end["ended"]))
     times = RunTimes(started, ended, contents.seconds)
     provenance = predictor.provenance(selection, times, contents.facts["cli_args"])
-    found = predictor.completed(_predictions(journal, failures), selection)
+    found = completed(_predictions(journal, failures))
     head = predictor.head(selection, provenance, output.restore_source_videos)
     labels: Labels | None = None
     try:

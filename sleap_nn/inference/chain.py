@@ -1,0 +1,77 @@
+"""Small links of the chain of a prediction, see `Predictor`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+
+from sleap_nn.data.labels import LabelSet
+from sleap_nn.errors import ConfigError
+from sleap_nn.inference.load import LoadedModel
+from sleap_nn.inference.select import Selection
+from sleap_nn.inference.settings import DecodeKeywords, overridden
+from sleap_nn.stages.stage import Stage
+from sleap_nn.stages.stream import DoneFrames, LabelledAnchors, Progress, anchors_of_labels
+from sleap_nn.structures.predictions import Predictions
+
+_EMIT = ("instance", "centroid", "both")
+
+
+def check_settings(batch_size: int, queue_size: int, paf_workers: int, emit_centroid: str) -> None:
+    """Refuse settings of a predictor that are out of range.
+
+    Raises:
+        ConfigError: The message names the first.
+    """
+    if batch_size < 1 or queue_size < 1:
+        raise ConfigError(f"batch_size is {batch_size} and queue_maxsize {queue_size}; both must be at least 1.")
+    if paf_workers < 0:
+        raise ConfigError(f"paf_workers is {paf_workers}; give the number of processes, or 0 for none.")
+    if emit_centroid not in _EMIT:
+        raise ConfigError(f"emit_centroid is {emit_centroid!r}; choose {', '.join(_EMIT)}.")
+
+
+def counted(found: Iterable[Predictions], total: int, progress: Progress | None) -> Iterator[Predictions]:
+    """Yield frames, and say how many there were."""
+    for done, frame in enumerate(found, 1):
+        yield frame
+        if progress is not None:
+            progress(done, total)
+
+
+def with_settings(model: LoadedModel, keywords: DecodeKeywords) -> LoadedModel:
+    """Return a model whose maps are read as a call asks for."""
+    stage = model.stage
+    return replace(model, stage=replace(stage, settings=overridden(stage.settings, stage.task, keywords)))
+
+
+def from_position(batches: Iterable[DoneFrames], start: int) -> Iterator[DoneFrames]:
+    """Leave out the batches before a frame, of a chain that cannot begin there."""
+    done = 0
+    for batch in batches:
+        if done >= start:
+            yield batch
+        done += len(batch)
+
+
+def uses_anchor(model: LoadedModel) -> bool:
+    """Tell whether a model that runs alone does anything with an anchor."""
+    return model.stage.task.one_point or model.stage.task.view == "crop"
+
+
+def labelled_anchors(selection: Selection, stage: Stage) -> LabelledAnchors:
+    """Return the anchors of the labelled instances, for a model of crops without one that finds them.
+
+    Raises:
+        ConfigError: There are no labels to take them from.
+    """
+    task = stage.task
+    if selection.labels is None:
+        raise ConfigError(
+            f"A {task.name} model alone reads crops about labelled animals, but the input has no labels; give a "
+            "centroid model as well (-m twice), or a labels file as input."
+        )
+    labels = LabelSet.from_labels([selection.labels], user_instances_only=False)
+    anchor = None if task.anchor_node is None else task.skeleton.node_names[task.anchor_node]
+    anchors = anchors_of_labels(labels.frames, labels.skeleton.node_index(anchor))
+    return {key: regions[: stage.settings.max_instances] for key, regions in anchors.items()}
