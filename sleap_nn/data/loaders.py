@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass
+from itertools import chain, repeat
 from pathlib import Path
 from typing import Any
 
@@ -46,10 +47,19 @@ class Share:
     parts: int = 1
     block: int = 1
 
-    def blocks(self, first: int, stop: int) -> list[range]:
-        """Return the blocks of this process among the draws from `first` to `stop`."""
-        starts = range(first, stop, self.block)[self.part :: self.parts]
-        return [range(start, min(start + self.block, stop)) for start in starts]
+    def starts(self, first: int, stop: int) -> range:
+        """Return where the blocks of this process begin among the draws from `first` to `stop`."""
+        return range(first, stop, self.block)[self.part :: self.parts]
+
+    def draws(self, first: int, stop: int) -> Iterator[int]:
+        """Yield the draws of this process among those from `first` to `stop`."""
+        for start in self.starts(first, stop):
+            yield from range(start, min(start + self.block, stop))
+
+    def num_draws(self, first: int, stop: int) -> int:
+        """Return how many draws those are."""
+        starts = self.starts(first, stop)
+        return len(starts) * self.block - max(0, starts[-1] + self.block - stop) if starts else 0
 
     def num_rounds(self, num_draws: int) -> int:
         """Return how many blocks the process with the most of them has."""
@@ -89,23 +99,21 @@ class EpochSampler(Sampler[Draw]):
     @property
     def num_own_batches(self) -> int:
         """Number of batches of an epoch that are this process's own, not repeated to keep step with the others."""
-        return len(self._share.blocks(0, self.draws_per_epoch))
+        return len(self._share.starts(0, self.draws_per_epoch))
 
     def __len__(self) -> int:
         """Return the number of draws that this process makes in an epoch."""
-        blocks = self._share.blocks(0, self.draws_per_epoch)
-        return sum(map(len, blocks)) + self._num_repeated(len(blocks), self.draws_per_epoch)
+        own = self._share.num_draws(0, self.draws_per_epoch)
+        return own + self._num_repeated(self.num_own_batches, self.draws_per_epoch)
 
     def __iter__(self) -> Iterator[Draw]:
         """Draw one epoch."""
         first = self._epoch * self.draws_per_epoch
         start = first + (self._skipped[1] if self._epoch == self._skipped[0] else 0)
         stop = first + self.draws_per_epoch
-        blocks = self._share.blocks(start, stop)
-        numbers = [number for block in blocks for number in block]
-        numbers += [start] * self._num_repeated(len(blocks), stop - start)
+        num_repeated = self._num_repeated(len(self._share.starts(start, stop)), stop - start)
         order, drawn = np.empty(0, np.int64), -1
-        for number in numbers:
+        for number in chain(self._share.draws(start, stop), repeat(start, num_repeated)):
             pass_number, position = divmod(number, self.num_rows)
             if pass_number != drawn:
                 order, drawn = self._order(pass_number), pass_number

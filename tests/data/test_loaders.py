@@ -319,6 +319,12 @@ def test_this_machine_can_be_asked() -> None:
     assert exchange is None or exchange >= 0
 
 
+def test_epochs_without_end_begin_at_once() -> None:
+    sampler = EpochSampler(7, 10**12, True, 1, Share(1, 2, 4))
+    assert len(sampler) == 10**12 // 2
+    assert [draw.number for draw in islice(sampler, 6)] == [4, 5, 6, 7, 12, 13]
+
+
 @pytest.mark.parametrize("parts", [2, 3])
 @pytest.mark.parametrize("shuffle", [True, False])
 def test_processes_together_draw_the_batches_of_one(parts: int, shuffle: bool) -> None:

@@ -118,7 +118,7 @@ def test_a_run_that_died_goes_on_from_its_last_epoch(folder: Path, monkeypatch: 
         with pytest.raises(MemoryError):
             ModelTrainer(settings(folder, "parts")).train()
     run = folder / "models" / "parts"
-    assert Position.read(run / model_dir.RESUME) == Position(2, 0, 42)
+    assert Position.read(run / model_dir.RESUME) == Position(2, 0, 42, 2)
     with (run / "training_log.csv").open("a") as log:
         log.write("2,0.1")
     ModelTrainer(resume_config(run)).train()
