@@ -118,7 +118,7 @@ def track(case: Case, settings: dict[str, Any]) -> tuple[list[Predictions], floa
     start = time.perf_counter()
     images = case.images if case.images is not None and run.needs_image else [None] * len(case.found)
     tracked = [run.update(found, image) for found, image in zip(case.found, images, strict=True)]
-    return run.finish(tracked), time.perf_counter() - start
+    return list(run.finished(tracked)), time.perf_counter() - start
 
 
 def score(case: Case, tracked: Sequence[Predictions]) -> dict[str, float]:

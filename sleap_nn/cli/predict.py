@@ -86,7 +86,7 @@ def check(options: dict[str, Any]) -> None:
 def tracker_config(options: dict[str, Any]) -> TrackerConfig:
     """Return the options of tracking; those whose default depends on the labels count as chosen if they were given."""
     context = click.get_current_context()
-    chosen = {
+    chosen: dict[str, Any] = {
         f"{name}_explicit": context.get_parameter_source(name) is not ParameterSource.DEFAULT
         for name in ("features", "scoring_method", "candidates_method")
     }

@@ -150,7 +150,8 @@ class InferenceConfig:
     stream_to_file: Annotated[
         str | None,
         Option(
-            "Another name of output_path, which it replaces; every output is written while prediction runs.",
+            "Another name of output_path, which it replaces; null: output_path. Every output is written while "
+            "prediction runs.",
             cli=Cli(_MODELS, name="stream-to-file", metavar="PATH"),
         ),
     ] = None

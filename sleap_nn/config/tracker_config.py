@@ -6,6 +6,7 @@ The tracker is in `tracking`; the import of this module stays quick for the comm
 from dataclasses import dataclass, replace
 from typing import Annotated
 
+from sleap_nn.config.availability import check_available
 from sleap_nn.config.fields import Cli, Option
 from sleap_nn.errors import ConfigError, UsageError
 
@@ -33,8 +34,8 @@ class TrackerConfig:
     tracker: Annotated[
         str,
         Option(
-            "online: every frame when it comes; global: tracks of a whole video at once, best through crossings and "
-            "gaps.",
+            "When tracks are made: online, frame by frame; global, for a whole video at once, best through crossings "
+            "and gaps.",
             choices=("online", "global"),
             extension=True,
             cli=Cli(_TRACKING),
@@ -216,6 +217,7 @@ def complete_tracking(config: TrackerConfig, max_instances: int | None = None) -
         UsageError: Options exclude each other.
         ConfigError: The number of animals is needed and not known.
     """
+    check_available(config)
     if config.use_kalman and config.use_flow:
         raise UsageError("use_kalman and use_flow exclude each other; choose one.")
     if config.tracker == "global":

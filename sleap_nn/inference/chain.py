@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
 from sleap_nn.data.labels import LabelSet
@@ -10,6 +10,7 @@ from sleap_nn.errors import ConfigError
 from sleap_nn.inference.load import LoadedModel
 from sleap_nn.inference.select import Selection
 from sleap_nn.inference.settings import DecodeKeywords, overridden
+from sleap_nn.log import logger
 from sleap_nn.stages.stage import Stage
 from sleap_nn.stages.stream import DoneFrames, LabelledAnchors, Progress, anchors_of_labels
 from sleap_nn.structures.predictions import Predictions
@@ -29,6 +30,19 @@ def check_settings(batch_size: int, queue_size: int, paf_workers: int, emit_cent
         raise ConfigError(f"paf_workers is {paf_workers}; give the number of processes, or 0 for none.")
     if emit_centroid not in _EMIT:
         raise ConfigError(f"emit_centroid is {emit_centroid!r}; choose {', '.join(_EMIT)}.")
+
+
+def warn_of_unused(
+    models: Sequence[LoadedModel], anchor_part: str | None, emit_centroid: str, paf_workers: int
+) -> None:
+    """Say which settings the models have no use for."""
+    task = models[-1].stage.task
+    if anchor_part is not None and (len(models) > 1 or not uses_anchor(models[0])):
+        logger.warning("anchor_part has no effect: no crop is cut about a labelled animal, and no centroid stored.")
+    if emit_centroid != "instance" and not task.one_point:
+        logger.warning("emit_centroid (--centroid-output) has no effect: the models find keypoints.")
+    if paf_workers and task.name != "bottomup":
+        logger.warning("paf_workers has no effect on a %s model.", task.name)
 
 
 def counted(found: Iterable[Predictions], total: int, progress: Progress | None) -> Iterator[Predictions]:

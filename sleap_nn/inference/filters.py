@@ -6,6 +6,7 @@ The order is fixed: weak points, visible nodes, instance score, mean node score,
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -131,3 +132,9 @@ class FilterPipeline:
     def run(cls, outputs: Outputs, config: FilterConfig) -> Outputs:
         """Apply filters once."""
         return cls(config).apply(outputs)
+
+
+def filter_entries(config: FilterConfig) -> dict[str, Any]:
+    """Return the filters that remove something, for the provenance."""
+    plain = vars(NOTHING)
+    return {f"filter_{name}": value for name, value in vars(config).items() if value != plain[name]}

@@ -18,10 +18,10 @@ from sleap_nn.inference.chain import (
     counted,
     from_position,
     labelled_anchors,
-    uses_anchor,
+    warn_of_unused,
     with_settings,
 )
-from sleap_nn.inference.filters import NOTHING, apply_filters, effective
+from sleap_nn.inference.filters import NOTHING, apply_filters, effective, filter_entries
 from sleap_nn.inference.layer import Layer, raw_batches
 from sleap_nn.inference.load import LoadedModel, ModelKeywords, load_models
 from sleap_nn.inference.manifest import MissingFramesError, failure_sentence, file_hash
@@ -152,13 +152,7 @@ class Predictor:
             complete_tracking(tracker_config, options.get("max_instances"))
         settings = StageSettings.from_keywords(part(options, DecodeKeywords))
         models = load_models(model_paths, settings, **part(options, ModelKeywords))
-        task = models[-1].stage.task
-        if options.get("anchor_part") is not None and (len(models) > 1 or not uses_anchor(models[0])):
-            logger.warning("anchor_part has no effect: no crop is cut about a labelled animal, and no centroid stored.")
-        if emit_centroid != "instance" and not task.one_point:
-            logger.warning("emit_centroid (--centroid-output) has no effect: the models find keypoints.")
-        if paf_workers and task.name != "bottomup":
-            logger.warning("paf_workers has no effect on a %s model.", task.name)
+        warn_of_unused(models, options.get("anchor_part"), emit_centroid, paf_workers)
         return cls(
             models,
             batch_size,
@@ -494,12 +488,10 @@ class Predictor:
 
     def _options(self) -> dict[str, Any]:
         """Return the options of the predictor itself, for the provenance."""
-        filters = {f"filter_{name}": value for name, value in vars(self._filters).items()}
-        plain = vars(NOTHING)
         return {
             "batch_size": self.batch_size,
             "roi_check_interval": None if self.roi is None else self.roi.check_interval,
             "paf_workers": self.paf_workers if self.paf_workers else None,
             "emit_centroid": self.emit_centroid if self._task.one_point else None,
-            **{name: value for name, value in filters.items() if value != plain[name.removeprefix("filter_")]},
+            **filter_entries(self._filters),
         }

@@ -80,8 +80,9 @@ def kept_tracks(frames: Sequence[Predictions], min_points: int = 0, max_tracks: 
     lengths = Counter[int]()
     for found in frames:
         if found.tracks is not None:
-            counts = visible_nodes(found.points).sum(axis=1)
-            for track, visible in zip(found.tracks.tolist(), counts.tolist(), strict=True):
+            for track, visible in zip(
+                found.tracks.tolist(), visible_nodes(found.points).sum(axis=1).tolist(), strict=True
+            ):
                 best[track] = max(best.get(track, 0), visible)
                 lengths[track] += 1
     enough = [track for track, visible in best.items() if visible > min_points]

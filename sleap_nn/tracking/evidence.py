@@ -121,12 +121,12 @@ Cut = tuple[Tracklet, int]
 
 def _cuts(stretches: Sequence[Tracklet], gap: int, rng: np.random.Generator) -> list[Cut]:
     """Return places where a gap could be made in stretches without gaps of their own."""
-    weights = np.array([max(0, len(stretch) - gap - 2 * WINDOW) for stretch in stretches], np.float64)
-    if not weights.sum():
+    room = np.array([max(0, len(stretch) - gap - 2 * WINDOW) for stretch in stretches], np.int64)
+    if not room.sum():
         return []
-    count = int(min(SAMPLES, weights.sum()))
-    chosen = rng.choice(len(stretches), count, p=weights / weights.sum())
-    places = [(stretches[i], WINDOW + int(rng.integers(weights[i] + 1))) for i in chosen]
+    count = int(min(SAMPLES, room.sum()))
+    chosen = rng.choice(len(stretches), count, p=room / room.sum()).tolist()
+    places = [(stretches[i], WINDOW + int(rng.integers(room[i] + 1))) for i in chosen]
     return [(s, p) for s, p in places if s.frames[p + gap] - s.frames[p] == gap]
 
 
@@ -147,7 +147,9 @@ def _others(
     for stretch, place in cuts:
         frame = stretch.frames[place + gap]
         candidates = [
-            i for i in np.flatnonzero((starts <= frame) & (stops >= frame + WINDOW)) if stretches[i] is not stretch
+            i
+            for i in np.flatnonzero((starts <= frame) & (stops >= frame + WINDOW)).tolist()
+            if stretches[i] is not stretch
         ]
         if candidates:
             other = stretches[candidates[int(rng.integers(len(candidates)))]]
@@ -256,23 +258,32 @@ def _sampled(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return distances between windows of one stretch, and of stretches that are seen at the same time."""
     eligible = np.flatnonzero(lengths >= 2 * size)
-    same, different = [], []
     if not len(eligible):
         return np.zeros(0), np.zeros(0)
     starts, stops = descriptions.starts, descriptions.starts + lengths
+    chosen = rng.choice(eligible, SAMPLES, p=lengths[eligible] / lengths[eligible].sum())
+    first = rng.integers(lengths[chosen] - 2 * size + 1)
+    second = rng.integers(first + size, lengths[chosen] - size + 1)
+    here = _windows(descriptions, chosen, first, size)
+    same = _distance(here, _windows(descriptions, chosen, second, size), scale)
+    others = np.full(SAMPLES, -1)
+    for sample, i in enumerate(chosen):
+        present = eligible[(starts[eligible] < stops[i]) & (stops[eligible] > starts[i]) & (eligible != i)]
+        if len(present):
+            others[sample] = rng.choice(present)
+    met = others >= 0
+    places = rng.integers(lengths[others[met]] - size + 1)
+    return same, _distance(here[met], _windows(descriptions, others[met], places, size), scale)
 
-    def window(stretch: int, place: int) -> np.ndarray:
-        return _nan_mean(descriptions.values[descriptions.rows[stretch][place : place + size]])
 
-    for i in rng.choice(eligible, SAMPLES, p=lengths[eligible] / lengths[eligible].sum()):
-        first = int(rng.integers(lengths[i] - 2 * size + 1))
-        here = window(i, first)
-        same.append(_distance(here, window(i, int(rng.integers(first + size, lengths[i] - size + 1))), scale))
-        others = eligible[(starts[eligible] < stops[i]) & (stops[eligible] > starts[i]) & (eligible != i)]
-        if len(others):
-            j = int(rng.choice(others))
-            different.append(_distance(here, window(j, int(rng.integers(lengths[j] - size + 1))), scale))
-    return np.array(same), np.array(different)
+def _windows(
+    descriptions: Descriptions, stretches: Int[np.ndarray, " windows"], places: Int[np.ndarray, " windows"], size: int
+) -> Float[np.ndarray, "windows features"]:
+    """Return the mean over so many frames of stretches, from places in them on; NaN where nothing is known."""
+    rows = [descriptions.rows[stretch][place : place + size] for stretch, place in zip(stretches, places, strict=True)]
+    if not rows:
+        return np.zeros((0, descriptions.values.shape[1]))
+    return _nan_mean(descriptions.values[np.stack(rows, axis=1)])
 
 
 def _nan_mean(rows: np.ndarray) -> np.ndarray:
@@ -280,7 +291,7 @@ def _nan_mean(rows: np.ndarray) -> np.ndarray:
     known = ~np.isnan(rows)
     counts = known.sum(axis=0)
     sums = np.where(known, rows, 0.0).sum(axis=0, dtype=np.float64)
-    return np.divide(sums, counts, out=np.full(rows.shape[1], np.nan), where=counts > 0)
+    return np.divide(sums, counts, out=np.full(rows.shape[1:], np.nan), where=counts > 0)
 
 
 def _nan_std(rows: np.ndarray) -> np.ndarray:

@@ -134,8 +134,10 @@ def _linked(stretches: list[Tracklet], stage: Round, length: float, described: _
     """Return the stretches after one pass."""
     if len(stretches) < 2:
         return stretches
-    motion = MotionEvidence.measure(stretches, length)
     rows, columns = _pairs(stretches, stage.max_gap)
+    if not len(rows) and not stage.weaves:
+        return stretches
+    motion = MotionEvidence.measure(stretches, length)
     costs = _costs(stretches, rows, columns, motion)
     for descriptions in described.of(stretches):
         costs += _look_costs(descriptions, rows, columns)
@@ -176,8 +178,8 @@ def _costs(
 
 def _look_costs(descriptions: Descriptions, rows: np.ndarray, columns: np.ndarray) -> Float[np.ndarray, " pairs"]:
     """Return what links cost by the averages of descriptions."""
-    evidence = LookEvidence.measure(descriptions)
     costs = np.zeros(len(rows))
+    evidence = LookEvidence.measure(descriptions) if len(rows) else None
     if evidence is None:
         return costs
     means = descriptions.means()

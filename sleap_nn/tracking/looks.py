@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from jaxtyping import Float, UInt8
 
-from sleap_nn.ops.similarity import bounding_boxes
+from sleap_nn.ops.similarity import bounding_boxes, visible_nodes
 
 PATCH = 0.08
 """Side of the square about a node whose mean is taken, in lengths of an animal."""
@@ -29,7 +29,7 @@ def describe(
     if not len(points):
         return np.zeros((0, points.shape[1], channels))
     smooth = cv2.blur(image, (_side(points),) * 2, borderType=cv2.BORDER_REPLICATE).reshape(image.shape)
-    there = ~np.isnan(points).any(axis=-1)
+    there = visible_nodes(points)
     places = np.rint(np.where(there[..., None], points, 0.0)).astype(np.int64)
     columns = np.clip(places[..., 0], 0, image.shape[1] - 1)
     rows = np.clip(places[..., 1], 0, image.shape[0] - 1)

@@ -104,7 +104,9 @@ def near_keypoint_similarity(new: Poses, stored: Float[np.ndarray, "stored nodes
     boxes, other = bounding_boxes(new), bounding_boxes(stored)
     area = np.nan_to_num((boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1]))
     squared_gap = sum(
-        np.maximum(np.maximum(boxes[:, None, axis] - other[:, 2 + axis], other[:, axis] - boxes[:, None, 2 + axis]), 0)
+        np.clip(
+            np.maximum(boxes[:, None, axis] - other[:, 2 + axis], other[:, axis] - boxes[:, None, 2 + axis]), 0, None
+        )
         ** 2
         for axis in (0, 1)
     )

@@ -56,7 +56,6 @@ def _cost_of_changes(short: Tracklet, whole: Tracklet, evidence: MotionEvidence)
     own = np.isin(whole.frames, short.frames)
     edges = np.flatnonzero(own[1:] != own[:-1]) + 1
     bounds = [0, *edges.tolist(), len(whole)]
-    parts = list(pairwise(bounds))
-    before = [whole.part(max(start, stop - WINDOW), stop) for start, stop in parts[:-1]]
-    after = [whole.part(start, min(stop, start + WINDOW)) for start, stop in parts[1:]]
+    before = [whole.part(max(start, stop - WINDOW), stop) for start, stop in pairwise(bounds[:-1])]
+    after = [whole.part(start, min(stop, start + WINDOW)) for start, stop in pairwise(bounds[1:])]
     return float(evidence(Ends.last(before), Ends.first(after)).mean())

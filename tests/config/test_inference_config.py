@@ -46,7 +46,8 @@ TRACKER = {
     "kf_node_indices": None, "kf_reset_gap_size": 5, "tracking_target_instance_count": None,
     "tracking_pre_cull_to_target": 0, "tracking_pre_cull_iou_threshold": 0,
     "tracking_clean_instance_count": 0, "tracking_clean_iou_threshold": 0,
-    "post_connect_single_breaks": False,
+    "post_connect_single_breaks": False, "tracker": "online", "features_explicit": None,
+    "scoring_method_explicit": None, "candidates_method_explicit": None,
 }  # fmt: skip
 
 
@@ -127,7 +128,7 @@ def test_lists_may_be_one_text(cls, key, text, value):
     ("cls", "values"),
     [
         (TrackerConfig, {"kf_node_indices": "0,a"}),
-        (TrackerConfig, {"features": "image"}),
+        (TrackerConfig, {"features": "pictures"}),
         (TrackerConfig, {"window_size": 0}),
         (FilterConfig, {"overlapping_method": "giou"}),
         (FilterConfig, {"min_visible_node_fraction": 1.1}),
@@ -166,8 +167,8 @@ def test_command_line_of_what_exists():
 
 def test_what_does_not_exist_yet_is_refused():
     check_available(InferenceConfig(model_paths=["a"], peak_threshold=0.5, frames="1-3"))
-    with pytest.raises(ConfigError, match=r"^tracking is not available yet"):
-        check_available(InferenceConfig(tracking=True))
+    with pytest.raises(ConfigError, match=r"^export_dir is not available yet"):
+        check_available(InferenceConfig(export_dir="a"))
     with pytest.raises(ConfigError, match=r"^mask_config is not available yet"):
         check_available(InferenceConfig(mask_config=MaskConfig()))
 

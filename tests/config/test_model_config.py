@@ -8,7 +8,7 @@ from sleap_nn.errors import ConfigError
 UNET = {
     "in_channels": 1, "kernel_size": 3, "filters": 32, "filters_rate": 1.5, "max_stride": 16,
     "stem_stride": None, "middle_block": True, "up_interpolate": True, "stacks": 1, "convs_per_block": 2,
-    "output_stride": 1,
+    "output_stride": 1, "keras_layers": False,
 }  # fmt: skip
 CONVNEXT = {
     "pre_trained_weights": None, "model_type": "tiny", "arch": None, "stem_patch_kernel": 4,

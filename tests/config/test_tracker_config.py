@@ -1,0 +1,61 @@
+from typing import Any
+
+import pytest
+
+from sleap_nn.config.availability import check_available
+from sleap_nn.config.tracker_config import TrackerConfig, complete_tracking
+from sleap_nn.errors import ConfigError, UsageError
+
+
+@pytest.mark.parametrize("name", ["post_connect_single_breaks", "tracking_pre_cull_to_target", "use_kalman"])
+def test_what_needs_the_number_of_animals_takes_it_from_max_instances(name: str) -> None:
+    config = TrackerConfig(**{name: True if name != "tracking_pre_cull_to_target" else 1})
+    assert complete_tracking(config, max_instances=3).tracking_target_instance_count == 3
+    with pytest.raises(ConfigError, match=f"^{name} needs the number of animals"):
+        complete_tracking(config)
+
+
+def test_the_number_itself_wins_over_max_instances() -> None:
+    config = TrackerConfig(use_kalman=True, tracking_target_instance_count=2)
+    assert complete_tracking(config, max_instances=5).tracking_target_instance_count == 2
+
+
+def test_max_instances_says_nothing_where_it_is_not_needed() -> None:
+    assert complete_tracking(TrackerConfig(), max_instances=5) == TrackerConfig()
+
+
+def test_joining_breaks_limits_the_tracks() -> None:
+    config = TrackerConfig(post_connect_single_breaks=True)
+    assert complete_tracking(config, max_instances=4).max_tracks == 4
+
+
+def test_the_filter_is_content_with_a_largest_number_of_tracks() -> None:
+    assert complete_tracking(TrackerConfig(use_kalman=True, max_tracks=3)).max_tracks == 3
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"use_kalman": True, "use_flow": True}, "exclude each other"),
+        ({"features": "image", "use_flow": True}, "nothing to do"),
+        ({"tracker": "global", "use_flow": True}, "^use_flow has no effect with tracker=global"),
+        ({"tracker": "global", "scoring_method": "iou"}, "^scoring_method has no effect"),
+        ({"tracker": "global", "features": "bboxes"}, "^features has no effect"),
+    ],
+)
+def test_options_that_contradict_each_other(settings: dict[str, Any], words: str) -> None:
+    with pytest.raises(UsageError, match=words):
+        complete_tracking(TrackerConfig(**settings), max_instances=2)
+
+
+@pytest.mark.parametrize("settings", [{"features": "masks"}, {"scoring_method": "mask_iou"}])
+def test_masks_are_not_tracked_yet(settings: dict[str, Any]) -> None:
+    with pytest.raises(ConfigError, match="not available yet"):
+        check_available(TrackerConfig(**settings))
+
+
+def test_what_was_chosen_on_purpose() -> None:
+    assert not TrackerConfig().was_chosen("features")
+    assert TrackerConfig(features_explicit=True).was_chosen("features")
+    assert TrackerConfig(features="bboxes").was_chosen("features")
+    assert not TrackerConfig(features="bboxes", features_explicit=False).was_chosen("features")

@@ -1,0 +1,93 @@
+import numpy as np
+import pytest
+
+from sleap_nn.data.synthetic import Scene
+from sleap_nn.data.synthetic_tracks import Detector, crossing_animals
+from sleap_nn.evaluation.identity import FrameIdentities, clear_mot, identity_f1
+from sleap_nn.structures.predictions import Predictions
+from sleap_nn.structures.sample import FrameKey
+from sleap_nn.tracking.linking import _assigned, link
+
+
+@pytest.fixture(scope="module")
+def crossing() -> tuple[list[Predictions], list[np.ndarray]]:
+    """Three animals that cross, are missed and are lost for a while."""
+    truth = crossing_animals(Scene(num_animals=3, height=384, width=384, seed=0), 110)
+    return Detector().detect(truth, seed=0)
+
+
+def scores(found: list[Predictions], animals: list[np.ndarray]) -> tuple[float, float]:
+    """Return IDF1 and switches; instances are in the order in which they were found."""
+    frames = []
+    for entry, names in zip(found, animals, strict=True):
+        assert entry.tracks is not None
+        frames.append(FrameIdentities(names, entry.tracks, np.eye(len(names))))
+    return identity_f1(frames, 0.5)["IDF1"], clear_mot(frames, 0.5)["switches"]
+
+
+def test_animals_keep_their_identity(crossing: tuple[list[Predictions], list[np.ndarray]]) -> None:
+    found, animals = crossing
+    linked = link(found)
+    assert scores(linked, animals) == (1.0, 0)
+    assert all(a.points is b.points for a, b in zip(found, linked, strict=True))
+    numbers = [number for entry in linked if entry.tracks is not None for number in entry.tracks.tolist()]
+    assert sorted(set(numbers), key=numbers.index) == sorted(set(numbers))
+
+
+def test_a_known_number_closes_gaps_that_are_too_long_to_be_sure(
+    crossing: tuple[list[Predictions], list[np.ndarray]],
+) -> None:
+    _, animals = crossing
+    kept = [
+        entry.take(names != 0) if 40 <= i < 100 else entry
+        for i, (entry, names) in enumerate(zip(*crossing, strict=True))
+    ]
+    known = [names[names != 0] if 40 <= i < 100 else names for i, names in enumerate(animals)]
+    linked = link(kept, 3)
+    assert len({number for entry in linked if entry.tracks is not None for number in entry.tracks.tolist()}) == 3
+    assert scores(linked, known)[1] == 0
+
+
+def test_looks_decide_where_nothing_else_does() -> None:
+    """Two animals meet, are unseen while they are together, and part again: either may be either."""
+    rng = np.random.default_rng(0)
+    frames, animals, looks = [], [], []
+    for t in range(160):
+        away = abs(t - 80.0)
+        places = (
+            np.array([[-away, 3.0 * away], [away, -3.0 * away]])
+            if t < 80
+            else np.array([[-away, -3.0 * away], [away, 3.0 * away]])
+        )
+        order = rng.permutation(2) if abs(t - 80) > 12 else np.zeros(0, np.int64)
+        points = (places[order, None] + rng.normal(0, 0.3, (len(order), 3, 2)) + [[0, 0], [8, 0], [4, 6]]).astype(
+            np.float32
+        )
+        ones = np.ones((len(order), 3), np.float32)
+        frames.append(Predictions(FrameKey(0, t), points, ones, ones[:, 0]))
+        animals.append(order)
+        looks.append(np.array([[0.0, 0.5], [0.5, 0.0]])[order] + rng.normal(0, 0.05, (len(order), 2)))
+    for exchanged in (False, True):
+        seen = [own[:, ::-1] if exchanged and t > 80 else own for t, own in enumerate(looks)]
+        names = [1 - own if exchanged and t > 80 else own for t, own in enumerate(animals)]
+        assert scores(link(frames, 2, seen), names) == (1.0, 0)
+
+
+@pytest.mark.parametrize("count", [0, 1, 2])
+def test_next_to_nothing_is_no_error(count: int) -> None:
+    empty = Predictions.empty(FrameKey(0, 0), 3)
+    assert [len(entry) for entry in link([empty] * count, 2)] == [0] * count
+    assert link([]) == []
+
+
+def test_small_and_large_tables_are_assigned_alike(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(0)
+    rows, columns = np.nonzero(rng.random((30, 30)) < 0.2)
+    _, rows = np.unique(rows, return_inverse=True)
+    _, columns = np.unique(columns, return_inverse=True)
+    gains = rng.uniform(0.1, 9, len(rows))
+    gain = {(int(a), int(b)): float(g) for a, b, g in zip(rows, columns, gains, strict=True)}
+    dense = _assigned(rows, columns, gains)
+    monkeypatch.setattr("sleap_nn.tracking.linking.MOST_DENSE", 0)
+    sparse = _assigned(rows, columns, gains)
+    assert sum(gain[pair] for pair in dense) == pytest.approx(sum(gain[pair] for pair in sparse))
