@@ -49,7 +49,7 @@ class Detector:
         for index, points in enumerate(frames):
             begins = (rng.random(len(points)) < self.gaps) & (lost_until <= index)
             lost_until = np.where(begins, index + rng.integers(1, self.longest_gap + 1, len(points)), lost_until)
-            there: np.ndarray = ~np.isnan(points).any(axis=-1)
+            there = np.asarray(~np.isnan(points).any(axis=-1))
             kept = (there.sum(axis=1) >= self.min_nodes) & (lost_until <= index)
             kept &= rng.random(len(points)) >= self.missed
             order = rng.permutation(np.flatnonzero(kept))
