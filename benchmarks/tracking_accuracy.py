@@ -24,6 +24,7 @@ from sleap_nn.data.synthetic import Scene
 from sleap_nn.data.synthetic_tracks import Detector, crossing_animals
 from sleap_nn.evaluation.identity import FrameIdentities
 from sleap_nn.evaluation.tracks import TrackingRules, tracking_metrics
+from sleap_nn.ops.centroids import centroids
 from sleap_nn.structures.predictions import Predictions
 from sleap_nn.tracking.run import TrackingRun
 
@@ -121,6 +122,16 @@ def track(case: Case, settings: dict[str, Any]) -> tuple[list[Predictions], floa
     return list(run.finished(tracked)), time.perf_counter() - start
 
 
+def tracks_of(case: Case, tracked: Sequence[Predictions]) -> list[Int[np.ndarray, " instances"]]:
+    """Return the track of every found instance, -1 without one."""
+    numbers = []
+    for found, entry in zip(case.found, tracked, strict=True):
+        assert entry.tracks is not None
+        same = ((found.points[:, None] == entry.points[None]) | np.isnan(found.points[:, None])).all(axis=(2, 3))
+        numbers.append(np.array([entry.tracks[row.argmax()] if row.any() else -1 for row in same], np.int64))
+    return numbers
+
+
 def score(case: Case, tracked: Sequence[Predictions]) -> dict[str, float]:
     """Return the metrics of tracked frames; instances are known, so that only identities count."""
     frames = []
@@ -148,6 +159,35 @@ def compare(cases: Sequence[Case], modes: dict[str, dict[str, Any]]) -> None:
     print_table("means", ["tracker", "IDF1", "switches a 1,000 frames", "HOTA"], totals)
 
 
+def draw(case: Case, modes: Sequence[str], path: Path) -> None:
+    """Save a picture: the ways of the animals, and for every mode which track each animal has in every frame."""
+    from matplotlib import colormaps
+    from matplotlib.figure import Figure
+
+    colours = [colormaps["tab20"](i)[:3] for i in range(20)]
+    figure = Figure(figsize=(9, 4.6 + 0.32 * case.num_animals * len(modes)), layout="constrained")
+    ways, *strips = figure.subplots(len(modes) + 1, 1, height_ratios=[10, *([case.num_animals] * len(modes))])
+    for animal in range(case.num_animals):
+        middles = np.concatenate([centroids(points[animal : animal + 1]) for points in case.truth])
+        ways.plot(*middles.T, color=colours[2 * animal], linewidth=1.2, label=f"animal {animal + 1}")
+    ways.set_aspect("equal")
+    ways.invert_yaxis()
+    ways.set_title("ways of the animals", loc="left", fontsize=9)
+    ways.legend(fontsize=7, loc="upper left", bbox_to_anchor=(1, 1))
+    for mode, axis in zip(modes, strips, strict=True):
+        tracked, _ = track(case, {**ONLINE, **GLOBAL}[mode])
+        strip = np.ones((case.num_animals, len(case.found), 3))
+        for t, (animals, numbers) in enumerate(zip(case.animals, tracks_of(case, tracked), strict=True)):
+            for animal, number in zip(animals.tolist(), numbers.tolist(), strict=True):
+                strip[animal, t] = colours[number % 20] if number >= 0 else (1, 1, 1)
+        metrics = score(case, tracked)
+        axis.imshow(strip, aspect="auto", interpolation="nearest")
+        axis.set_title(f"{mode}: {metrics['switches']} switches, IDF1 {metrics['IDF1']:.2f}", loc="left", fontsize=9)
+        axis.set_yticks(range(case.num_animals), [f"animal {i + 1}" for i in range(case.num_animals)], fontsize=7)
+    strips[-1].set_xlabel("frame; a colour is a track, white is not found", fontsize=8)
+    figure.savefig(path, dpi=90)
+
+
 def main() -> None:
     """Measure all cases."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -157,7 +197,12 @@ def main() -> None:
     parser.add_argument("--missed", type=float, default=0.15, help="share of labelled instances that are left out")
     parser.add_argument("--jitter", type=float, default=3.0, help="px, for labels")
     parser.add_argument("--images", action="store_true", help="also what reads the images; 1 seed")
+    parser.add_argument("--picture", type=Path, help="draw one case into this file, and nothing else")
     options = parser.parse_args()
+    if options.picture is not None:
+        case = drawn_case(*SCENES[1], 0, options.frames, images=False)
+        draw(case, ["default (OKS, Hungarian)", "centroids, number known", "global"], options.picture)
+        return
     modes = {**ONLINE, **GLOBAL, **(WITH_IMAGES if options.images else {})}
     detector = Detector(options.jitter, options.missed, gaps=0.02)
     if options.labels:

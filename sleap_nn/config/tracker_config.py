@@ -34,8 +34,8 @@ class TrackerConfig:
     tracker: Annotated[
         str,
         Option(
-            "When tracks are made: online, frame by frame; global, for a whole video at once, best through crossings "
-            "and gaps.",
+            "When tracks are made: for every frame as it comes (online), or for a whole video at once (global), which "
+            "keeps animals apart through crossings and gaps.",
             choices=("online", "global"),
             extension=True,
             cli=Cli(_TRACKING),

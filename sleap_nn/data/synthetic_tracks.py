@@ -12,6 +12,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from sleap_nn.data.synthetic import Scene
+from sleap_nn.ops.similarity import visible_nodes
 from sleap_nn.structures.predictions import Predictions
 from sleap_nn.structures.sample import FrameKey
 
@@ -49,7 +50,7 @@ class Detector:
         for index, points in enumerate(frames):
             begins = (rng.random(len(points)) < self.gaps) & (lost_until <= index)
             lost_until = np.where(begins, index + rng.integers(1, self.longest_gap + 1, len(points)), lost_until)
-            there = np.asarray(~np.isnan(points).any(axis=-1))
+            there = visible_nodes(points)
             kept = (there.sum(axis=1) >= self.min_nodes) & (lost_until <= index)
             kept &= rng.random(len(points)) >= self.missed
             order = rng.permutation(np.flatnonzero(kept))

@@ -146,11 +146,8 @@ def _others(
     found = []
     for stretch, place in cuts:
         frame = stretch.frames[place + gap]
-        candidates = [
-            i
-            for i in np.flatnonzero((starts <= frame) & (stops >= frame + WINDOW)).tolist()
-            if stretches[i] is not stretch
-        ]
+        present = np.flatnonzero((starts <= frame) & (stops >= frame + WINDOW)).tolist()
+        candidates = [i for i in present if stretches[i] is not stretch]
         if candidates:
             other = stretches[candidates[int(rng.integers(len(candidates)))]]
             row = int(np.searchsorted(other.frames, frame))
