@@ -85,7 +85,7 @@ class Predictor:
 
         Raises:
             ConfigError: A value is out of range, or `roi` is given for models that do not find one animal in whole
-                frames.
+                frames, or together with maps to keep.
         """
         if batch_size < 1 or queue_size < 1:
             raise ConfigError(f"batch_size is {batch_size} and queue_maxsize {queue_size}; both must be at least 1.")
@@ -97,7 +97,7 @@ class Predictor:
         self._keep = keep
         self.roi = roi
         if roi is not None:
-            check_can_follow([model.stage.task for model in self._models])
+            check_can_follow([model.stage.task for model in self._models], keep)
         self.batch_size = batch_size
         self.queue_size = queue_size
         self.paf_workers = paf_workers
