@@ -94,14 +94,14 @@ class Predictor:
 
         Raises:
             ConfigError: A value is out of range, or `roi` is given for models that do not find one animal in whole
-                frames.
+                frames, or together with maps to keep.
         """
         check_settings(batch_size, queue_size, paf_workers, emit_centroid)
         self._models = tuple(models)
         self._keep = keep
         self.roi = roi
         if roi is not None:
-            check_can_follow([model.stage.task for model in self._models])
+            check_can_follow([model.stage.task for model in self._models], keep)
         self.batch_size = batch_size
         self.queue_size = queue_size
         self.paf_workers = paf_workers

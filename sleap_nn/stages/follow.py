@@ -8,7 +8,7 @@ frames, their order and the batch size, and on nothing else.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -150,16 +150,24 @@ class RoiFollower:
         self._last, self._shape = found, frame.image.shape
 
 
-def check_can_follow(tasks: Sequence[Task]) -> None:
-    """Refuse models that cannot follow.
+def check_can_follow(tasks: Sequence[Task], keep: Collection[str] = ()) -> None:
+    """Refuse what following cannot do.
+
+    Args:
+        tasks: The model types of a prediction.
+        keep: Names of maps that raw results are to hold.
 
     Raises:
-        ConfigError: They are not one model that finds at most one animal in whole frames.
+        ConfigError: They are not one model that finds at most one animal in whole frames, or maps are to be kept.
     """
     names = [task.name for task in tasks]
     if names != ["single_instance"]:
+        given = " + ".join(names)
+        raise ConfigError(f"roi follows the animal of a single_instance model, not of {given}; leave it out.")
+    if keep:
         raise ConfigError(
-            f"roi follows the animal of a single_instance model, not of {' + '.join(names)}; leave it out."
+            f"roi reads parts of frames, so there are no maps of whole frames to return ({', '.join(sorted(keep))}); "
+            "leave out roi or what is to be returned."
         )
 
 

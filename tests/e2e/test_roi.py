@@ -119,3 +119,8 @@ def test_what_cannot_be_followed_is_one_line(folder: Path) -> None:
     assert result.exit_code == 2
     with pytest.raises(ConfigError, match="single_instance"):
         Predictor([], roi=RoiSettings())
+    with pytest.raises(ConfigError, match="no maps of whole frames"):
+        Predictor.from_model_paths(folder / "run", roi=RoiSettings(), return_confmaps=True)
+    predictor = Predictor.from_model_paths(folder / "run", roi=RoiSettings())
+    with pytest.raises(ConfigError, match="no maps of whole frames"):
+        predictor.predict_streaming(folder / "video.mp4", return_confmaps=True)
