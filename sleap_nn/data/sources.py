@@ -266,6 +266,7 @@ def frame_indices(video: Video) -> Sequence[int]:
     if embedded is not None:
         return embedded
     if _is_media_file(video):
+        _check_exists(video)
         index = frame_index(str(video.filename))
         return range(index.num_frames + index.num_missing)
     if video.shape is None:
