@@ -124,7 +124,8 @@ def run_command(name: str, data_path: str, options: dict[str, Any]) -> None:
     if len(reports) > 1:
         click.echo(summary(reports), err=gui is not None)
     else:
-        log.logger.info("Predicted %d frames, %d instances.", reports[0].num_frames, reports[0].num_instances)
+        verb = "Predicted" if options["model_paths"] else "Tracked"
+        log.logger.info("%s %d frames, %d instances.", verb, reports[0].num_frames, reports[0].num_instances)
         for path in reports[0].outputs:
             kind = "Analysis HDF5" if path.name.endswith(".analysis.h5") else "Predictions"
             click.echo(f"{kind} output path: {path}", err=gui is not None)

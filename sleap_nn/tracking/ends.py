@@ -12,6 +12,8 @@ from sleap_nn.tracking.tracklets import Tracklet
 
 WINDOW = 8
 """Frames at an end from which pose and speed are taken."""
+BLOCK = 2000
+"""Stretches that are looked at together."""
 FEWEST_STEPS = 2
 """Steps from one frame to another that tell a speed."""
 
@@ -35,12 +37,19 @@ class Ends:
     @classmethod
     def last(cls, stretches: Sequence[Tracklet]) -> Ends:
         """Return where stretches end."""
-        return cls._of(stretches, at_end=True)
+        return cls._joined(stretches, at_end=True)
 
     @classmethod
     def first(cls, stretches: Sequence[Tracklet]) -> Ends:
         """Return where stretches begin."""
-        return cls._of(stretches, at_end=False)
+        return cls._joined(stretches, at_end=False)
+
+    @classmethod
+    def _joined(cls, stretches: Sequence[Tracklet], at_end: bool) -> Ends:
+        """Return one end of stretches, however many."""
+        blocks = [stretches[start : start + BLOCK] for start in range(0, len(stretches), BLOCK)]
+        parts = [cls._of(block, at_end) for block in blocks]
+        return cls(*(np.concatenate([vars(part)[name] for part in parts]) for name in vars(parts[0])))
 
     @classmethod
     def _of(cls, stretches: Sequence[Tracklet], at_end: bool) -> Ends:

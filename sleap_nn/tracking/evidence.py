@@ -181,11 +181,15 @@ class Descriptions:
     def means(self) -> Float[np.ndarray, "stretches features"]:
         """Return the mean of what is known of each stretch, NaN where nothing is."""
         bounds = np.cumsum([0, *(len(rows) for rows in self.rows)])[:-1]
-        values = self.values[np.concatenate(self.rows)]
-        known = ~np.isnan(values)
-        counts = np.add.reduceat(known.astype(np.float64), bounds, axis=0)
-        sums = np.add.reduceat(np.where(known, values, 0.0).astype(np.float64), bounds, axis=0)
-        return np.divide(sums, counts, out=np.full(sums.shape, np.nan), where=counts > 0)
+        rows = np.concatenate(self.rows)
+        means = np.full((len(self.rows), self.values.shape[1]), np.nan)
+        for column in range(self.values.shape[1]):  # one at a time: a long video has many instances
+            values = self.values[rows, column].astype(np.float64)
+            known = ~np.isnan(values)
+            counts = np.add.reduceat(known.astype(np.int64), bounds)
+            sums = np.add.reduceat(np.where(known, values, 0.0), bounds)
+            np.divide(sums, counts, out=means[:, column], where=counts > 0)
+        return means
 
 
 @dataclass(frozen=True, eq=False)

@@ -32,7 +32,7 @@ CHUNK = 50_000
 """Pairs that are compared at once."""
 MOST_DENSE = 1_000_000
 """Size of a table of links above which it is kept sparse."""
-MOST_PROPORTIONS = 60
+MOST_PROPORTIONS = 40
 """Pairs of nodes that describe a body at most."""
 
 

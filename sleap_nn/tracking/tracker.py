@@ -171,8 +171,9 @@ class Tracker:
         else:
             pairs = self._similarity(looks, known.looks[counted])
         table = reduce_by_track(pairs, owners[counted], len(names), self._rules.reduction, self._rules.quantile)
-        cost = -table if self._rules.matching == "greedy" else _tie_broken(-table, found.points, known, owners)
-        rows, columns = MATCHING[self._rules.matching](cost)
+        rows, columns = MATCHING[self._rules.matching](-table)
+        if self._rules.matching == "hungarian" and (np.abs(table[rows, columns]) < TIE).any():
+            rows, columns = hungarian(_tie_broken(-table, found.points, known, owners))
         tracks[rows], scores[rows] = names[columns], table[rows, columns]
         return tracks, scores
 

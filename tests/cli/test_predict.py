@@ -213,3 +213,57 @@ def test_every_output_is_streamed_and_can_be_gone_on_with(
     assert (work / "sub" / "out.csv").exists()
     manifest = json.loads((work / "sub" / "out.slp.manifest.json").read_text())
     assert sorted(manifest["outputs"]) == ["out.csv", "out.slp"]
+
+
+@pytest.mark.parametrize("options", [[], ["--tracker", "global"], ["--max_tracks", "2", "--use_flow"]])
+def test_tracks_are_in_the_file(project: Path, work: Path, options: list[str]) -> None:
+    result = run("predict", "-i", work / "clip.mp4", *common(project), "-t", *options)
+    assert result.exit_code == 0, result.output
+    found = sio.load_slp(str(work / "clip.mp4.slp"), open_videos=False)
+    instances = [instance for frame in found for instance in frame.instances]
+    assert instances
+    assert all(instance.track is not None for instance in instances)
+    assert found.provenance["tracking_config"]["tracker"] == ("global" if "global" in options else "online")
+
+
+@pytest.mark.parametrize(
+    ("command", "options", "output"),
+    [
+        ("predict", [], "found.slp.slp"),
+        ("predict", ["--video_index", "0"], "found.slp.slp"),
+        ("track", [], "found.predictions.slp"),
+    ],
+)
+def test_without_a_model_instances_are_tracked(
+    project: Path, work: Path, command: str, options: list[str], output: str
+) -> None:
+    assert run("predict", "-i", work / "clip.mp4", *common(project), "-o", work / "found.slp").exit_code == 0
+    result = run(command, "-i", work / "found.slp", "-t", "--tracker", "global", *options)
+    assert result.exit_code == 0, result.output
+    assert f"Predictions output path: {work / output}" in result.stdout
+    assert "Tracked 4 frames" in result.stdout
+    tracked = sio.load_slp(str(work / output), open_videos=False)
+    assert tracked.provenance["pipeline_type"] == "tracking_only"
+    assert tracked.provenance["cli_args"]["tracker"] == "global"
+    assert tracked.tracks
+
+
+def test_tracking_options_are_checked_before_anything_is_read(work: Path) -> None:
+    source = ("predict", "-i", work / "none.slp", "-t", "-m", work / "nowhere")
+    assert run(*source, "--scoring_method", "iuo").exit_code == 2
+    assert run(*source, "--kf_node_indices", "0,a").exit_code == 2
+    assert run(*source, "--use_kalman", "--use_flow", "--max_tracks", "2").exit_code == 2
+    assert run(*source, "--tracker", "global", "--use_flow").exit_code == 2
+    missing = run(*source, "--post_connect_single_breaks")
+    assert missing.exit_code == 1
+    assert "tracking_target_instance_count" in missing.stderr
+    assert run("predict", "-i", work / "clip.mp4", "-t").exit_code == 2
+    assert run("predict", "-i", work / "clip.mp4").exit_code == 2
+
+
+def test_tracking_options_without_tracking_are_ignored(project: Path, work: Path) -> None:
+    result = run("predict", "-i", work / "clip.mp4", *common(project), "--tracking_window_size", "3")
+    assert result.exit_code == 0, result.output
+    found = sio.load_slp(str(work / "clip.mp4.slp"), open_videos=False)
+    assert not found.tracks
+    assert "window_size" not in found.provenance["cli_args"]
