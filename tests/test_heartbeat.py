@@ -191,7 +191,7 @@ def test_a_forked_process_is_silent_and_never_waits_for_the_thread() -> None:
         for worker in workers:
             worker.start()
         for worker in workers:
-            worker.join(20)
+            worker.join(120)
     assert [worker.exitcode for worker in workers] == [0] * 5
 
 

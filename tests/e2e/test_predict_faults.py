@@ -169,7 +169,7 @@ def assert_same_files(one: Path, other: Path) -> None:
 
 @pytest.mark.slow
 def test_ctrl_c_ends_with_a_message_and_without_an_output(model: Path, tmp_path: Path) -> None:
-    video = make_video(tmp_path / "clip.mp4", num_frames=1500)
+    video = make_video(tmp_path / "clip.mp4", num_frames=4000)
     process = start(command, model, video)
     wait_for_frames(tmp_path / "out.slp.journal", 16)
     assert process.pid is not None
@@ -181,4 +181,4 @@ def test_ctrl_c_ends_with_a_message_and_without_an_output(model: Path, tmp_path:
     assert "Aborted." in said
     assert sorted(p.name for p in tmp_path.iterdir()) == ["clip.mp4", "out.slp.journal", "said.txt"]
     assert predict(model, video, "--resume").exit_code == 0
-    assert frames_of(tmp_path / "out.slp") == list(range(1500))
+    assert frames_of(tmp_path / "out.slp") == list(range(4000))
