@@ -116,9 +116,11 @@ class ResumePoint(Checkpoint):
                 del checkpoint["callbacks"][name]
 
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Give the signals back."""
+        """Give the signals back, where the engine has not done so: its own handlers came before these and are gone."""
         while self._handlers:
-            signal.signal(*self._handlers.popitem())
+            number, handler = self._handlers.popitem()
+            if signal.getsignal(number) == self._on_signal:
+                signal.signal(number, handler)
 
     def _at(self, epoch: int, batch: int) -> Position:
         """Return a position of this run."""
