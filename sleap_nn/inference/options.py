@@ -10,6 +10,7 @@ from sleap_nn.inference.load import ModelKeywords
 from sleap_nn.inference.raw_outputs import RawKeywords
 from sleap_nn.inference.select import ChoiceKeywords
 from sleap_nn.inference.settings import DecodeKeywords
+from sleap_nn.inference.to_file import WriteKeywords
 
 Group = TypeVar("Group")
 
@@ -22,8 +23,8 @@ class CallKeywords(DecodeKeywords, RawKeywords, total=False):
     """What one call of a predictor may change; see `DecodeKeywords` and `RawKeywords`. None keeps what was loaded."""
 
 
-class PredictKeywords(LoadKeywords, ChoiceKeywords, RawKeywords, total=False):
-    """The less common keywords of `predict`; see `ModelKeywords`, `DecodeKeywords`, `ChoiceKeywords`, `RawKeywords`."""
+class PredictKeywords(LoadKeywords, ChoiceKeywords, RawKeywords, WriteKeywords, total=False):
+    """The less common keywords of `predict`; see the groups of which it consists."""
 
 
 def part(keywords: Mapping[str, Any], group: type[Group]) -> Group:

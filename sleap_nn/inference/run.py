@@ -19,7 +19,7 @@ from sleap_nn.inference.predictor import Predictor
 from sleap_nn.inference.raw_outputs import RawKeywords
 from sleap_nn.inference.select import ChoiceKeywords, Selection, Source, select_frames
 from sleap_nn.inference.settings import DecodeKeywords
-from sleap_nn.inference.to_file import FileSummary, Writing, predict_into_file
+from sleap_nn.inference.to_file import FileSummary, WriteKeywords, Writing, predict_into_file
 from sleap_nn.stages.follow import RoiSettings
 from sleap_nn.stages.stream import Progress
 
@@ -42,8 +42,6 @@ def predict(  # noqa: PLR0913 - the public verb lists its main options
     paf_workers: int = 0,
     queue_maxsize: int = 32,
     roi: RoiSettings | None = None,
-    write_interval: int | None = None,
-    resume: bool = False,
     progress_callback: Progress | None = None,
     tracking_progress_callback: Progress | None = None,
     cli_args: Mapping[str, Any] | None = None,
@@ -68,13 +66,11 @@ def predict(  # noqa: PLR0913 - the public verb lists its main options
         paf_workers: Processes that join the points of a bottom-up model to instances.
         queue_maxsize: Frames prepared ahead of the network at most.
         roi: Follow the animal of a single_instance model with a part of the frame; None reads whole frames.
-        write_interval: With `output_path`: frames that a crash can cost at most; None: 500.
-        resume: With `output_path`: go on with the journal that an interrupted run has left beside it.
         progress_callback: Called with (frames done, frames in all) after each batch.
         tracking_progress_callback: The same, after each tracked frame.
         cli_args: Options of a command line, for the provenance.
         **options: ``device`` (default ``auto``) and more of `ModelKeywords`; which frames, `ChoiceKeywords`; how maps
-            are read, `DecodeKeywords`; what raw results hold, `RawKeywords`.
+            are read, `DecodeKeywords`; what raw results hold, `RawKeywords`; how files are written, `WriteKeywords`.
 
     Returns:
         Labels with one frame for every processed frame, points in frame px; or raw results.
@@ -88,18 +84,15 @@ def predict(  # noqa: PLR0913 - the public verb lists its main options
         OutputError: The output cannot be written.
         TypeError: A keyword does not exist.
     """
-    refuse_unknown(options, ModelKeywords, ChoiceKeywords, DecodeKeywords, RawKeywords)
+    refuse_unknown(options, ModelKeywords, ChoiceKeywords, DecodeKeywords, RawKeywords, WriteKeywords)
     if tracker_config is not None:
-        complete_tracking(tracker_config, options.get("max_instances"))
-        if emit_centroid != "instance":
-            raise ConfigError("Tracking needs instances; leave emit_centroid at instance.")
-        if not make_labels:
-            raise ConfigError("Tracks are stored in labels, not in raw results; leave make_labels at True.")
+        _check_tracking(tracker_config, options.get("max_instances"), emit_centroid, make_labels)
     formats = (output_format, embed, restore_source_videos)
     output = None if output_path is None else Output.from_keywords(output_path, *formats)
-    if output is None and (resume or write_interval is not None):
+    asked = part(options, WriteKeywords)
+    writing = Writing.from_keywords(**asked, keep_empty=not clean_empty_frames, cli_args=cli_args)
+    if output is None and any(asked.values()):
         raise ConfigError("resume and write_interval are about a file; give output_path too.")
-    writing = Writing.from_keywords(write_interval, resume, not clean_empty_frames, cli_args)
     selection = read_source(source, frames, **part(options, ChoiceKeywords))
     if output is not None:
         output.check(selection)
@@ -121,12 +114,8 @@ def predict(  # noqa: PLR0913 - the public verb lists its main options
         return predict_raw(predictor, selection, progress_callback, raw)
     refuse_raw(raw)
     if output is not None:
-        summary = predict_selection(
-            predictor, selection, output, writing, progress_callback, tracking_progress_callback
-        )
-        labels = _read_back(summary, selection)
-        summary.raise_for_missing(labels)
-        return labels
+        told = (progress_callback, tracking_progress_callback)
+        return _labels_of(predict_selection(predictor, selection, output, writing, *told), selection)
     with phase(_activity(selection), len(selection.frames)) as step:
         return predictor.predict(
             selection,
@@ -180,13 +169,31 @@ def predict_selection(
         return predict_into_file(predictor, selection, output, writing, counting, tracking_progress)
 
 
-def _read_back(summary: FileSummary, selection: Selection) -> Labels:
-    """Return what was written, with the videos of the source."""
-    if summary.labels is not None:
-        return summary.labels
-    labels = load_labels(summary.path, open_videos=False)
-    labels.replace_videos(new_videos=list(selection.frames.videos()))
+def _labels_of(summary: FileSummary, selection: Selection) -> Labels:
+    """Return what was written, with the videos of the source.
+
+    Raises:
+        MissingFramesError: Some frames could not be read.
+    """
+    labels = summary.labels
+    if labels is None:
+        labels = load_labels(summary.path, open_videos=False)
+        labels.replace_videos(new_videos=list(selection.frames.videos()))
+    summary.raise_for_missing(labels)
     return labels
+
+
+def _check_tracking(config: TrackerConfig, max_instances: int | None, emit_centroid: str, make_labels: bool) -> None:
+    """Refuse what tracking does not go with.
+
+    Raises:
+        ConfigError: The message says what.
+    """
+    complete_tracking(config, max_instances)
+    if emit_centroid != "instance":
+        raise ConfigError("Tracking needs instances; leave emit_centroid at instance.")
+    if not make_labels:
+        raise ConfigError("Tracks are stored in labels, not in raw results; leave make_labels at True.")
 
 
 def _activity(selection: Selection) -> str:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict
 
 from sleap_nn.data.labels import Labels
 from sleap_nn.errors import ConfigError, OutputError
@@ -34,6 +34,18 @@ if TYPE_CHECKING:
 _WRITE_INTERVAL = 500
 _WRITE_SECONDS = 5.0
 """Time after which frames are written although there are fewer of them."""
+
+
+class WriteKeywords(TypedDict, total=False):
+    """How an output is written while frames are predicted.
+
+    Attributes:
+        write_interval: Frames that a crash can cost at most; None: 500.
+        resume: Go on with the journal that an interrupted run has left beside the output.
+    """
+
+    write_interval: int | None
+    resume: bool
 
 
 @dataclass(frozen=True)
