@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
 import signal
@@ -149,6 +150,7 @@ class PoseLoader(DataLoader[Batch]):
             return super().__iter__()
         with nullcontext() if self._filler is None else self._filler.paused():
             self._poses.close_files()
+            gc.collect()  # closes the decoders of others that nobody uses any more, while their threads exist
             return super().__iter__()
 
     def close(self) -> None:
@@ -156,6 +158,8 @@ class PoseLoader(DataLoader[Batch]):
         iterator, self._iterator = self._iterator, None
         if isinstance(iterator, _MultiProcessingDataLoaderIter):
             iterator._shutdown_workers()
+            for worker in iterator._workers:
+                worker.kill()  # one that hangs; those that ended do not notice
 
 
 def make_loader(
@@ -228,6 +232,7 @@ def _prepare_worker(_worker: int) -> None:
     That one still needs batches to come to a state that it can save. SIGTERM is often sent to all processes of a job;
     a worker then ends a little later by itself.
     """
+    gc.freeze()  # what was copied is never closed here: a decoder would wait for threads that a fork does not copy
     torch.set_num_threads(1)
     cv2.setNumThreads(0)  # 1 would wait for threads that a fork does not copy
     signal.signal(signal.SIGINT, signal.SIG_IGN)

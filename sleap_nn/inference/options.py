@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, TypeVar
+from typing import Any, TypedDict, TypeVar
 
 from sleap_nn.errors import ConfigError
 from sleap_nn.inference.load import ModelKeywords
+from sleap_nn.inference.output import FormatKeywords
 from sleap_nn.inference.raw_outputs import RawKeywords
 from sleap_nn.inference.select import ChoiceKeywords
 from sleap_nn.inference.settings import DecodeKeywords
 from sleap_nn.inference.to_file import WriteKeywords
+from sleap_nn.stages.follow import RoiSettings
 
 Group = TypeVar("Group")
 
@@ -23,7 +25,25 @@ class CallKeywords(DecodeKeywords, RawKeywords, total=False):
     """What one call of a predictor may change; see `DecodeKeywords` and `RawKeywords`. None keeps what was loaded."""
 
 
-class PredictKeywords(LoadKeywords, ChoiceKeywords, RawKeywords, WriteKeywords, total=False):
+class RunKeywords(TypedDict, total=False):
+    """How a predictor works; None of them changes which models are loaded.
+
+    Attributes:
+        queue_maxsize: Frames prepared ahead of the network at most, 32 without it.
+        paf_workers: Processes that join the points of a bottom-up model to instances; 0 does it here.
+        emit_centroid: How centroids without keypoints are stored: ``instance``, ``centroid`` or ``both``.
+        roi: Follow the animal of a single_instance model with a part of the frame; None reads whole frames.
+    """
+
+    queue_maxsize: int
+    paf_workers: int
+    emit_centroid: str
+    roi: RoiSettings | None
+
+
+class PredictKeywords(
+    LoadKeywords, RunKeywords, ChoiceKeywords, RawKeywords, WriteKeywords, FormatKeywords, total=False
+):
     """The less common keywords of `predict`; see the groups of which it consists."""
 
 

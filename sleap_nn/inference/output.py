@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypedDict
 
 from sleap_nn.config.inference_config import FORMATS, embed_name, format_names
 from sleap_nn.data.label_formats import video_stem, write_format
@@ -16,6 +17,20 @@ from sleap_nn.inference.select import Selection, video_at
 from sleap_nn.log import logger
 
 EMBED = ("false", "true", "auto")
+
+
+class FormatKeywords(TypedDict, total=False):
+    """What is written, in the words of `sleap_nn.predict`.
+
+    Attributes:
+        output_format: ``slp``, ``analysis_h5``, ``csv``, ``dlc``, ``coco``, ``nwb``, or several.
+        embed: Store images in the file: ``true``, ``false``, or ``auto``, if the input stores them.
+        restore_source_videos: Let the file name the videos that images of a package came from.
+    """
+
+    output_format: str | Sequence[str]
+    embed: str | bool
+    restore_source_videos: bool
 
 
 @dataclass(frozen=True)

@@ -11,16 +11,13 @@ from sleap_nn.config.tracker_config import TrackerConfig, complete_tracking
 from sleap_nn.data.labels import Labels, load_labels
 from sleap_nn.errors import ConfigError
 from sleap_nn.heartbeat import Phase, phase
-from sleap_nn.inference.load import ModelKeywords
-from sleap_nn.inference.options import LoadKeywords, PredictKeywords, part, refuse_raw, refuse_unknown
-from sleap_nn.inference.output import Output
+from sleap_nn.inference.options import LoadKeywords, PredictKeywords, RunKeywords, part, refuse_raw, refuse_unknown
+from sleap_nn.inference.output import FormatKeywords, Output
 from sleap_nn.inference.outputs import Outputs
 from sleap_nn.inference.predictor import Predictor
 from sleap_nn.inference.raw_outputs import RawKeywords
 from sleap_nn.inference.select import ChoiceKeywords, Selection, Source, select_frames
-from sleap_nn.inference.settings import DecodeKeywords
 from sleap_nn.inference.to_file import FileSummary, WriteKeywords, Writing, predict_into_file
-from sleap_nn.stages.follow import RoiSettings
 from sleap_nn.stages.stream import Progress
 
 
@@ -31,17 +28,10 @@ def predict(  # noqa: PLR0913 - the public verb lists its main options
     batch_size: int = 4,
     frames: Sequence[int] | None = None,
     output_path: str | Path | None = None,
-    output_format: str | Sequence[str] = ("slp",),
-    embed: str | bool = "false",
-    restore_source_videos: bool = False,
     clean_empty_frames: bool = False,
     make_labels: bool = True,
     filter_config: FilterConfig | None = None,
     tracker_config: TrackerConfig | None = None,
-    emit_centroid: str = "instance",
-    paf_workers: int = 0,
-    queue_maxsize: int = 32,
-    roi: RoiSettings | None = None,
     progress_callback: Progress | None = None,
     tracking_progress_callback: Progress | None = None,
     cli_args: Mapping[str, Any] | None = None,
@@ -55,22 +45,16 @@ def predict(  # noqa: PLR0913 - the public verb lists its main options
         batch_size: Frames in one pass of the network.
         frames: Frame indices of a video; positions in the list of frame entries of a labels file.
         output_path: Where the labels are saved as well.
-        output_format: ``slp``, ``analysis_h5``, ``csv``, ``dlc``, ``coco``, ``nwb``, or several.
-        embed: Store images in the saved file: ``true``, ``false``, or ``auto``, if the input stores them.
-        restore_source_videos: Let the saved file name the videos that images of a package came from.
         clean_empty_frames: Leave out frames in which nothing was found.
         make_labels: False returns raw results, a list of `Outputs`, one a batch; nothing is saved then.
         filter_config: Which instances are removed; None removes none.
         tracker_config: How instances become tracks; None makes none.
-        emit_centroid: How centroids without keypoints are stored: ``instance``, ``centroid`` or ``both``.
-        paf_workers: Processes that join the points of a bottom-up model to instances.
-        queue_maxsize: Frames prepared ahead of the network at most.
-        roi: Follow the animal of a single_instance model with a part of the frame; None reads whole frames.
         progress_callback: Called with (frames done, frames in all) after each batch.
         tracking_progress_callback: The same, after each tracked frame.
         cli_args: Options of a command line, for the provenance.
-        **options: ``device`` (default ``auto``) and more of `ModelKeywords`; which frames, `ChoiceKeywords`; how maps
-            are read, `DecodeKeywords`; what raw results hold, `RawKeywords`; how files are written, `WriteKeywords`.
+        **options: ``device`` (default ``auto``) and more of `ModelKeywords`; ``roi`` and more of `RunKeywords`; which
+            frames, `ChoiceKeywords`; how maps are read, `DecodeKeywords`; what raw results hold, `RawKeywords`; what is
+            written and how, `FormatKeywords` and `WriteKeywords`.
 
     Returns:
         Labels with one frame for every processed frame, points in frame px; or raw results.
@@ -84,37 +68,30 @@ def predict(  # noqa: PLR0913 - the public verb lists its main options
         OutputError: The output cannot be written.
         TypeError: A keyword does not exist.
     """
-    refuse_unknown(options, ModelKeywords, ChoiceKeywords, DecodeKeywords, RawKeywords, WriteKeywords)
+    refuse_unknown(options, PredictKeywords)
     if tracker_config is not None:
-        _check_tracking(tracker_config, options.get("max_instances"), emit_centroid, make_labels)
-    formats = (output_format, embed, restore_source_videos)
-    output = None if output_path is None else Output.from_keywords(output_path, *formats)
-    asked = part(options, WriteKeywords)
-    writing = Writing.from_keywords(**asked, keep_empty=not clean_empty_frames, cli_args=cli_args)
-    if output is None and any(asked.values()):
-        raise ConfigError("resume and write_interval are about a file; give output_path too.")
+        _check_tracking(tracker_config, options, make_labels)
+    output = None if output_path is None else Output.from_keywords(output_path, **part(options, FormatKeywords))
+    writing = _writing(options, output is None, keep_empty=not clean_empty_frames, cli_args=cli_args)
     selection = read_source(source, frames, **part(options, ChoiceKeywords))
     if output is not None:
         output.check(selection)
-    loading: LoadKeywords = {"device": "auto", **part(options, ModelKeywords), **part(options, DecodeKeywords)}
+    loading: LoadKeywords = {"device": "auto", **part(options, LoadKeywords)}
     with phase("loading the model"):
         predictor = Predictor.from_model_paths(
             model_paths,
             batch_size=batch_size,
-            queue_maxsize=queue_maxsize,
             filter_config=filter_config,
             tracker_config=tracker_config,
-            paf_workers=paf_workers,
-            emit_centroid=emit_centroid,
-            roi=roi,
+            **part(options, RunKeywords),
             **loading,
         )
     raw = part(options, RawKeywords)
     if not make_labels:
         return predict_raw(predictor, selection, progress_callback, raw)
     refuse_raw(raw)
+    told = (progress_callback, tracking_progress_callback)
     if output is not None:
-        told = (progress_callback, tracking_progress_callback)
         return _labels_of(predict_selection(predictor, selection, output, writing, *told), selection)
     with phase(_activity(selection), len(selection.frames)) as step:
         return predictor.predict(
@@ -183,14 +160,26 @@ def _labels_of(summary: FileSummary, selection: Selection) -> Labels:
     return labels
 
 
-def _check_tracking(config: TrackerConfig, max_instances: int | None, emit_centroid: str, make_labels: bool) -> None:
+def _writing(options: PredictKeywords, in_memory: bool, **more: Any) -> Writing:
+    """Return how files are written.
+
+    Raises:
+        ConfigError: Something is asked of a file where none is written.
+    """
+    asked = part(options, WriteKeywords)
+    if in_memory and any(asked.values()):
+        raise ConfigError("resume and write_interval are about a file; give output_path too.")
+    return Writing.from_keywords(**asked, **more)
+
+
+def _check_tracking(config: TrackerConfig, options: PredictKeywords, make_labels: bool) -> None:
     """Refuse what tracking does not go with.
 
     Raises:
         ConfigError: The message says what.
     """
-    complete_tracking(config, max_instances)
-    if emit_centroid != "instance":
+    complete_tracking(config, options.get("max_instances"))
+    if options.get("emit_centroid", "instance") != "instance":
         raise ConfigError("Tracking needs instances; leave emit_centroid at instance.")
     if not make_labels:
         raise ConfigError("Tracks are stored in labels, not in raw results; leave make_labels at True.")

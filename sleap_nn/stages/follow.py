@@ -8,16 +8,16 @@ frames, their order and the batch size, and on nothing else.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Float
 
 from sleap_nn.data.sources import FrameSource
-from sleap_nn.errors import ConfigError, DataError
+from sleap_nn.errors import ConfigError
 from sleap_nn.stages.stage import Prepared, Stage
-from sleap_nn.stages.stream import DoneFrames, Progress, as_errors, flattened, prepared_batches
+from sleap_nn.stages.stream import DoneFrames, prepared_batches
 from sleap_nn.structures.predictions import Predictions
 from sleap_nn.structures.sample import Frame
 from sleap_nn.structures.transform import Transform
@@ -190,33 +190,6 @@ def follow_batches(
     follower = RoiFollower(stage.spec.stride, RoiSettings() if settings is None else settings)
     for batch, failures in prepared_batches(stage, frames, batch_size, queue_size):
         yield DoneFrames(tuple(_follow(stage, follower, batch)) if batch else (), tuple(failures))
-
-
-def follow_frames(
-    stage: Stage,
-    frames: FrameSource,
-    batch_size: int,
-    queue_size: int = 32,
-    settings: RoiSettings | None = None,
-    on_failure: Callable[[DataError], None] | None = None,
-    progress: Progress | None = None,
-) -> Iterator[Predictions]:
-    """Yield the instances of every frame that can be read, see `stream.predict_frames`.
-
-    Args:
-        stage: As for `follow_batches`, as are the next four.
-        frames: As above.
-        batch_size: As above.
-        queue_size: As above.
-        settings: As above.
-        on_failure: Called for a frame that cannot be read; None fails at the first.
-        progress: Called with (frames done, frames in all) after each batch.
-
-    Raises:
-        DataError: A frame cannot be read.
-    """
-    batches = follow_batches(stage, frames, batch_size, queue_size, settings)
-    return flattened(batches, len(frames), as_errors(on_failure), progress)
 
 
 def _follow(stage: Stage, follower: RoiFollower, batch: Sequence[Prepared]) -> list[Predictions]:

@@ -1,3 +1,4 @@
+import gc
 import multiprocessing
 import os
 import pickle
@@ -8,6 +9,7 @@ from contextlib import closing
 from itertools import islice
 from pathlib import Path
 
+import av
 import pytest
 import torch
 from factories import make_labels
@@ -31,7 +33,7 @@ from sleap_nn.data.loaders import (
 )
 from sleap_nn.data.sources import FrameSource, VideoFrames
 from sleap_nn.errors import DataError
-from sleap_nn.structures.sample import Batch
+from sleap_nn.structures.sample import Batch, Sample
 from sleap_nn.tasks.single_instance import SingleInstance
 
 AUGMENTATION = AugmentationConfig(
@@ -274,6 +276,35 @@ def test_no_thread_reads_while_workers_are_started(
     filler.stop()
     assert seen == [[], []]
     assert running
+
+
+@pytest.mark.skipif("fork" not in multiprocessing.get_all_start_methods(), reason="needs fork")
+def test_a_decoder_that_somebody_left_open_keeps_no_worker(
+    folder: Path, datasets: dict[str, PoseDataset], without_collector: None
+) -> None:
+    """A worker that frees a decoder waits for its threads, which a fork does not copy."""
+    container = av.open(str(next(folder.glob("*.mp4"))))
+    container.streams.video[0].thread_type = "AUTO"
+    next(container.decode(video=0))
+    kind = type(container)
+    del container
+    assert any(isinstance(thing, kind) for thing in gc.get_objects()), "no cycle, so this test shows nothing"
+    with closing(make_loader(datasets["video"], 2, sampler(), 1)) as loader:
+        loader.collate_fn, loader.timeout = _collect_and_stack, 20
+        assert len(list(loader)) == 7
+
+
+@pytest.fixture
+def without_collector() -> Iterator[None]:
+    gc.collect()
+    gc.disable()
+    yield
+    gc.enable()
+
+
+def _collect_and_stack(samples: list[Sample]) -> Batch:
+    gc.collect()
+    return Batch.stack(samples)
 
 
 def test_workers_end_when_the_loader_is_closed(datasets: dict[str, PoseDataset]) -> None:

@@ -9,9 +9,9 @@ from sleap_nn.config.model_config import SingleInstanceConfig
 from sleap_nn.data.input_spec import InputSpec
 from sleap_nn.data.sources import ArrayFrames
 from sleap_nn.errors import ConfigError, DataError
-from sleap_nn.stages.follow import RoiFollower, RoiSettings, check_can_follow, follow_frames
+from sleap_nn.stages.follow import RoiFollower, RoiSettings, check_can_follow, follow_batches
 from sleap_nn.stages.stage import Stage
-from sleap_nn.stages.stream import predict_frames
+from sleap_nn.stages.stream import as_errors, flattened, predict_frames
 from sleap_nn.structures.predictions import Predictions
 from sleap_nn.structures.sample import Frame, FrameKey
 from sleap_nn.structures.skeleton import Skeleton
@@ -66,9 +66,8 @@ def both(
     """Follow the animal, compare with whole frames, and return what was found and the sizes of what was read."""
     runtimes = TwoValues(), TwoValues()
     followed, whole = (Stage(TASK, spec, runtime, DecodeSettings(0.2, "none")) for runtime in runtimes)
-    found = list(
-        follow_frames(followed, ArrayFrames(images), batch_size, settings=RoiSettings(check_interval=check_interval))
-    )
+    settings = RoiSettings(check_interval=check_interval)
+    found = list(flattened(follow_batches(followed, ArrayFrames(images), batch_size, settings=settings), len(images)))
     expected = list(predict_frames([whole], ArrayFrames(images), batch_size))
     assert [p.key for p in found] == [p.key for p in expected]
     for ours, theirs in zip(found, expected, strict=True):
@@ -156,7 +155,8 @@ def test_what_was_followed_by_mistake_is_left_at_the_next_check() -> None:
     for image in images[4:]:
         image += picture((240, 60), 0.99)
     stage = Stage(TASK, SPEC, TwoValues(), DecodeSettings(0.2, "none"))
-    found = list(follow_frames(stage, ArrayFrames(images), 2, settings=RoiSettings(check_interval=8)))
+    batches = follow_batches(stage, ArrayFrames(images), 2, settings=RoiSettings(check_interval=8))
+    found = list(flattened(batches, len(images)))
     assert [int(p.points[0, 0, 0]) for p in found] == [40] * 10 + [240] * 6
 
 
@@ -182,7 +182,8 @@ def test_another_video_or_size_begins_with_the_whole_frame(change: str) -> None:
 def test_scaled_and_padded_inputs_are_followed_as_well(spec: InputSpec) -> None:
     stages = [Stage(TASK, spec, runtime, DecodeSettings(0.2, "none")) for runtime in (Blurred(), Blurred())]
     frames = ArrayFrames([np.repeat(image, 3, axis=2) for image in walk(25, start=240)])
-    found, whole = list(follow_frames(stages[0], frames, 4)), list(predict_frames(stages[1:], frames, 4))
+    found = list(flattened(follow_batches(stages[0], frames, 4), len(frames)))
+    whole = list(predict_frames(stages[1:], frames, 4))
     for ours, theirs in zip(found, whole, strict=True):
         np.testing.assert_allclose(ours.points, theirs.points, atol=1e-4)
     assert sum(size.numel() for size in stages[0].runtime.sizes) < 0.5 * sum(
@@ -198,14 +199,13 @@ def test_frames_that_cannot_be_read_and_progress() -> None:
             return super().read(key)
 
     stage, failures, seen = Stage(TASK, SPEC, TwoValues()), [], []
-    found = follow_frames(
-        stage, Broken(walk(8)), 4, on_failure=failures.append, progress=lambda done, total: seen.append((done, total))
-    )
+    batches = follow_batches(stage, Broken(walk(8)), 4)
+    found = flattened(batches, 8, as_errors(failures.append), lambda done, total: seen.append((done, total)))
     assert [p.key.frame for p in found] == [0, 1, 2, 4, 5, 6, 7]
     assert [str(error) for error in failures] == ["Frame 3 is broken."]
     assert seen == [(5, 8), (8, 8)]
     with pytest.raises(DataError, match="Frame 3 is broken"):
-        list(follow_frames(stage, Broken(walk(8)), 4))
+        list(flattened(follow_batches(stage, Broken(walk(8)), 4), 8))
 
 
 def test_settings_and_models_that_make_no_sense() -> None:

@@ -1,4 +1,7 @@
 import csv
+import gc
+import signal
+import weakref
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +44,20 @@ def settings(folder: Path, **trainer: Any) -> dict[str, Any]:
 def folder(tmp_path: Path) -> Path:
     make_labels(8, path=tmp_path / "labels.pkg.slp")
     return tmp_path
+
+
+def test_a_training_that_is_over_holds_neither_signals_nor_memory(folder: Path) -> None:
+    def trained() -> weakref.ref[torch.nn.Module]:
+        trainer = ModelTrainer.get_model_trainer_from_config(config=OmegaConf.create(settings(folder)))
+        trainer.train()
+        return weakref.ref(trainer.lightning_model)
+
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    before = [signal.getsignal(number) for number in numbers]
+    module = trained()
+    assert [signal.getsignal(number) for number in numbers] == before
+    gc.collect()
+    assert module() is None
 
 
 def rows(path: Path) -> list[dict[str, str]]:
