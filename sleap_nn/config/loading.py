@@ -20,6 +20,7 @@ from yaml import YAMLError
 from sleap_nn.compat.config_keys import canonical
 from sleap_nn.config.fields import fields_of
 from sleap_nn.config.overrides import Override
+from sleap_nn.config.safe_yaml import check_yaml
 from sleap_nn.errors import ConfigError, MissingFileError
 
 
@@ -122,7 +123,7 @@ def json_tree(text: str, name: str) -> dict[str, Any]:
     """
     try:
         tree = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ConfigError(f"{name} is not valid JSON: {error}.") from None
     if not isinstance(tree, dict):
         raise ConfigError(f"{name} is not a JSON object but a {type(tree).__name__}.")
@@ -130,6 +131,7 @@ def json_tree(text: str, name: str) -> dict[str, Any]:
 
 
 def _yaml(text: str) -> Any:
+    check_yaml(text)
     return OmegaConf.load(io.StringIO(text))
 
 

@@ -1,30 +1,35 @@
 """The files of a trained model folder: configuration and weights, written and read here only.
 
-No pickle is ever read: weights are opened with ``weights_only=True``, which loads tensors and plain values and
-refuses everything else.
+No pickle is ever read: checkpoints are opened with ``weights_only=True``, which loads tensors and plain values and
+refuses everything else. ``best.safetensors`` holds nothing but tensors.
 """
 
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from sleap_nn.config.availability import check_available
 from sleap_nn.config.training_job_config import TrainingJobConfig
-from sleap_nn.errors import ConfigError, MissingFileError, ModelError
+from sleap_nn.errors import ConfigError, MissingFileError, ModelError, OutputError
 from sleap_nn.log import logger
 from sleap_nn.networks.foreign import read_foreign, refuse_packed
 from sleap_nn.networks.keras_file import image_channels, read_keras
 
 WEIGHTS = "best.ckpt"
+PLAIN_WEIGHTS = "best.safetensors"
 KERAS_WEIGHTS = "best_model.h5"
+WEIGHT_FILES = (WEIGHTS, PLAIN_WEIGHTS, KERAS_WEIGHTS)
+"""Weights of a folder, the first counts: a checkpoint of a training, plain tensors, those of SLEAP up to 1.4."""
 LAST_WEIGHTS = "last.ckpt"
 RESUME = "resume.ckpt"
 CONFIG = "training_config.yaml"
@@ -66,7 +71,7 @@ def weights_file(folder: Path) -> Path:
     Raises:
         MissingFileError: There are none.
     """
-    return _first_of(folder, (WEIGHTS, KERAS_WEIGHTS))
+    return _first_of(folder, WEIGHT_FILES)
 
 
 def _first_of(folder: Path, names: Sequence[str]) -> Path:
@@ -118,13 +123,13 @@ def load_trained(given: str | Path) -> TrainedWeights:
         path = weights_file(path)
     if not path.is_file():
         raise MissingFileError(
-            f"The weights {path} do not exist; give a run folder or a checkpoint (.ckpt, or .h5 of SLEAP up to 1.4) of "
-            "an earlier training."
+            f"The weights {path} do not exist; give a run folder or a checkpoint (.ckpt, .safetensors, or .h5 of SLEAP "
+            "up to 1.4) of an earlier training."
         )
-    if path.suffix not in (".ckpt", ".h5"):
+    if path.suffix not in (".ckpt", ".h5", ".safetensors"):
         raise ModelError(
-            f"{path} is no checkpoint; give a .ckpt file of an earlier training, a best_model.h5 of SLEAP up to 1.4, "
-            "or a run folder."
+            f"{path} is no checkpoint; give a .ckpt or .safetensors file of an earlier training, a best_model.h5 of "
+            "SLEAP up to 1.4, or a run folder."
         )
     return TrainedWeights(path, load_weights(path), _config_beside(path))
 
@@ -178,12 +183,45 @@ def load_weights(path: Path) -> dict[str, Tensor]:
 
     Raises:
         MissingFileError: There is no such file.
-        ModelError: As in `read_checkpoint` and `read_keras`.
+        ModelError: As in `read_checkpoint` and `read_keras`; or the file holds no tensors.
     """
     if path.suffix == ".h5":
         return read_keras(path)[0]
+    if path.suffix == ".safetensors":
+        return _read_plain(path)
     state: dict[str, Tensor] = read_checkpoint(path)["state_dict"]
     return {name.removeprefix(_PREFIX): tensor for name, tensor in state.items()}
+
+
+def save_weights(weights: Mapping[str, Tensor], path: Path) -> None:
+    """Write weights, named as in `PoseNetwork`, as a file of tensors and nothing else; whole or not at all.
+
+    Raises:
+        OutputError: The file cannot be written.
+    """
+    partial = path.with_name(f".{path.name}.partial")
+    try:
+        save_file({name: tensor.detach().cpu().contiguous() for name, tensor in weights.items()}, partial)
+        partial.replace(path)
+    except (OSError, SafetensorError) as error:
+        partial.unlink(missing_ok=True)
+        raise OutputError(f"The weights {path} cannot be written ({error}); choose another folder.") from error
+
+
+def _read_plain(path: Path) -> dict[str, Tensor]:
+    """Read what `save_weights` wrote; the library checks every size against that of the file.
+
+    Raises:
+        MissingFileError: There is no such file.
+        ModelError: It holds something else.
+    """
+    if not path.is_file():
+        raise MissingFileError(f"The weights {path} do not exist; check the path.")
+    try:
+        return load_file(path)
+    except (OSError, SafetensorError, ValueError, KeyError) as error:
+        reason = " ".join(str(error).split())
+        raise ModelError(f"{path} cannot be read as tensors ({reason}); give an intact file.") from error
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:

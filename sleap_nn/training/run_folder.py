@@ -10,7 +10,7 @@ from sleap_nn.config.training_job_config import TrainingJobConfig
 from sleap_nn.data.label_table import labeled_indices, subset
 from sleap_nn.data.labels import Labels, write_labels
 from sleap_nn.data.video_paths import VideoPaths
-from sleap_nn.errors import MissingFileError, OutputError
+from sleap_nn.errors import MissingFileError, ModelError, OutputError
 from sleap_nn.networks import model_dir
 
 LOG = "training_log.csv"
@@ -36,7 +36,7 @@ def create(config: TrainingJobConfig) -> Path:
     resumed = config.trainer_config.resume_ckpt_path
     if resumed is not None and folder.resolve() in (Path(resumed).resolve(), Path(resumed).resolve().parent):
         return folder
-    while any((folder / file).exists() for file in (*CHECKPOINTS, LOG, DRAWINGS)):
+    while any((folder / file).exists() for file in (*CHECKPOINTS, model_dir.PLAIN_WEIGHTS, LOG, DRAWINGS)):
         suffix += 1
         folder = parent / f"{name}-{suffix}"
     try:
@@ -62,10 +62,16 @@ def resume_point(given: str | None) -> Path | None:
 
     Raises:
         MissingFileError: There is no such file, or the folder is no run folder.
+        ModelError: There are plain tensors, which no training can go on from.
     """
     if given is None:
         return None
     path = Path(given)
+    if path.suffix == ".safetensors" or ((path / model_dir.PLAIN_WEIGHTS).exists() and not newest_checkpoint(path)):
+        raise ModelError(
+            f"{path} holds plain tensors, but not the state of a training, so it cannot be resumed; to start from "
+            "its weights set model_config.pretrained_backbone_weights and pretrained_head_weights to it."
+        )
     if not path.is_dir():
         if not path.exists():
             raise MissingFileError(f"The checkpoint {path} does not exist; check trainer_config.resume_ckpt_path.")

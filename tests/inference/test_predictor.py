@@ -13,6 +13,7 @@ from sleap_nn.data.media import MediaReader
 from sleap_nn.errors import ConfigError, DataError, MissingFileError, ModelError
 from sleap_nn.inference import Predictor, predict
 from sleap_nn.inference.predictor import MissingFramesError
+from sleap_nn.networks import model_dir
 from sleap_nn.networks.devices import resolve_precision
 
 
@@ -152,6 +153,14 @@ def test_frames_that_cannot_be_read_are_listed_and_the_others_are_saved(
     assert [frame.frame_idx for frame in sio.load_slp(str(tmp_path / "out.slp"))] == [0, 1, 3, 4]
     with pytest.raises(DataError, match="Frame 2"):
         list(Predictor.from_model_paths(run).predict_streaming(str(video)))
+
+
+def test_plain_tensors_predict_what_the_checkpoint_predicts(trained: Path, run: Path, tmp_path: Path) -> None:
+    folder, images = shutil.copytree(run, tmp_path / "run"), trained / "labels.pkg.slp"
+    model_dir.save_weights(model_dir.load_weights(run / "best.ckpt"), folder / "best.safetensors")
+    (folder / "best.ckpt").unlink()
+    first, second = (predict(images, model_paths=model, device="cpu") for model in (run, folder))
+    assert np.array_equal(points(first), points(second), equal_nan=True)
 
 
 class Malicious:

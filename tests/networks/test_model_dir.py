@@ -1,10 +1,11 @@
+import json
 from pathlib import Path
 
 import pytest
 import torch
 
 from sleap_nn.config.training_job_config import TrainingJobConfig
-from sleap_nn.errors import ConfigError, MissingFileError, ModelError
+from sleap_nn.errors import ConfigError, MissingFileError, ModelError, OutputError
 from sleap_nn.networks import model_dir
 
 STATE = {"model.backbone.weight": torch.arange(6.0).reshape(2, 3), "model.head_layers.0.bias": torch.ones(2)}
@@ -143,3 +144,56 @@ def test_what_the_network_needs_and_is_not_available_is_refused(run: Path, secti
     config(**sections).save(run / "training_config.yaml")
     with pytest.raises(ConfigError, match=rf"{key}\S* is not available yet"):
         model_dir.load_config(run)
+
+
+def test_plain_tensors_are_read_where_there_is_no_checkpoint(run: Path) -> None:
+    weights = model_dir.load_weights(run / "best.ckpt")
+    model_dir.save_weights(weights, run / "best.safetensors")
+    assert model_dir.weights_file(run).name == "best.ckpt"
+    (run / "best.ckpt").unlink()
+    assert model_dir.find_model_dir(run / "best.safetensors") == run
+    trained = model_dir.load_trained(run)
+    assert trained.path == run / "best.safetensors"
+    assert trained.config is not None
+    assert trained.weights.keys() == weights.keys()
+    assert all(torch.equal(trained.weights[name], weights[name]) for name in weights)
+
+
+def header(dtype: str, shape: list[int], end: int) -> bytes:
+    """Return a file of one tensor with 8 bytes of data whose header claims what the test says."""
+    text = json.dumps({"a": {"dtype": dtype, "shape": shape, "data_offsets": [0, end]}}).encode()
+    return len(text).to_bytes(8, "little") + text + bytes(8)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"text",
+        (2**62).to_bytes(8, "little") + b"{}",
+        header("F32", [2**40], 8),
+        header("F32", [2**40], 2**42),
+        header("F32", [2**62, 2**62], 8),
+    ],
+    ids=["empty", "text", "endless header", "shape", "shape and end", "overflow"],
+)
+def test_what_claims_more_than_its_file_holds_is_refused_in_one_sentence(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "best.safetensors"
+    path.write_bytes(content)
+    with pytest.raises(ModelError, match="cannot be read as tensors") as caught:
+        model_dir.load_weights(path)
+    assert "\n" not in str(caught.value)
+    path.unlink()
+    with pytest.raises(MissingFileError, match=r"best\.safetensors"):
+        model_dir.load_weights(path)
+
+
+def test_the_header_of_these_tests_is_a_good_one(tmp_path: Path) -> None:
+    (tmp_path / "best.safetensors").write_bytes(header("F32", [2], 8))
+    assert model_dir.load_weights(tmp_path / "best.safetensors")["a"].tolist() == [0, 0]
+
+
+def test_tensors_that_cannot_be_written_leave_nothing(tmp_path: Path) -> None:
+    with pytest.raises(OutputError, match="choose another folder"):
+        model_dir.save_weights({"a": torch.ones(2)}, tmp_path / "gone" / "best.safetensors")
+    assert list(tmp_path.iterdir()) == []

@@ -5,7 +5,7 @@ import sleap_io as sio
 from factories import make_labels
 
 from sleap_nn.config.training_job_config import TrainingJobConfig
-from sleap_nn.errors import OutputError
+from sleap_nn.errors import ModelError, OutputError
 from sleap_nn.training import run_folder
 
 
@@ -142,3 +142,16 @@ def test_a_run_with_a_checkpoint_stays_whole(unfinished: Path, name: str) -> Non
     (unfinished / name).touch()
     run_folder.remove_unfinished(unfinished)
     assert {path.name for path in unfinished.iterdir()} == {*WRITTEN, name}
+
+
+def test_plain_tensors_are_not_written_over_and_not_resumed_from(tmp_path: Path) -> None:
+    folder = run_folder.create(config(tmp_path))
+    (folder / "training_config.yaml").touch()
+    assert run_folder.resume_point(str(folder)) is None
+    (folder / "best.safetensors").touch()
+    assert run_folder.create(config(tmp_path)).name == "run-1"
+    for given in (folder, folder / "best.safetensors"):
+        with pytest.raises(ModelError, match="cannot be resumed"):
+            run_folder.resume_point(str(given))
+    (folder / "last.ckpt").touch()
+    assert run_folder.resume_point(str(folder)) == folder / "last.ckpt"
