@@ -17,7 +17,7 @@ from torch import Tensor
 from sleap_nn.data.labels import Labels
 from sleap_nn.inference.label_form import Identity, LabelForm, PredictedInstance, Track, Video
 from sleap_nn.inference.preprocess_info import PreprocInfo
-from sleap_nn.inference.to_labels import AnySkeleton, CentroidForm, PredictedCentroid, centroids_of
+from sleap_nn.inference.to_labels import AnySkeleton, Centroid, CentroidForm, centroids_of
 from sleap_nn.structures.predictions import Predictions, Raw
 from sleap_nn.structures.sample import FrameKey
 
@@ -169,11 +169,11 @@ class Outputs:
         """
         form = LabelForm(skeleton, anchor_ind, tracks, identities, collapse_skeleton)
         labels = form.labels([self.to_predictions()[batch_index]], self.pred_keypoints is not None)
-        return list(labels.labeled_frames[0].predicted_instances)
+        return [own for own in labels.labeled_frames[0].instances if isinstance(own, PredictedInstance)]
 
     def to_centroids(
         self, batch_index: int = 0, *, source: str = "center_of_mass", tracks: Sequence[Track] | None = None
-    ) -> list[PredictedCentroid]:
+    ) -> list[Centroid]:
         """Return the centroids of one frame; none for models that do not find any.
 
         Args:

@@ -27,8 +27,8 @@ from sleap_nn.inference.to_labels import AnySkeleton
 from sleap_nn.log import logger
 from sleap_nn.structures.sample import FrameKey, FrameKeys
 
-Images = np.ndarray | Tensor | Iterable[np.ndarray | Tensor | Batch]
-Source = str | Path | Video | Labels | Images | Provider | Sequence[str | Path | Video | Labels]
+Images = np.ndarray | Tensor | Iterable[np.ndarray | Tensor]
+Source = str | Path | Video | Labels | Images | Iterable[Batch] | Provider | Sequence[str | Path | Video | Labels]
 
 
 class ChoiceKeywords(TypedDict, total=False):
@@ -154,7 +154,7 @@ def select_frames(source: Source, frames: Sequence[int] | None = None, **choice:
     if several:
         return _joined(several, frames, choice)
     if isinstance(source, np.ndarray | Tensor | Iterable) and not isinstance(source, str | Mapping | Set):
-        images = _image_frames(cast(Images, source))
+        images = _image_frames(cast(Images | Iterable[Batch], source))
         total = len(images)
         images.keys = _existing(frames, images.keys)
         return Selection(images, None, None, _record("all" if frames is None else "specified", len(images), total))
@@ -177,13 +177,14 @@ def _of_provider(provider: Provider, frames: Sequence[int]) -> Selection:
     return replace(provider.selection, frames=source)
 
 
-def _image_frames(images: Images) -> ArrayFrames:
+def _image_frames(images: Images | Iterable[Batch]) -> ArrayFrames:
     """Return images in memory, those of batches one by one."""
-    if not isinstance(images, np.ndarray | Tensor):
-        images = list(images)
-        if images and all(isinstance(entry, Batch) for entry in images):
-            return _of_batches(cast(list[Batch], images))
-    return ArrayFrames(images)
+    if isinstance(images, np.ndarray | Tensor):
+        return ArrayFrames(images)
+    entries: list[Any] = list(images)
+    if entries and all(isinstance(entry, Batch) for entry in entries):
+        return _of_batches(entries)
+    return ArrayFrames(entries)
 
 
 def _of_batches(batches: Sequence[Batch]) -> ArrayFrames:

@@ -8,7 +8,7 @@ from typing import TypeVar
 
 import numpy as np
 from jaxtyping import Float, Int
-from sleap_io.model.centroid import PredictedCentroid
+from sleap_io.model.centroid import Centroid, PredictedCentroid
 from sleap_io.model.instance import Instance, PredictedInstance, Track
 from sleap_io.model.labeled_frame import LabeledFrame
 from sleap_io.model.skeleton import Skeleton as SioSkeleton
@@ -114,7 +114,7 @@ def track_names(classes: Sequence[Name], num_tracks: int) -> Sequence[Name | str
     return list(classes) if classes else [f"track_{number}" for number in range(num_tracks)]
 
 
-def centroids_of(found: Predictions, form: CentroidForm) -> list[PredictedCentroid]:
+def centroids_of(found: Predictions, form: CentroidForm) -> list[Centroid]:
     """Return the centroids of one frame."""
     named = "center_of_mass" if form.node is None else f"anchor:{form.node}"
     source = named if form.source is None else form.source
