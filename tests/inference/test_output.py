@@ -194,7 +194,7 @@ def test_labels_that_are_the_input_are_not_overwritten(tmp_path: Path) -> None:
 def test_labels_are_saved_in_the_formats_that_are_asked_for(tmp_path: Path) -> None:
     labels = predicted_labels()
     files = save_predictions(labels, tmp_path / "new" / "out.predictions.slp", ["slp", "analysis_h5"])
-    assert [path.name for path in files] == ["out.analysis.h5"]
+    assert [path.name for path in files] == ["out.a.analysis.h5", "out.b.analysis.h5"]
     assert len(sio.load_slp(str(tmp_path / "new" / "out.predictions.slp")).labeled_frames) == 2
     with pytest.raises(ConfigError, match="output_format"):
         save_predictions(labels, tmp_path / "out.slp", "xyz")

@@ -201,7 +201,7 @@ def test_incomplete_and_mixed_up_folders_are_refused(run: Path, tmp_path: Path) 
 def test_labels_take_the_skeleton_and_videos_they_are_given(trained: Path, run: Path, tmp_path: Path) -> None:
     predictor = Predictor.from_model_paths(run)
     names = [f"node_{i}" for i in range(len(predictor.skeleton.node_names))]
-    skeleton, video = sio.Skeleton(names), sio.Video("mine.mp4", open_backend=False)
+    skeleton, video = sio.Skeleton(list(names)), sio.Video("mine.mp4", open_backend=False)
     labels = predictor.predict(trained / "labels.pkg.slp", frames=[0], skeleton=skeleton, videos=[video])
     assert labels.skeleton is skeleton
     assert labels.videos == [video]
