@@ -1,6 +1,7 @@
 """The verb `predict`: this module can be called, ``sleap_nn.predict(source, model_paths=...)``.
 
-It is the function `sleap_nn.inference.predict` under another name, and grows nothing of its own.
+It is the function `sleap_nn.inference.predict` under another name, and grows nothing of its own. Scripts of earlier
+releases import `run_inference` from here.
 """
 
 from __future__ import annotations
@@ -10,8 +11,9 @@ from types import ModuleType
 from typing import Any
 
 from sleap_nn.inference.run import predict
+from sleap_nn.legacy_predict import frame_list, run_inference
 
-__all__ = ["predict"]
+__all__ = ["frame_list", "predict", "run_inference"]
 
 
 class _CallableModule(ModuleType):

@@ -21,7 +21,7 @@ from sleap_nn.log import logger
 from sleap_nn.stages.stream import Progress
 from sleap_nn.structures.sample import FrameKey
 
-__all__ = ["TrackKeywords", "track", "track_file"]
+__all__ = ["TrackKeywords", "track", "track_file", "track_labels"]
 
 
 class TrackKeywords(TypedDict, total=False):
@@ -76,19 +76,28 @@ def track_file(
     path: Path, output: Output | None, tracker_config: TrackerConfig | None = None, **options: Unpack[TrackKeywords]
 ) -> tuple[Labels, list[Path]]:
     """Track the instances of a labels file and return them together with the files that were written; as `track`."""
+    return track_labels(path, output, tracker_config, **options)
+
+
+def track_labels(
+    source: Path | Labels,
+    output: Output | None,
+    tracker_config: TrackerConfig | None = None,
+    **options: Unpack[TrackKeywords],
+) -> tuple[Labels, list[Path]]:
+    """Track the instances of labels, which are changed, or of a labels file, which is not; as `track_file`."""
     given = TrackerConfig() if tracker_config is None else tracker_config
     config = complete_tracking(given, options.get("max_instances"))
-    if path.suffix != ".slp":
-        raise UsageError(f"{path.name} is no .slp file with instances to track; name a model with -m to find some.")
+    path = source if isinstance(source, Path) else None
+    name = "labels" if path is None else path.name
     started = datetime.now()
-    with phase(f"reading {path.name}"):
-        labels = load_labels(path, open_videos=config.use_flow or config.features == "image")
+    labels = source if isinstance(source, Labels) else _read(source, config)
     selection = Selection(VideoFrames(labels.videos, []), path, labels)
     if output is not None:
         output.check(selection)
     keys = _chosen(labels, options.get("frames"), options.get("video_index"))
     report = options.get("progress_callback")
-    with phase(f"tracking {path.name}", len(keys)) as step:
+    with phase(f"tracking {name}", len(keys)) as step:
 
         def count(done: int, total: int) -> None:
             step.done = done
@@ -110,6 +119,18 @@ def track_file(
         return labels, []
     with phase(f"writing {output.path.name}"):
         return labels, output.write(labels, selection)
+
+
+def _read(path: Path, config: TrackerConfig) -> Labels:
+    """Read a labels file, with its videos where they are needed.
+
+    Raises:
+        UsageError: It is none.
+    """
+    if path.suffix != ".slp":
+        raise UsageError(f"{path.name} is no .slp file with instances to track; name a model with -m to find some.")
+    with phase(f"reading {path.name}"):
+        return load_labels(path, open_videos=config.use_flow or config.features == "image")
 
 
 def _chosen(labels: Labels, frames: Sequence[int] | None, video_index: int | None) -> set[FrameKey]:

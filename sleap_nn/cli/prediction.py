@@ -17,7 +17,7 @@ from sleap_nn.config.tracker_config import TrackerConfig
 from sleap_nn.errors import UserError
 from sleap_nn.heartbeat import phase
 from sleap_nn.inference.manifest import MissingFramesError
-from sleap_nn.inference.options import LoadKeywords, part
+from sleap_nn.inference.options import PREPROCESSING, LoadKeywords, part
 from sleap_nn.inference.output import Output, default_output
 from sleap_nn.inference.predictor import Predictor
 from sleap_nn.inference.run import predict_selection, read_source
@@ -26,16 +26,6 @@ from sleap_nn.inference.to_file import Writing
 from sleap_nn.log import logger
 from sleap_nn.stages.follow import RoiSettings
 from sleap_nn.track import track_file
-
-PREPROCESSING = {
-    "ensure_rgb": "ensure_rgb",
-    "ensure_grayscale": "ensure_grayscale",
-    "max_height": "max_height",
-    "max_width": "max_width",
-    "input_scale": "scale",
-    "crop_size": "crop_size",
-}
-"""Option -> key of ``preprocess_config``."""
 
 
 @dataclass

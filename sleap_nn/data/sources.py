@@ -170,30 +170,38 @@ class VideoFrames(FrameSource):
 
 
 class ArrayFrames(FrameSource):
-    """Images in memory, numbered from 0 as frames of one video."""
+    """Images in memory."""
 
     on_disk = False
 
-    def __init__(self, images: np.ndarray | Tensor | Iterable[np.ndarray | Tensor | tuple[np.ndarray, int]]) -> None:
+    def __init__(
+        self,
+        images: np.ndarray | Tensor | Iterable[np.ndarray | Tensor | tuple[np.ndarray, int]],
+        keys: Sequence[FrameKey] | None = None,
+    ) -> None:
         """Take the images.
 
         Args:
             images: uint8 images (H, W), (H, W, C) or (C, H, W) of 1 or 3 channels, as a list, as one array, or as pairs
                 of image and frame index; a single image is as good as a list of it.
+            keys: Which frame each image is; None: those of the pairs, or counted from 0, of one video.
         """
         entries = [entry if isinstance(entry, tuple) else (entry, i) for i, entry in enumerate(one_by_one(images))]
+        numbered = [FrameKey(0, int(index)) for _, index in entries] if keys is None else keys
         self._images = {
-            int(index): _as_uint8(channels_last(np.asarray(image)), f"Image {index}") for image, index in entries
+            key: _as_uint8(channels_last(np.asarray(image)), f"Image {key.frame}")
+            for key, (image, _) in zip(numbered, entries, strict=True)
         }
-        self.keys = tuple(FrameKey(0, index) for index in self._images)
+        self.keys = tuple(self._images)
 
     def read(self, key: FrameKey) -> Frame:
         """Return one image."""
-        return Frame(key, self._images[key.frame])
+        return Frame(key, self._images[key])
 
     def videos(self) -> tuple[Video, ...]:
-        """Return one video without a file."""
-        return (Video(filename="images in memory", open_backend=False),)
+        """Return videos without files."""
+        count = 1 + max((key.video for key in self._images), default=0)
+        return tuple(Video(filename="images in memory", open_backend=False) for _ in range(count))
 
     def shapes(self) -> list[tuple[int, int, int]]:
         """Return the shape of each image."""
@@ -205,7 +213,7 @@ class ArrayFrames(FrameSource):
 
     def fingerprint(self) -> str:
         """Return what the images on offer are as a whole."""
-        return digest([(key, digest(self._images[key.frame].tobytes())) for key in self.keys])
+        return digest([(key, digest(self._images[key].tobytes())) for key in self.keys])
 
     def reopened(self, video: int) -> ArrayFrames:
         """Return this source, as nothing is open."""

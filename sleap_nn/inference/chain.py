@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
 
 from sleap_nn.data.labels import LabelSet
 from sleap_nn.errors import ConfigError
 from sleap_nn.inference.load import LoadedModel
-from sleap_nn.inference.select import Selection
+from sleap_nn.inference.select import Selection, Source, Video, select_frames
 from sleap_nn.inference.settings import DecodeKeywords, overridden
+from sleap_nn.inference.to_labels import AnySkeleton
 from sleap_nn.log import logger
+from sleap_nn.stages.follow import RoiSettings, follow_batches
+from sleap_nn.stages.grouping_pool import GroupingPool
 from sleap_nn.stages.stage import Stage
-from sleap_nn.stages.stream import DoneFrames, LabelledAnchors, Progress, anchors_of_labels
+from sleap_nn.stages.stream import DoneFrames, LabelledAnchors, Progress, anchors_of_labels, predict_batches
 from sleap_nn.structures.predictions import Predictions
+from sleap_nn.tasks.base import Task
 
 _EMIT = ("instance", "centroid", "both")
 
@@ -53,10 +58,69 @@ def counted(found: Iterable[Predictions], total: int, progress: Progress | None)
             progress(done, total)
 
 
+def named(
+    source: Source | Selection,
+    frames: Sequence[int] | None,
+    skeleton: AnySkeleton | None,
+    videos: Sequence[Video] | None,
+    task: Task,
+) -> Selection:
+    """Return the frames of a source, see `select_frames`, and what their labels call skeleton and videos.
+
+    Raises:
+        ConfigError: The skeleton has other nodes than the model type, or there are too few videos.
+    """
+    count = len(task.predicted_skeleton.node_names)
+    if skeleton is not None and len(skeleton.node_names) != count:
+        raise ConfigError(f"skeleton has {len(skeleton.node_names)} node(s), the model {count}; leave it out.")
+    selection = source if isinstance(source, Selection) else select_frames(source, frames)
+    return selection.named(skeleton, videos)
+
+
 def with_settings(model: LoadedModel, keywords: DecodeKeywords) -> LoadedModel:
     """Return a model whose maps are read as a call asks for."""
     stage = model.stage
     return replace(model, stage=replace(stage, settings=overridden(stage.settings, stage.task, keywords)))
+
+
+@dataclass(frozen=True)
+class Pace:
+    """How much is done at a time.
+
+    Attributes:
+        batch_size: Frames in one pass of the network.
+        queue_size: Frames prepared ahead of the network at most.
+        paf_workers: Processes that join the points of a bottom-up model to instances; 0 does it here.
+    """
+
+    batch_size: int
+    queue_size: int
+    paf_workers: int = 0
+
+
+def unfiltered(
+    stages: Sequence[Stage], selection: Selection, pace: Pace, start: int = 0, roi: RoiSettings | None = None
+) -> Iterator[DoneFrames]:
+    """Run the stages over the frames of a selection, from a position on.
+
+    Args:
+        stages: In the order in which they run.
+        selection: The frames.
+        pace: How much is done at a time.
+        start: Position of the first frame.
+        roi: How one animal is followed, None for whole frames.
+    """
+    first, last = stages[0], stages[-1]
+    if roi is not None:
+        followed = follow_batches(first, selection.frames, pace.batch_size, pace.queue_size, roi)
+        yield from from_position(followed, start)
+        return
+    anchors = labelled_anchors(selection, first) if first.task.view == "crop" else None
+    with ExitStack() as processes:
+        if pace.paf_workers and last.task.name == "bottomup":
+            pool = GroupingPool(last.task, last.settings, pace.paf_workers)
+            stages = [*stages[:-1], replace(last, pool=processes.enter_context(pool))]
+        yield from predict_batches(stages, selection.frames, pace.batch_size, pace.queue_size, anchors, start)
 
 
 def from_position(batches: Iterable[DoneFrames], start: int) -> Iterator[DoneFrames]:

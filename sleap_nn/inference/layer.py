@@ -19,17 +19,19 @@ Stream = Callable[[Selection], Iterable[Predictions]]
 class Layer:
     """Predicts on arrays; results are in px of the image given."""
 
-    def __init__(self, stream: Stream, form: OutputForm, keep: frozenset[str]) -> None:
+    def __init__(self, stream: Stream, form: OutputForm, keep: frozenset[str], device: str = "cpu") -> None:
         """Take what a predictor gives.
 
         Args:
             stream: Gives the unfiltered instances of every frame, with `Predictions.raw`.
             form: How results are laid out.
             keep: What they hold besides points.
+            device: Where the networks run.
         """
         self._stream = stream
         self._form = form
         self._keep = keep
+        self._device = device
 
     def predict(self, image: np.ndarray | Tensor) -> Outputs:
         """Return the raw results of one image or a batch.
@@ -49,6 +51,15 @@ class Layer:
         return outputs
 
     __call__ = predict
+
+    def warmup(self, sample_shape: tuple[int, ...] | None = None) -> None:
+        """Predict once on a black image, so that a device has chosen its kernels; a CPU has nothing to choose.
+
+        Args:
+            sample_shape: Shape of an image, see `predict`; None: the size to which frames are matched, or 256 px.
+        """
+        if self._device != "cpu":
+            self.predict(np.zeros(self._form.sample_shape if sample_shape is None else sample_shape, np.uint8))
 
 
 def raw_batches(

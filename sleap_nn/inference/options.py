@@ -16,6 +16,16 @@ from sleap_nn.stages.follow import RoiSettings
 
 Group = TypeVar("Group")
 
+PREPROCESSING = {
+    "ensure_rgb": "ensure_rgb",
+    "ensure_grayscale": "ensure_grayscale",
+    "max_height": "max_height",
+    "max_width": "max_width",
+    "input_scale": "scale",
+    "crop_size": "crop_size",
+}
+"""Option -> key of ``preprocess_config``."""
+
 
 class LoadKeywords(ModelKeywords, DecodeKeywords, total=False):
     """How models are loaded and how their maps are read; see `ModelKeywords` and `DecodeKeywords`."""

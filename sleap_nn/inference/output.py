@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import copy
 import os
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypedDict
 
 from sleap_nn.config.inference_config import FORMATS, embed_name, format_names
 from sleap_nn.data.label_formats import video_stem, write_format
 from sleap_nn.data.labels import Labels, load_labels, write_labels
+from sleap_nn.data.sources import VideoFrames
 from sleap_nn.errors import ConfigError, InputOverwrittenError, OutputError, UsageError
 from sleap_nn.inference.select import Selection, video_at
 from sleap_nn.log import logger
@@ -107,6 +109,54 @@ class Output:
             if name != "slp":
                 written += write_format(labels, self.path, name)
         return written
+
+
+def save_predictions(
+    labels: Labels,
+    output_path: str | Path,
+    output_format: str | Sequence[str] = "slp",
+    video_index: int | None = None,
+    embed: str | bool = "false",
+    restore_source_videos: bool = False,
+) -> list[Path]:
+    """Write labels as `predict` does.
+
+    Args:
+        labels: The predictions.
+        output_path: The labels file; files of other formats lie beside it.
+        output_format: See `FormatKeywords`, as for the next two.
+        video_index: The one video of which other files than labels are written; None: all.
+        embed: As above.
+        restore_source_videos: As above.
+
+    Returns:
+        The files of other formats than labels.
+
+    Raises:
+        ConfigError: A value is unknown.
+        OutputError: A file cannot be written.
+    """
+    output = Output.from_keywords(output_path, output_format, embed, restore_source_videos)
+    selection = Selection(VideoFrames(labels.videos, []), None, labels)
+    output.check(selection)
+    written = replace(output, formats=("slp",)).write(labels, selection) if "slp" in output.formats else []
+    others = replace(output, formats=tuple(name for name in output.formats if name != "slp"))
+    chosen = labels if video_index is None else _of_video(labels, video_index)
+    return [path for path in others.write(chosen, selection) if path not in written]
+
+
+def save_analysis_h5_files(labels: Labels, slp_output_path: str | Path, video_index: int | None = None) -> list[Path]:
+    """Write the analysis HDF5 of each video beside a labels file, and return the files; see `save_predictions`."""
+    return save_predictions(labels, slp_output_path, "analysis_h5", video_index)
+
+
+def _of_video(labels: Labels, index: int) -> Labels:
+    """Return labels with the frames of one video only, which share everything with those given."""
+    video = video_at(labels, index)
+    kept = copy.copy(labels)
+    kept.labeled_frames = [frame for frame in labels.labeled_frames if frame.video is video]
+    kept.provenance = dict(labels.provenance)
+    return kept
 
 
 def default_output(source: str | Path, video_index: int | None = None, command: str = "predict") -> Path:

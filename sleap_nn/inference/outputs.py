@@ -14,8 +14,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from sleap_nn.data.labels import Labels
+from sleap_nn.inference.label_form import Identity, LabelForm, PredictedInstance, Track, Video
+from sleap_nn.inference.preprocess_info import PreprocInfo
+from sleap_nn.inference.to_labels import AnySkeleton, Centroid, CentroidForm, centroids_of
 from sleap_nn.structures.predictions import Predictions, Raw
 from sleap_nn.structures.sample import FrameKey
+
+__all__ = ["Outputs", "PreprocInfo"]
 
 _HEAVY = (
     "original_image",
@@ -38,29 +44,6 @@ _SLOTS = (
     "pred_class_vectors",
 )
 """Floating-point fields with the instances on their second axis."""
-
-
-@dataclass(frozen=True)
-class PreprocInfo:
-    """How frames became network input; input px / `input_scale` / `eff_scale` are px of the frame.
-
-    Attributes:
-        original_size: (height, width) of the frame, (0, 0) if unknown.
-        processed_size: (height, width) of the network input.
-        eff_scale: (B,) factors of the size match.
-        input_scale: The resize factor after it.
-        output_stride: Input px of a cell of the confidence maps.
-        pad_amount: (height, width) of the black rim at the bottom and right.
-        crop_offsets: (B * I, 2) top-left corners of crops, None for whole frames.
-    """
-
-    original_size: tuple[int, int] = (0, 0)
-    processed_size: tuple[int, int] = (0, 0)
-    eff_scale: Tensor | None = None
-    input_scale: float = 1.0
-    output_stride: int = 1
-    pad_amount: tuple[int, int] = (0, 0)
-    crop_offsets: Tensor | None = None
 
 
 @dataclass(slots=True, kw_only=True, eq=False, repr=False)
@@ -161,6 +144,87 @@ class Outputs:
         """Return the results in main memory without images and maps."""
         return replace(self.detach().cpu(), **dict.fromkeys(_HEAVY))
 
+    def to_instances(
+        self,
+        skeleton: AnySkeleton,
+        batch_index: int = 0,
+        anchor_ind: int | None = None,
+        tracks: Sequence[Track] | None = None,
+        *,
+        identities: Sequence[Identity] | None = None,
+        collapse_skeleton: AnySkeleton | None = None,
+    ) -> list[PredictedInstance]:
+        """Return the instances of one frame; empty slots are left out.
+
+        Args:
+            skeleton: The nodes of the instances.
+            batch_index: Which frame of the batch.
+            anchor_ind: Node at which a centroid without keypoints is stored, the others missing; None: the first.
+            tracks: The track of each class, for models that know their animals.
+            identities: The identity of each class, likewise.
+            collapse_skeleton: A skeleton of one node that holds centroids in place of `skeleton`.
+
+        Raises:
+            ConfigError: The skeleton does not fit, or has no such node.
+        """
+        form = LabelForm(skeleton, anchor_ind, tracks, identities, collapse_skeleton)
+        labels = form.labels([self.to_predictions()[batch_index]], self.pred_keypoints is not None)
+        return [own for own in labels.labeled_frames[0].instances if isinstance(own, PredictedInstance)]
+
+    def to_centroids(
+        self, batch_index: int = 0, *, source: str = "center_of_mass", tracks: Sequence[Track] | None = None
+    ) -> list[Centroid]:
+        """Return the centroids of one frame; none for models that do not find any.
+
+        Args:
+            batch_index: Which frame of the batch.
+            source: What the centroids are: ``center_of_mass`` or ``anchor:<node>``.
+            tracks: The track of each class.
+        """
+        if self.pred_centroids is None:
+            return []
+        only = replace(self, pred_keypoints=None, pred_peak_values=None, instance_scores=None)
+        found = only.to_predictions()[batch_index]
+        centroids = centroids_of(found, CentroidForm(source=source))
+        if tracks is not None and found.class_ids is not None:
+            for centroid, number in zip(centroids, found.class_ids, strict=True):
+                centroid.track = tracks[number] if number >= 0 else None
+        return centroids
+
+    def to_labels(  # noqa: PLR0913 - the documented signature
+        self,
+        skeleton: AnySkeleton,
+        videos: Sequence[Video] | None = None,
+        anchor_ind: int | None = None,
+        tracks: Sequence[Track] | None = None,
+        *,
+        identities: Sequence[Identity] | None = None,
+        collapse_skeleton: AnySkeleton | None = None,
+        emit_centroid: str = "instance",
+        source: str = "center_of_mass",
+        keep_empty_frames: bool = False,
+    ) -> Labels:
+        """Return the results as labels, one frame for every frame of the batch in which anything was found.
+
+        Args:
+            skeleton: As for `to_instances`, as are `anchor_ind`, `tracks`, `identities` and `collapse_skeleton`.
+            videos: What `video_indices` counts; a single one holds all frames. None: one that stands for any.
+            anchor_ind: As above.
+            tracks: As above.
+            identities: As above.
+            collapse_skeleton: As above.
+            emit_centroid: How centroids without keypoints are stored: ``instance``, ``centroid`` or ``both``.
+            source: What the centroids are, see `to_centroids`.
+            keep_empty_frames: Keep frames in which nothing was found.
+
+        Raises:
+            ConfigError: As for `to_instances`.
+            IndexError: There is no such video.
+        """
+        form = LabelForm(skeleton, anchor_ind, tracks, identities, collapse_skeleton, emit_centroid, source)
+        frames = [found for found in self.to_predictions() if keep_empty_frames or len(found)]
+        return form.labels(frames, self.pred_keypoints is not None, videos)
+
     def to_predictions(self) -> list[Predictions]:
         """Return the filled slots of every frame; ``raw.of_instances["slot"]`` says which they are."""
         points = self._points()
@@ -254,10 +318,10 @@ class Outputs:
             elif isinstance(value, tuple):
                 new[name] = tuple(change(part) for part in value)
             elif isinstance(value, PreprocInfo):
-                scale, offsets = value.eff_scale, value.crop_offsets
+                offsets = value.crop_offsets
                 new[name] = replace(
                     value,
-                    eff_scale=None if scale is None else change(scale),
+                    eff_scale=change(value.eff_scale),
                     crop_offsets=None if offsets is None else change(offsets),
                 )
         return replace(self, **new)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack
 from dataclasses import asdict, replace
 from datetime import datetime
 from pathlib import Path
@@ -13,15 +12,8 @@ from sleap_nn.config.filter_config import FilterConfig
 from sleap_nn.config.tracker_config import TrackerConfig, complete_tracking
 from sleap_nn.data.labels import Labels
 from sleap_nn.errors import ConfigError
-from sleap_nn.inference.chain import (
-    check_settings,
-    counted,
-    from_position,
-    labelled_anchors,
-    warn_of_unused,
-    with_settings,
-)
-from sleap_nn.inference.filters import NOTHING, apply_filters, effective, filter_entries
+from sleap_nn.inference.chain import Pace, check_settings, counted, named, unfiltered, warn_of_unused, with_settings
+from sleap_nn.inference.filters import NOTHING, FilterPipeline, apply_filters, effective, filter_entries
 from sleap_nn.inference.layer import Layer, raw_batches
 from sleap_nn.inference.load import LoadedModel, ModelKeywords, load_models
 from sleap_nn.inference.manifest import MissingFramesError, failure_sentence, file_hash
@@ -30,26 +22,17 @@ from sleap_nn.inference.output import Output
 from sleap_nn.inference.outputs import Outputs
 from sleap_nn.inference.provenance import RunTimes, prediction_provenance
 from sleap_nn.inference.raw_outputs import OutputForm, RawKeywords, kept_names
-from sleap_nn.inference.select import Selection, Source, select_frames
+from sleap_nn.inference.select import Selection, Source, Video, select_frames
 from sleap_nn.inference.settings import DecodeKeywords, StageSettings
 from sleap_nn.inference.slp_writer import SlpHead
 from sleap_nn.inference.to_file import Writing, predict_into_file
-from sleap_nn.inference.to_labels import CentroidForm, to_labels
-from sleap_nn.inference.tracking import apply_tracking, track_stream, tracking_entries
-from sleap_nn.log import logger
-from sleap_nn.stages.follow import RoiSettings, check_can_follow, follow_batches
-from sleap_nn.stages.grouping_pool import GroupingPool
-from sleap_nn.stages.stream import (
-    DoneFrames,
-    Failure,
-    Progress,
-    flattened,
-    predict_batches,
-)
+from sleap_nn.inference.to_labels import AnySkeleton, CentroidForm, to_labels
+from sleap_nn.inference.tracking import apply_tracking, track_stream, tracking_entries, tracking_run
+from sleap_nn.stages.follow import RoiSettings, check_can_follow
+from sleap_nn.stages.stream import DoneFrames, Failure, Progress, flattened
 from sleap_nn.structures.predictions import Predictions
 from sleap_nn.structures.skeleton import Skeleton
 from sleap_nn.tasks.base import Task
-from sleap_nn.tracking.run import TrackingRun
 from sleap_nn.version import __version__
 
 
@@ -181,16 +164,23 @@ class Predictor:
         return self._models[-1].device
 
     @property
+    def filter_pipeline(self) -> FilterPipeline:
+        """The filters, for raw results."""
+        return FilterPipeline(self.filter_config)
+
+    @property
     def layer(self) -> Layer:
         """The part from an array to raw results, without filters."""
-        return Layer(self._raw_frames, self._form(), self._keep)
+        return Layer(self._raw_frames, self.output_form, self._keep, self.device)
 
-    def predict(
+    def predict(  # noqa: PLR0913 - the documented signature
         self,
         source: Source | Selection,
         *,
         make_labels: bool = True,
         frames: Sequence[int] | None = None,
+        skeleton: AnySkeleton | None = None,
+        videos: Sequence[Video] | None = None,
         clean_empty_frames: bool = False,
         progress_callback: Progress | None = None,
         tracking_progress_callback: Progress | None = None,
@@ -202,6 +192,8 @@ class Predictor:
             source: Path of a video or labels file, a video, labels, images, or a finished `Selection`.
             make_labels: False returns raw results, one `Outputs` a batch.
             frames: See `select_frames`.
+            skeleton: Skeleton of the labels, with the model's nodes; None: the one of training.
+            videos: Videos of the labels; None: those of the source.
             clean_empty_frames: Leave frames in which nothing was found out of the labels.
             progress_callback: Called with (frames done, frames in all) after each batch.
             tracking_progress_callback: The same, after each tracked frame.
@@ -215,7 +207,7 @@ class Predictor:
         if not make_labels:
             return list(changed.predict_streaming(source, frames=frames, progress_callback=progress_callback))
         refuse_raw(overrides)
-        selection = source if isinstance(source, Selection) else select_frames(source, frames)
+        selection = named(source, frames, skeleton, videos, self._task)
         started = datetime.now()
         failures: list[Failure] = []
         found = list(changed._stream(selection, failures.append, progress_callback, None, tracking_progress_callback))
@@ -225,12 +217,14 @@ class Predictor:
             raise MissingFramesError(failure_sentence(failures, len(selection.frames), ""), failures, labels)
         return labels
 
-    def predict_to_file(
+    def predict_to_file(  # noqa: PLR0913 - the documented signature
         self,
         source: Source | Selection,
         path: str | Path,
         *,
         frames: Sequence[int] | None = None,
+        skeleton: AnySkeleton | None = None,
+        videos: Sequence[Video] | None = None,
         write_interval: int | None = None,
         resume: bool = False,
         clean_empty_frames: bool = False,
@@ -242,7 +236,9 @@ class Predictor:
         Args:
             source: As for `predict`.
             path: The output; ``PATH.manifest.json`` beside it says what it was made from.
-            frames: As for `predict`.
+            frames: As for `predict`, as are `skeleton` and `videos`.
+            skeleton: As above.
+            videos: As above.
             write_interval: Frames that a crash can cost at most; None: 500.
             resume: Go on with the journal, ``PATH.journal``, that an interrupted run has left.
             clean_empty_frames: Leave out frames in which nothing was found.
@@ -256,7 +252,7 @@ class Predictor:
             MissingFramesError: Some frames could not be read; the others are in the output.
             OutputError: The output cannot be written, or there is a journal that does not fit.
         """
-        selection = source if isinstance(source, Selection) else select_frames(source, frames)
+        selection = named(source, frames, skeleton, videos, self._task)
         refuse_raw(overrides)
         writing = Writing.from_keywords(write_interval, resume, not clean_empty_frames)
         output = Output(Path(path))
@@ -283,7 +279,7 @@ class Predictor:
         changed = self._with(overrides)
         selection = source if isinstance(source, Selection) else select_frames(source, frames)
         found = changed._stream(selection, None, progress_callback, changed._keep)
-        return raw_batches(found, changed._form(), changed._keep, self.batch_size)
+        return raw_batches(found, changed.output_form, changed._keep, self.batch_size)
 
     def to_labels(self, outputs: Iterable[Outputs], source: Source | Selection, keep_empty: bool = True) -> Labels:
         """Return raw results of a source as labels.
@@ -317,7 +313,7 @@ class Predictor:
             selection: The frames.
             progress: Called with (frames tracked, frames in all) after each of them.
         """
-        run = self._tracking_run()
+        run = tracking_run(self.tracker_config, self._task, self._models[0].stage.settings.max_instances)
         if run is None:
             return found
         tracked = counted(track_stream(found, run, selection.frames), len(selection.frames), progress)
@@ -348,18 +344,8 @@ class Predictor:
         """Run the stages; arguments as for `batches`."""
         stages = [model.stage for model in self._models]
         stages[-1] = replace(stages[-1], keep=keep)
-        first = stages[0]
-        if self.roi is not None:
-            followed = follow_batches(first, selection.frames, self.batch_size, self.queue_size, self.roi)
-            yield from from_position(followed, start)
-            return
-        anchors = labelled_anchors(selection, first) if first.task.view == "crop" else None
-        with ExitStack() as processes:
-            if self.paf_workers and self._task.name == "bottomup":
-                last = stages[-1]
-                pool = GroupingPool(last.task, last.settings, self.paf_workers)
-                stages[-1] = replace(last, pool=processes.enter_context(pool))
-            yield from predict_batches(stages, selection.frames, self.batch_size, self.queue_size, anchors, start)
+        pace = Pace(self.batch_size, self.queue_size, self.paf_workers)
+        return unfiltered(stages, selection, pace, start, self.roi)
 
     def _raw_frames(self, selection: Selection) -> Iterator[Predictions]:
         """Return the unfiltered instances of every frame, with `Predictions.raw`."""
@@ -405,22 +391,13 @@ class Predictor:
             labels.labeled_frames = [frame for frame in labels.labeled_frames if len(frame.instances)]
         return labels
 
-    def _tracking_run(self) -> TrackingRun | None:
-        """Return the tracking of one call, None for none."""
-        if self.tracker_config is None:
-            return None
-        if self._task.classes:
-            logger.warning("The model knows its animals: their identities are the tracks, and nothing else is tracked.")
-            return None
-        num_nodes = len(self._task.predicted_skeleton.node_names)
-        return TrackingRun.from_config(self.tracker_config, num_nodes, self._models[0].stage.settings.max_instances)
-
     @property
     def _task(self) -> Task:
         """The model type whose instances come out."""
         return self._models[-1].stage.task
 
-    def _form(self) -> OutputForm:
+    @property
+    def output_form(self) -> OutputForm:
         """Return how raw results are laid out."""
         stage = self._models[-1].stage
         slots = self._models[0].stage.settings.max_instances if stage.task.one_point or len(self._models) > 1 else None
@@ -434,8 +411,8 @@ class Predictor:
             selection: The frames.
             keep_empty: Keep frames in which nothing was found.
         """
-        task, videos = self._task, selection.frames.videos()
-        return to_labels(found, task.predicted_skeleton, videos, keep_empty, task.classes, self._centroids())
+        skeleton = self._task.predicted_skeleton if selection.skeleton is None else selection.skeleton
+        return to_labels(found, skeleton, selection.videos, keep_empty, self._task.classes, self._centroids())
 
     def head(self, selection: Selection, provenance: Mapping[str, Any], restore_source_videos: bool) -> SlpHead | None:
         """Return what a file says besides instances; None if it must hold more than instances.
@@ -448,8 +425,8 @@ class Predictor:
         form = self._centroids()
         if form is not None and form.emit != "instance":
             return None
-        task, videos = self._task, selection.frames.videos()
-        return SlpHead(task.predicted_skeleton, videos, task.classes, provenance, form, restore_source_videos)
+        skeleton = self._task.predicted_skeleton if selection.skeleton is None else selection.skeleton
+        return SlpHead(skeleton, selection.videos, self._task.classes, provenance, form, restore_source_videos)
 
     def provenance(
         self, selection: Selection, times: RunTimes, cli_args: Mapping[str, Any] | None = None

@@ -68,6 +68,12 @@ class OutputForm:
     is_chained: bool = False
     num_slots: int | None = None
 
+    @property
+    def sample_shape(self) -> tuple[int, int, int]:
+        """(height, width, channels) of an image that the network can read."""
+        height, width = self.spec.max_height, self.spec.max_width
+        return (256 if height is None else height, 256 if width is None else width, self.spec.channels)
+
     def outputs(self, batch: Sequence[Predictions], keep: frozenset[str]) -> Outputs:
         """Return the results of a batch, whose frames carry `Predictions.raw`.
 

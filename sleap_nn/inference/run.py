@@ -9,10 +9,10 @@ from typing import Any, Unpack
 from sleap_nn.config.filter_config import FilterConfig
 from sleap_nn.config.tracker_config import TrackerConfig, complete_tracking
 from sleap_nn.data.labels import Labels, load_labels
-from sleap_nn.errors import ConfigError
+from sleap_nn.errors import ConfigError, UsageError
 from sleap_nn.heartbeat import Phase, phase
 from sleap_nn.inference.options import LoadKeywords, PredictKeywords, RunKeywords, part, refuse_raw, refuse_unknown
-from sleap_nn.inference.output import FormatKeywords, Output
+from sleap_nn.inference.output import FormatKeywords, Output, save_analysis_h5_files, save_predictions
 from sleap_nn.inference.outputs import Outputs
 from sleap_nn.inference.predictor import Predictor
 from sleap_nn.inference.raw_outputs import RawKeywords
@@ -20,11 +20,13 @@ from sleap_nn.inference.select import ChoiceKeywords, Selection, Source, select_
 from sleap_nn.inference.to_file import FileSummary, WriteKeywords, Writing, predict_into_file
 from sleap_nn.stages.stream import Progress
 
+__all__ = ["predict", "predict_raw", "predict_selection", "read_source", "save_analysis_h5_files", "save_predictions"]
+
 
 def predict(  # noqa: PLR0913 - the public verb lists its main options
     source: Source,
     *,
-    model_paths: Sequence[str | Path] | str | Path,
+    model_paths: Sequence[str | Path] | str | Path | None = None,
     batch_size: int = 4,
     frames: Sequence[int] | None = None,
     output_path: str | Path | None = None,
@@ -69,6 +71,7 @@ def predict(  # noqa: PLR0913 - the public verb lists its main options
         TypeError: A keyword does not exist.
     """
     refuse_unknown(options, PredictKeywords)
+    models = given_models(model_paths)
     if tracker_config is not None:
         _check_tracking(tracker_config, options, make_labels)
     output = None if output_path is None else Output.from_keywords(output_path, **part(options, FormatKeywords))
@@ -79,7 +82,7 @@ def predict(  # noqa: PLR0913 - the public verb lists its main options
     loading: LoadKeywords = {"device": "auto", **part(options, LoadKeywords)}
     with phase("loading the model"):
         predictor = Predictor.from_model_paths(
-            model_paths,
+            models,
             batch_size=batch_size,
             filter_config=filter_config,
             tracker_config=tracker_config,
@@ -100,6 +103,17 @@ def predict(  # noqa: PLR0913 - the public verb lists its main options
             progress_callback=_counting(step, progress_callback),
             tracking_progress_callback=tracking_progress_callback,
         )
+
+
+def given_models(paths: Sequence[str | Path] | str | Path | None) -> Sequence[str | Path] | str | Path:
+    """Return the models that are named.
+
+    Raises:
+        UsageError: There is none.
+    """
+    if not paths:
+        raise UsageError("There is no model; name the folder of a trained model in model_paths.")
+    return paths
 
 
 def read_source(source: Source, frames: Sequence[int] | None = None, **choice: Unpack[ChoiceKeywords]) -> Selection:
@@ -155,7 +169,7 @@ def _labels_of(summary: FileSummary, selection: Selection) -> Labels:
     labels = summary.labels
     if labels is None:
         labels = load_labels(summary.path, open_videos=False)
-        labels.replace_videos(new_videos=list(selection.frames.videos()))
+        labels.replace_videos(new_videos=list(selection.videos))
     summary.raise_for_missing(labels)
     return labels
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterable, Mapping, Sequence, Set
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypedDict, Unpack, cast
 
@@ -20,12 +21,14 @@ from sleap_nn.data.sources import (
     open_video,
     stored_indices,
 )
-from sleap_nn.errors import DataError, UsageError
+from sleap_nn.errors import ConfigError, DataError, UsageError
+from sleap_nn.inference.batches import Batch, Provider
+from sleap_nn.inference.to_labels import AnySkeleton
 from sleap_nn.log import logger
 from sleap_nn.structures.sample import FrameKey, FrameKeys
 
-Images = np.ndarray | Tensor | Iterable[np.ndarray]
-Source = str | Path | Video | Labels | Images | Sequence[str | Path | Video | Labels]
+Images = np.ndarray | Tensor | Iterable[np.ndarray | Tensor]
+Source = str | Path | Video | Labels | Images | Iterable[Batch] | Provider | Sequence[str | Path | Video | Labels]
 
 
 class ChoiceKeywords(TypedDict, total=False):
@@ -68,12 +71,36 @@ class Selection:
         path: The input file, if there is one.
         labels: The labels the frames were chosen from, if any.
         record: What was chosen, for the provenance.
+        skeleton: What labels of these frames call their skeleton, None for the model's own.
+        named_videos: What they call the videos, None for those of the source.
     """
 
     frames: FrameSource
     path: Path | None = None
     labels: Labels | None = None
     record: dict[str, Any] = field(default_factory=dict)
+    skeleton: AnySkeleton | None = None
+    named_videos: tuple[Video, ...] | None = None
+
+    def named(self, skeleton: AnySkeleton | None, videos: Sequence[Video] | None) -> Selection:
+        """Return the same frames, whose labels get another skeleton or other videos; None changes nothing.
+
+        Raises:
+            ConfigError: There are fewer videos than the frames come from.
+        """
+        count = len(self.frames.videos())
+        if videos is not None and len(videos) < count:
+            raise ConfigError(f"videos names {len(videos)} video(s), but the frames come from {count}; name them all.")
+        return replace(
+            self,
+            skeleton=self.skeleton if skeleton is None else skeleton,
+            named_videos=self.named_videos if videos is None else tuple(videos),
+        )
+
+    @property
+    def videos(self) -> tuple[Video, ...]:
+        """What labels of these frames call the videos."""
+        return self.frames.videos() if self.named_videos is None else self.named_videos
 
     @property
     def image_files(self) -> list[Path]:
@@ -104,6 +131,8 @@ def select_frames(source: Source, frames: Sequence[int] | None = None, **choice:
         TypeError: The source is of no known type, or a keyword does not exist.
     """
     _check(choice)
+    if isinstance(source, Provider):
+        return source.selection if frames is None else _of_provider(source, frames)
     path = Path(source) if isinstance(source, str | Path) else None
     if path is not None:
         source = _opened(path, choice)
@@ -125,7 +154,7 @@ def select_frames(source: Source, frames: Sequence[int] | None = None, **choice:
     if several:
         return _joined(several, frames, choice)
     if isinstance(source, np.ndarray | Tensor | Iterable) and not isinstance(source, str | Mapping | Set):
-        images = ArrayFrames(cast(Images, source))
+        images = _image_frames(cast(Images | Iterable[Batch], source))
         total = len(images)
         images.keys = _existing(frames, images.keys)
         return Selection(images, None, None, _record("all" if frames is None else "specified", len(images), total))
@@ -133,6 +162,37 @@ def select_frames(source: Source, frames: Sequence[int] | None = None, **choice:
 
 
 _LAST = "channels_last"
+
+
+def _of_provider(provider: Provider, frames: Sequence[int]) -> Selection:
+    """Return some frames of a provider.
+
+    Raises:
+        UsageError: It has chosen its frames from several videos.
+    """
+    if len(provider.videos) > 1:
+        raise UsageError("frames is for one video; let the providers choose their frames.")
+    source = copy.copy(provider.selection.frames)
+    source.keys = _existing(frames, source.keys)
+    return replace(provider.selection, frames=source)
+
+
+def _image_frames(images: Images | Iterable[Batch]) -> ArrayFrames:
+    """Return images in memory, those of batches one by one."""
+    if isinstance(images, np.ndarray | Tensor):
+        return ArrayFrames(images)
+    entries: list[Any] = list(images)
+    if entries and all(isinstance(entry, Batch) for entry in entries):
+        return _of_batches(entries)
+    return ArrayFrames(entries)
+
+
+def _of_batches(batches: Sequence[Batch]) -> ArrayFrames:
+    """Return the images of batches; those without indices are counted through."""
+    keys: list[FrameKey] = []
+    for batch in batches:
+        keys += batch.frame_keys(len(keys))
+    return ArrayFrames([image for batch in batches for image in batch.images], keys)
 
 
 def _several(source: Any) -> list[str | Path | Video | Labels]:

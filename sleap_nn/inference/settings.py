@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import TypedDict, cast
 
@@ -14,7 +15,8 @@ class DecodeKeywords(TypedDict, total=False):
     """How maps are read, in the words of `sleap_nn.predict`; a model takes what it has a use for.
 
     Attributes:
-        peak_threshold: Smallest map value of a point in every stage; None means 0.2.
+        peak_threshold: Smallest map value of a point in every stage, or one for centroids and one for keypoints; None
+            means 0.2.
         centroid_threshold: The same for a centroid model; None: `peak_threshold`.
         keypoint_threshold: The same for every other model; None: `peak_threshold`.
         integral_refinement: ``integral`` or the more exact ``gaussian`` for sub-cell points; ``none`` or None for
@@ -28,7 +30,7 @@ class DecodeKeywords(TypedDict, total=False):
         min_line_scores: Smallest score of an edge that joins two points.
     """
 
-    peak_threshold: float | None
+    peak_threshold: float | Sequence[float] | None
     centroid_threshold: float | None
     keypoint_threshold: float | None
     integral_refinement: str | None
@@ -67,7 +69,7 @@ class StageSettings:
         if unknown:
             raise TypeError(f"{unknown[0]!r} is no keyword of prediction.")
         default = DecodeSettings()
-        threshold = keywords.get("peak_threshold")
+        centroids, threshold = _thresholds(keywords.get("peak_threshold"))
         common = DecodeSettings(
             peak_threshold=default.peak_threshold if threshold is None else threshold,
             refinement=_refinement(keywords.get("integral_refinement", default.refinement)),
@@ -80,7 +82,8 @@ class StageSettings:
             min_instance_peaks=keywords.get("min_instance_peaks", default.min_instance_peaks),
         )
         _check(common)
-        return cls(common, keywords.get("centroid_threshold"), keywords.get("keypoint_threshold"))
+        own = keywords.get("centroid_threshold")
+        return cls(common, centroids if own is None else own, keywords.get("keypoint_threshold"))
 
     def of(self, task: Task) -> DecodeSettings:
         """Return the settings of a task."""
@@ -115,6 +118,19 @@ _FIELDS = {
     "min_line_scores": "min_line_score",
 }
 """Keyword -> field of `DecodeSettings`."""
+
+
+def _thresholds(given: float | Sequence[float] | None) -> tuple[float | None, float | None]:
+    """Return the threshold of centroids, if it is one of its own, and that of all other points.
+
+    Raises:
+        ConfigError: There are neither one nor two.
+    """
+    if not isinstance(given, Sequence):
+        return None, given
+    if len(given) != 2:
+        raise ConfigError(f"peak_threshold has {len(given)} values; give one, or one for centroids and one for others.")
+    return given[0], given[1]
 
 
 def _refinement(name: str | None) -> str:

@@ -19,9 +19,8 @@ import numpy as np
 
 from sleap_nn.data.labels import write_labels
 from sleap_nn.errors import OutputError
-from sleap_nn.inference.to_labels import CentroidForm, empty_labels, instance_tracks, track_names
+from sleap_nn.inference.to_labels import AnySkeleton, CentroidForm, empty_labels, instance_tracks, track_names
 from sleap_nn.structures.predictions import Predictions
-from sleap_nn.structures.skeleton import Skeleton
 
 _FRAMES_AT_ONCE = 256
 _CHUNK_BYTES = 1 << 16
@@ -56,7 +55,7 @@ class SlpHead:
         restore_source_videos: Name the videos that images of a package once came from, instead of the package.
     """
 
-    skeleton: Skeleton
+    skeleton: AnySkeleton
     videos: Sequence[Any]
     classes: Sequence[str]
     provenance: Mapping[str, Any]

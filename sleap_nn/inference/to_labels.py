@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -18,6 +19,10 @@ from sleap_nn.structures.predictions import Predictions
 from sleap_nn.structures.sample import FrameKey
 from sleap_nn.structures.skeleton import Skeleton
 
+AnySkeleton = Skeleton | SioSkeleton
+"""The skeleton of a model, or one of sleap-io, which labels then share."""
+Name = TypeVar("Name")
+
 
 @dataclass(frozen=True)
 class CentroidForm:
@@ -27,11 +32,13 @@ class CentroidForm:
         emit: ``instance``, ``centroid`` or ``both``.
         node: Name of the node that the centroid stands for, None for the mean of the visible nodes.
         skeleton: The skeleton in which instances hold the centroid at `node`; None for a skeleton of one node.
+        source: What the centroids say they are; None: what `node` says.
     """
 
     emit: str = "instance"
     node: str | None = None
-    skeleton: Skeleton | None = None
+    skeleton: AnySkeleton | None = None
+    source: str | None = None
 
     def placed(self, found: Predictions) -> Predictions:
         """Return instances (I, 1, 2) of one node as instances of the skeleton, with all other nodes missing."""
@@ -45,10 +52,10 @@ class CentroidForm:
 
 def to_labels(
     predictions: Iterable[Predictions],
-    skeleton: Skeleton,
+    skeleton: AnySkeleton,
     videos: Sequence[Video],
     keep_empty: bool = True,
-    classes: Sequence[str] = (),
+    classes: Sequence[str | Track] = (),
     centroids: CentroidForm | None = None,
 ) -> Labels:
     """Return predictions as labels.
@@ -58,20 +65,22 @@ def to_labels(
         skeleton: The nodes of the points.
         videos: What `FrameKey.video` counts.
         keep_empty: Keep frames in which nothing was found.
-        classes: What `Predictions.class_ids` counts; every class becomes a track of its name.
+        classes: What `Predictions.class_ids` counts; every class is a track, or becomes one of its name.
         centroids: How centroids are stored, None for predictions that have keypoints.
     """
     form = CentroidForm() if centroids is None else centroids
-    target = sio_skeleton(skeleton if form.skeleton is None else form.skeleton)
+    shared = skeleton if form.skeleton is None else form.skeleton
+    target = shared if isinstance(shared, SioSkeleton) else sio_skeleton(shared)
     predictions = list(predictions)
     highest = max((int(instance_tracks(found)[0].max(initial=-1)) for found in predictions), default=-1)
-    tracks = [Track(name) for name in track_names(classes, highest + 1)]
+    names = track_names(classes, highest + 1)
+    tracks = [name if isinstance(name, Track) else Track(name) for name in names]
     frames = [
         LabeledFrame(
             video=videos[found.key.video],
             frame_idx=found.key.frame,
             instances=[] if form.emit == "centroid" else _instances(form.placed(found), target, tracks),
-            centroids=[] if form.emit == "instance" else _centroids(found, form),
+            centroids=[] if form.emit == "instance" else centroids_of(found, form),
         )
         for found in predictions
         if keep_empty or len(found)
@@ -80,7 +89,7 @@ def to_labels(
 
 
 def empty_labels(
-    skeleton: Skeleton, videos: Sequence[Video], classes: Sequence[str], centroids: CentroidForm | None = None
+    skeleton: AnySkeleton, videos: Sequence[Video], classes: Sequence[str], centroids: CentroidForm | None = None
 ) -> Labels:
     """Return labels with one frame for each video, and nothing in it; arguments as for `to_labels`."""
     nothing = [Predictions.empty(FrameKey(index, 0), len(skeleton.node_names)) for index in range(len(videos))]
@@ -100,14 +109,15 @@ def instance_tracks(found: Predictions) -> tuple[Int[np.ndarray, " instances"], 
     )
 
 
-def track_names(classes: Sequence[str], num_tracks: int) -> list[str]:
+def track_names(classes: Sequence[Name], num_tracks: int) -> Sequence[Name | str]:
     """Return the names of tracks: the classes, or numbers where there are none."""
     return list(classes) if classes else [f"track_{number}" for number in range(num_tracks)]
 
 
-def _centroids(found: Predictions, form: CentroidForm) -> list[Centroid]:
+def centroids_of(found: Predictions, form: CentroidForm) -> list[Centroid]:
     """Return the centroids of one frame."""
-    source = "center_of_mass" if form.node is None else f"anchor:{form.node}"
+    named = "center_of_mass" if form.node is None else f"anchor:{form.node}"
+    source = named if form.source is None else form.source
     return [
         PredictedCentroid(x=float(x), y=float(y), score=float(score), source=source)
         for (x, y), score in zip(found.points[:, 0], found.scores, strict=True)

@@ -13,12 +13,30 @@ from sleap_nn.data.sources import FrameSource, VideoFrames
 from sleap_nn.data.tracked_labels import frames_to_track, write_tracks
 from sleap_nn.errors import DataError
 from sleap_nn.inference.filters import apply_filters, effective
+from sleap_nn.log import logger
 from sleap_nn.stages.stream import Progress
 from sleap_nn.structures.predictions import Predictions
 from sleap_nn.structures.sample import FrameKey
+from sleap_nn.tasks.base import Task
 from sleap_nn.tracking.run import TrackingRun
 
-__all__ = ["TrackerConfig", "apply_tracking", "track_stream", "tracking_entries"]
+__all__ = ["TrackerConfig", "apply_tracking", "track_stream", "tracking_entries", "tracking_run"]
+
+
+def tracking_run(config: TrackerConfig | None, task: Task, max_instances: int | None) -> TrackingRun | None:
+    """Return the tracking of one prediction, None for none.
+
+    Args:
+        config: The options, None for no tracking.
+        task: The model type whose instances are tracked.
+        max_instances: Most instances of a frame, which stands in for the number of animals.
+    """
+    if config is None:
+        return None
+    if task.classes:
+        logger.warning("The model knows its animals: their identities are the tracks, and nothing else is tracked.")
+        return None
+    return TrackingRun.from_config(config, len(task.predicted_skeleton.node_names), max_instances)
 
 
 def track_stream(found: Iterable[Predictions], run: TrackingRun, frames: FrameSource) -> Iterator[Predictions]:

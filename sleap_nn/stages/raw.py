@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from sleap_nn.structures.predictions import Detection, Raw
 from sleap_nn.structures.region import Region
+from sleap_nn.structures.sample import Frame
 from sleap_nn.structures.transform import Transform
 from sleap_nn.tasks.parts import found_anything
 
-CROPS, GRAPH = "crops", "paf_graph"
+CROPS, GRAPH, IMAGE = "crops", "paf_graph", "image"
 _GRAPH_PARTS = ("edges", "sources", "destinations", "scores")
 
 
@@ -30,8 +32,22 @@ def raw_of_frame(
     kept["transform"] = transform.matrix
     if GRAPH in keep and "edges" in detection.extras:
         kept |= {f"graph_{name}": detection.extras[name] for name in _GRAPH_PARTS}
-        kept["graph_peaks"] = detection.points
+        kept |= {"graph_peaks": detection.points, "graph_peak_scores": detection.scores}
+        kept["graph_nodes"] = detection.extras["node"]
     return Raw(kept)
+
+
+def with_image(raw: Raw, frame: Frame, image: np.ndarray, transform: Transform) -> Raw:
+    """Return what is kept of a frame together with its image and sizes.
+
+    Args:
+        raw: What is kept else.
+        frame: The frame.
+        image: (C, H, W) uint8: the input of a model of whole frames, the size-matched frame of a model of crops.
+        transform: Frame px to px of the image.
+    """
+    size = np.array(frame.image.shape[:2], np.float32)
+    return replace(raw, maps={**raw.maps, IMAGE: image, "transform": transform.matrix, "frame_size": size})
 
 
 def raw_of_crops(

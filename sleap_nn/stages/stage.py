@@ -14,7 +14,7 @@ from torch import Tensor
 
 from sleap_nn.data.input_spec import InputSpec
 from sleap_nn.stages.grouping_pool import GroupingPool
-from sleap_nn.stages.raw import raw_of_crops, raw_of_frame
+from sleap_nn.stages.raw import IMAGE, raw_of_crops, raw_of_frame, with_image
 from sleap_nn.structures.predictions import Detection, Predictions, Raw
 from sleap_nn.structures.region import Region
 from sleap_nn.structures.sample import Frame
@@ -53,7 +53,8 @@ class Stage:
         runtime: Any callable from images (B, C, H, W) uint8 to raw outputs by head name.
         settings: How maps are read.
         max_images: Most images in one pass of the network.
-        keep: What is kept in `Predictions.raw`: names of heads, ``crops``, ``paf_graph``; None keeps nothing there.
+        keep: What is kept in `Predictions.raw`: names of heads, ``crops``, ``paf_graph``,
+            ``image``; None keeps nothing there.
         pool: Processes that assemble; None assembles here.
     """
 
@@ -108,8 +109,13 @@ class Stage:
         if self.task.view == "frame":
             (detection,), (transform,) = lifted, prepared.transforms
             maps = {head.name: detection.extras[f"map_{head.name}"] for head in self.task.heads if head.name in keep}
-            return raw_of_frame(detection, maps, transform, keep)
-        return raw_of_crops(lifted, prepared.regions, prepared.images, prepared.transforms, keep)
+            raw = raw_of_frame(detection, maps, transform, keep)
+            return raw if IMAGE not in keep else with_image(raw, prepared.frame, prepared.images[0], transform)
+        raw = raw_of_crops(lifted, prepared.regions, prepared.images, prepared.transforms, keep)
+        if IMAGE not in keep:
+            return raw
+        matched = replace(self.spec, crop_size=None, scale=1.0, stride=1).read(prepared.frame, Region())
+        return with_image(raw, prepared.frame, *matched)
 
     def _detect(self, images: Sequence[UInt8[np.ndarray, "channels height width"]]) -> list[Detection]:
         """Run images, those of equal size together, and return their detections in order."""

@@ -155,6 +155,9 @@ class ModelTrainer:
         """Name of the backbone family."""
         return str(self.job.model_config.backbone_config.which_oneof_attrib_name())
 
+    def setup_config(self) -> None:
+        """Do nothing: derived values are filled in when the trainer is made. Scripts that ask for them call it."""
+
     def train(self) -> None:
         """Fit the network and, with ``save_ckpt``, write the run folder.
 

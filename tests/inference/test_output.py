@@ -6,7 +6,7 @@ import sleap_io as sio
 from factories import make_labels, make_video
 
 from sleap_nn.errors import ConfigError, InputOverwrittenError, OutputError, UsageError
-from sleap_nn.inference.output import Output, check_output, save_labels
+from sleap_nn.inference.output import Output, check_output, save_analysis_h5_files, save_labels, save_predictions
 from sleap_nn.inference.select import select_frames
 from sleap_nn.inference.to_labels import to_labels
 from sleap_nn.structures.predictions import Predictions
@@ -189,3 +189,39 @@ def test_labels_that_are_the_input_are_not_overwritten(tmp_path: Path) -> None:
     make_labels(2, path=tmp_path / "labels.slp", embed=False)
     with pytest.raises(InputOverwrittenError):
         Output.from_keywords(tmp_path / "labels.slp").check(select_frames(tmp_path / "labels.slp"))
+
+
+def test_labels_are_saved_in_the_formats_that_are_asked_for(tmp_path: Path) -> None:
+    labels = predicted_labels()
+    files = save_predictions(labels, tmp_path / "new" / "out.predictions.slp", ["slp", "analysis_h5"])
+    assert [path.name for path in files] == ["out.a.analysis.h5", "out.b.analysis.h5"]
+    assert len(sio.load_slp(str(tmp_path / "new" / "out.predictions.slp")).labeled_frames) == 2
+    with pytest.raises(ConfigError, match="output_format"):
+        save_predictions(labels, tmp_path / "out.slp", "xyz")
+
+
+def test_the_analysis_of_one_video_only(tmp_path: Path) -> None:
+    labels = predicted_labels()
+    both = save_analysis_h5_files(labels, tmp_path / "out.slp")
+    assert [path.name for path in both] == ["out.a.analysis.h5", "out.b.analysis.h5"]
+    (one,) = save_analysis_h5_files(labels, tmp_path / "one.slp", video_index=1)
+    assert one.name == "one.analysis.h5"
+    assert len(labels.labeled_frames) == 2
+    assert not (tmp_path / "one.slp").exists()
+    with pytest.raises(ConfigError, match="video_index is 5"):
+        save_analysis_h5_files(labels, tmp_path / "one.slp", video_index=5)
+
+
+def predicted_labels() -> sio.Labels:
+    skeleton = sio.Skeleton(["nose", "tail"], edges=[("nose", "tail")])
+    shape = {"shape": (3, 8, 8, 1)}
+    videos = [sio.Video(f"{name}.mp4", open_backend=False, backend_metadata=shape) for name in "ab"]
+    frames = [
+        sio.LabeledFrame(
+            video=video,
+            frame_idx=1,
+            instances=[sio.PredictedInstance.from_numpy(np.ones((2, 2)), skeleton, np.ones(2), 1.0)],
+        )
+        for video in videos
+    ]
+    return sio.Labels(frames, videos=videos, skeletons=[skeleton])

@@ -9,8 +9,9 @@ from factories import make_video
 
 import sleap_nn
 import sleap_nn.predict
+from sleap_nn.config.filter_config import FilterConfig
 from sleap_nn.data.media import MediaReader
-from sleap_nn.errors import ConfigError, DataError, MissingFileError, ModelError
+from sleap_nn.errors import ConfigError, DataError, MissingFileError, ModelError, UsageError
 from sleap_nn.inference import Predictor, predict
 from sleap_nn.inference.predictor import MissingFramesError
 from sleap_nn.networks import model_dir
@@ -204,3 +205,37 @@ def test_incomplete_and_mixed_up_folders_are_refused(run: Path, tmp_path: Path) 
         Predictor.from_model_paths(folder)
     with pytest.raises(ModelError, match="Models of the types single_instance, single_instance were given"):
         Predictor.from_model_paths([run, run])
+
+
+def test_labels_take_the_skeleton_and_videos_they_are_given(trained: Path, run: Path, tmp_path: Path) -> None:
+    predictor = Predictor.from_model_paths(run)
+    names = [f"node_{i}" for i in range(len(predictor.skeleton.node_names))]
+    skeleton, video = sio.Skeleton(list(names)), sio.Video("mine.mp4", open_backend=False)
+    labels = predictor.predict(trained / "labels.pkg.slp", frames=[0], skeleton=skeleton, videos=[video])
+    assert labels.skeleton is skeleton
+    assert labels.videos == [video]
+    path = predictor.predict_to_file(
+        trained / "labels.pkg.slp", tmp_path / "out.slp", frames=[0], skeleton=skeleton, videos=[video]
+    )
+    saved = sio.load_slp(path)
+    assert saved.skeleton.node_names == names
+    assert saved.video.filename == "mine.mp4"
+    assert predictor.predict(trained / "labels.pkg.slp", frames=[0]).skeleton.node_names != names
+    with pytest.raises(ConfigError, match="skeleton has 1 node"):
+        predictor.predict(trained / "labels.pkg.slp", skeleton=sio.Skeleton(["one"]))
+    with pytest.raises(ConfigError, match="videos names 0 video"):
+        predictor.predict(trained / "labels.pkg.slp", videos=[])
+
+
+def test_filters_and_warm_up_of_a_predictor(run: Path) -> None:
+    predictor = Predictor.from_model_paths(run, filter_config=FilterConfig(min_instance_score=1e6))
+    image = np.zeros((64, 64, 1), np.uint8)
+    predictor.layer.warmup()
+    predictor.layer.warmup((64, 64))
+    found = predictor.filter_pipeline(predictor.layer(image))
+    assert np.isnan(found.numpy()["pred_keypoints"]).all()
+
+
+def test_without_a_model_there_is_no_prediction() -> None:
+    with pytest.raises(UsageError, match="There is no model"):
+        predict("clip.mp4")
