@@ -13,6 +13,7 @@ from sleap_nn.config.filter_config import FilterConfig
 from sleap_nn.config.tracker_config import TrackerConfig, complete_tracking
 from sleap_nn.data.labels import Labels
 from sleap_nn.errors import ConfigError
+from sleap_nn.inference.announce import loaded_line
 from sleap_nn.inference.chain import (
     check_settings,
     counted,
@@ -39,13 +40,7 @@ from sleap_nn.inference.tracking import apply_tracking, track_stream, tracking_e
 from sleap_nn.log import logger
 from sleap_nn.stages.follow import RoiSettings, check_can_follow, follow_batches
 from sleap_nn.stages.grouping_pool import GroupingPool
-from sleap_nn.stages.stream import (
-    DoneFrames,
-    Failure,
-    Progress,
-    flattened,
-    predict_batches,
-)
+from sleap_nn.stages.stream import DoneFrames, Failure, Progress, flattened, predict_batches
 from sleap_nn.structures.predictions import Predictions
 from sleap_nn.structures.skeleton import Skeleton
 from sleap_nn.tasks.base import Task
@@ -174,6 +169,11 @@ class Predictor:
     def model_paths(self) -> list[Path]:
         """The folders the models were read from."""
         return [model.folder for model in self._models]
+
+    @property
+    def log_line(self) -> str:
+        """What a log says of the models and how they are read."""
+        return loaded_line(self._models, self.batch_size, self.paf_workers)
 
     @property
     def device(self) -> str:
