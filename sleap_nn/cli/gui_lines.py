@@ -3,9 +3,9 @@
 Every line is one object. It says under ``event`` what it is, and under ``version`` how to read it:
 
 - ``start``, ``progress`` and ``done`` carry ``n_processed``, ``n_total`` (null if unknown), ``rate`` (frames a second)
-  and ``eta`` (seconds, null if unknown); ``start`` carries ``source``, ``done`` the files under ``outputs``. Frames that
-  are tracked after they were predicted are a second series of ``progress``, which counts from 1 again and carries
-  ``phase``: ``tracking``.
+  and ``eta`` (seconds, null if unknown); ``start`` carries ``source``, ``done`` the files under ``outputs``.
+  Frames that are tracked after they were predicted are a second series of ``progress``, which counts from 1 again and
+  carries ``phase``: ``tracking``.
 - ``error`` carries ``error`` (true), ``type`` and ``message``.
 """
 
