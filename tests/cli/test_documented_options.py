@@ -154,7 +154,11 @@ REQUIRED = {
     "infer": ["-i", "x.mp4"],
     "eval": ["-g", "x.slp", "-p", "y.slp"],
 }
-ROWS = [pytest.param(command, row, id=f"{command}-{row.name}") for command, rows in TABLE.items() for row in rows]
+ROWS = [(command, row) for command, rows in TABLE.items() for row in rows]
+
+
+def name_of(value: str | Row) -> str:
+    return value if isinstance(value, str) else value.name
 
 
 def command_of(name: str) -> click.Command:
@@ -181,7 +185,7 @@ def both_spellings(name: str) -> set[str]:
     return {name, name.replace("_", "-"), name.replace("-", "_")}
 
 
-@pytest.mark.parametrize(("command", "row"), ROWS)
+@pytest.mark.parametrize(("command", "row"), ROWS, ids=name_of)
 def test_an_option_is_as_documented(command: str, row: Row) -> None:
     option = option_of(command, row.name)
     if not option.required:
@@ -196,7 +200,7 @@ def test_an_option_is_as_documented(command: str, row: Row) -> None:
         assert given(command, option, f"--{row.name}={row.value}") == row.received
 
 
-@pytest.mark.parametrize(("command", "row"), [param for param in ROWS if param.values[1].choices])
+@pytest.mark.parametrize(("command", "row"), [entry for entry in ROWS if entry[1].choices], ids=name_of)
 def test_an_option_takes_its_choices_and_nothing_else(command: str, row: Row) -> None:
     option = option_of(command, row.name)
     for choice in row.choices:
