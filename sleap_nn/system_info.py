@@ -37,12 +37,7 @@ def get_system_info_dict() -> dict[str, Any]:
     """
     import torch
 
-    from sleap_nn.networks.devices import resolve_accelerator
-
-    with warnings.catch_warnings():
-        # torch warns of drivers that are too old; the driver line of the report says it better.
-        warnings.simplefilter("ignore", UserWarning)
-        accelerator = resolve_accelerator("auto")
+    accelerator = _accelerator()
     cuda = accelerator == "cuda"
     driver = _driver_version()
     min_driver = MIN_LINUX_DRIVERS.get(torch.version.cuda) if torch.version.cuda else None
@@ -67,14 +62,16 @@ def get_system_info_dict() -> dict[str, Any]:
 
 
 def get_startup_info_string() -> str:
-    """Return the first line of a run: versions and devices."""
-    info = get_system_info_dict()
+    """Return the first line of a run: versions and devices; it is quick, and leaves the GPUs as they are."""
+    import torch
+
+    accelerator = _accelerator()
     devices = {
-        "cuda": f"CUDA {info['cuda_version']} | {info['gpu_count']} GPU(s)",
+        "cuda": f"CUDA {torch.version.cuda} | {torch.cuda.device_count()} GPU(s)",
         "mps": "MPS",
         "cpu": "CPU only",
-    }[info["accelerator"]]
-    versions = f"Python {info['python_version']} | PyTorch {info['pytorch_version']}"
+    }[accelerator]
+    versions = f"Python {platform.python_version()} | PyTorch {torch.__version__}"
     return f"sleap-nn {__version__} | {versions} | {devices}"
 
 
@@ -91,6 +88,16 @@ def print_system_info() -> None:
     console.print(_table("Package Versions", columns, _package_rows(info["packages"])))
     for line in [*_driver_lines(info), *_self_test_lines(info["accelerator"])]:
         console.print(line, soft_wrap=True)
+
+
+def _accelerator() -> str:
+    """Return the accelerator of this machine."""
+    from sleap_nn.networks.devices import resolve_accelerator
+
+    with warnings.catch_warnings():
+        # torch warns of drivers that are too old; the driver line of the report says it better.
+        warnings.simplefilter("ignore", UserWarning)
+        return resolve_accelerator("auto")
 
 
 def _gpus() -> list[dict[str, Any]]:

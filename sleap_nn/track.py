@@ -96,6 +96,7 @@ def track_labels(
     if output is not None:
         output.check(selection)
     keys = _chosen(labels, options.get("frames"), options.get("video_index"))
+    logger.info("Running tracking on %d frames...", len(keys))
     report = options.get("progress_callback")
     with phase(f"tracking {name}", len(keys)) as step:
 

@@ -12,6 +12,7 @@ from rich.progress import (
     Progress,
     ProgressColumn,
     Task,
+    TaskID,
     TextColumn,
     TimeRemainingColumn,
 )
@@ -47,6 +48,12 @@ class FramesBar:
             transient=True,
         )
         self._task = self._progress.add_task(description, total=None)
+        self._tracking: TaskID | None = None
+
+    @property
+    def tasks(self) -> list[Task]:
+        """The bars that are shown."""
+        return self._progress.tasks
 
     def __enter__(self) -> FramesBar:
         """Show the bar."""
@@ -65,3 +72,9 @@ class FramesBar:
     def __call__(self, done: int, total: int) -> None:
         """Move the bar; a total of -1 is unknown."""
         self._progress.update(self._task, completed=done, total=None if total < 0 else total)
+
+    def tracked(self, done: int, total: int) -> None:
+        """Move a second bar, which appears when tracking begins."""
+        if self._tracking is None:
+            self._tracking = self._progress.add_task("Tracking...", total=None)
+        self._progress.update(self._tracking, completed=done, total=None if total < 0 else total)

@@ -4,6 +4,8 @@ Every line is one object. It says under ``event`` what it is, and under ``versio
 
 - ``start``, ``progress`` and ``done`` carry ``n_processed``, ``n_total`` (null if unknown), ``rate`` (frames a second)
   and ``eta`` (seconds, null if unknown); ``start`` carries ``source``, ``done`` the files under ``outputs``.
+  Frames that are tracked after they were predicted are a second series of ``progress``, which counts from 1 again and
+  carries ``phase``: ``tracking``.
 - ``error`` carries ``error`` (true), ``type`` and ``message``.
 """
 
@@ -33,6 +35,7 @@ class GuiLines:
         self._said: float | None = None
         self._last: tuple[int, int | None] = (0, None)
         self._state = self._measured()
+        self._predicted: dict[str, Any] | None = None
 
     def __enter__(self) -> GuiLines:
         """Begin."""
@@ -49,6 +52,7 @@ class GuiLines:
         """Say that frames are going to be predicted; a series of progress begins."""
         self._start, self._said, self._last = self._clock(), None, (0, total)
         self._state = self._measured()
+        self._predicted = None
         self._say("start", **self._state, source=source)
 
     def __call__(self, done: int, total: int) -> None:
@@ -62,11 +66,19 @@ class GuiLines:
             return
         self._said, self._last = now, state
         self._state = self._measured()
-        self._say("progress", **self._state)
+        self._say("progress", **self._state, **({} if self._predicted is None else {"phase": "tracking"}))
+
+    def tracked(self, done: int, total: int) -> None:
+        """Say how far the tracking of predicted frames is, in a series of its own."""
+        if self._predicted is None:
+            self._predicted = self._state
+            self._start, self._said, self._last = self._clock(), None, (0, total)
+        self(done, total)
 
     def finished(self, outputs: Sequence[Path]) -> None:
         """Say that the files are written; the rate is that of predicting, not of writing."""
-        self._say("done", **self._state, outputs=[path.as_posix() for path in outputs])
+        state = self._state if self._predicted is None else self._predicted
+        self._say("done", **state, outputs=[path.as_posix() for path in outputs])
 
     def failed(self, error: BaseException) -> None:
         """Say what went wrong."""

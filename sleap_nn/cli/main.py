@@ -5,6 +5,7 @@ sleap-io. What the commands share (spelling of options, options from the configu
 """
 
 import difflib
+import json
 from importlib import import_module
 from typing import Any
 
@@ -95,11 +96,29 @@ class LazyGroup(click.Group):
             ctx.exit(UserError.exit_code)
 
 
+def _print_capabilities(ctx: click.Context, _: click.Parameter, is_asked: bool) -> None:
+    """Answer ``--capabilities``."""
+    if not is_asked or ctx.resilient_parsing:
+        return
+    from sleap_nn.cli.capabilities import capabilities
+
+    click.echo(json.dumps(capabilities(cli)))
+    ctx.exit()
+
+
 @click.group(
     cls=LazyGroup,
     no_args_is_help=True,
     context_settings={"help_option_names": ["-h", "--help"], "show_default": True},
 )
 @click.version_option(__version__, "-v", "--version", message="sleap-nn %(version)s")
+@click.option(
+    "--capabilities",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_print_capabilities,
+    help="Print what this version can do as one line of JSON, for programs that start it, and exit.",
+)
 def cli() -> None:
     """Train pose models on labelled frames, and find animals in videos with them."""

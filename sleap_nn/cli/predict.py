@@ -5,7 +5,9 @@ What happens between the options and the files is in `prediction.py`.
 
 from __future__ import annotations
 
+import time
 from contextlib import nullcontext
+from datetime import datetime
 from typing import Any
 
 import click
@@ -114,8 +116,14 @@ def run_command(name: str, data_path: str, options: dict[str, Any]) -> None:
         # Imported here so that --help does not load torch.
         with phase("loading PyTorch"):
             from sleap_nn.cli.prediction import PredictionRun, summary
+            from sleap_nn.system_info import get_startup_info_string
         tracking = tracker_config(options) if options["tracking"] else None
+        began, activity = time.monotonic(), "inference" if options["model_paths"] else "tracking"
+        log.logger.info("Started %s at: %s", activity, datetime.now())
+        log.logger.info("%s", get_startup_info_string())
         reports = PredictionRun(options, name, tracking).run(data_path, gui)
+        log.logger.info("Finished %s at: %s", activity, datetime.now())
+        log.logger.info("Total runtime: %.2f secs", time.monotonic() - began)
     if sum(report.num_instances for report in reports) == 0:
         log.logger.warning(
             "Not one instance was found on %d frames; lower --peak_threshold, or check the model on its own labels.",
@@ -129,6 +137,7 @@ def run_command(name: str, data_path: str, options: dict[str, Any]) -> None:
         for path in reports[0].outputs:
             kind = "Analysis HDF5" if path.name.endswith(".analysis.h5") else "Predictions"
             click.echo(f"{kind} output path: {path}", err=gui is not None)
+        click.echo(f"Saved file at: {datetime.now()}", err=gui is not None)
         if reports[0].problem:
             click.echo(f"Error: {reports[0].problem}", err=True)
     if any(report.problem for report in reports):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
@@ -16,6 +17,7 @@ from sleap_nn.config.filter_config import FilterConfig
 from sleap_nn.config.tracker_config import TrackerConfig
 from sleap_nn.errors import UserError
 from sleap_nn.heartbeat import phase
+from sleap_nn.inference.announce import complete_line, starting_line
 from sleap_nn.inference.manifest import MissingFramesError
 from sleap_nn.inference.options import PREPROCESSING, LoadKeywords, part
 from sleap_nn.inference.output import Output, default_output
@@ -113,6 +115,9 @@ class PredictionRun:
         selection = read_source(source, self._options["frames"], **part(self._options, ChoiceKeywords))
         output.check(selection)
         predictor = self._loaded()
+        is_tracked = self._tracking is not None
+        logger.info("%s", starting_line(selection, is_tracked))
+        began = time.monotonic()
         if self._gui is not None:
             self._gui.started(str(source), len(selection.frames))
         with FramesBar("Predicting...") if self._gui is None else nullcontext(self._gui) as progress:
@@ -122,7 +127,11 @@ class PredictionRun:
                 not self._options["no_empty_frames"],
                 self._given,
             )
-            written = predict_selection(predictor, selection, output, writing, progress)
+            told = (progress, progress.tracked) if is_tracked else (progress,)
+            written = predict_selection(predictor, selection, output, writing, *told)
+        logger.info(
+            "%s", complete_line(written.num_frames, written.num_instances, time.monotonic() - began, is_tracked)
+        )
         if self._gui is not None:
             self._gui.finished(written.files)
         problem = ""
@@ -172,6 +181,7 @@ class PredictionRun:
                     tracker_config=self._tracking,
                     **loading,
                 )
+            logger.info("%s", self._predictor.log_line)
         return self._predictor
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -65,17 +67,26 @@ def command(
     video_paths = read_video_paths(ctx, **video_values)
     # Imported here so that --help does not load torch.
     from sleap_nn.config.training_job_config import TrainingJobConfig
+    from sleap_nn.system_info import get_startup_info_string
     from sleap_nn.train import resume_training, run_training
     from sleap_nn.training.team import current_team
 
     log.configure()
+    began = time.monotonic()
+    log.logger.info("Started training at: %s", datetime.now())
+    log.logger.info("%s", get_startup_info_string())
     with current_team().guard() as team:
         if source is None:
             trainer = resume_training(str(resume), overrides, video_paths)
         else:
             config = TrainingJobConfig.load(source, overrides) if team.is_first else None
+            if config is not None:
+                log.logger.info("Input config:\n%s", config.to_yaml())
             trainer = run_training(config, video_paths=video_paths)
-    if team.is_first and trainer.run_dir is not None:
+    if not team.is_first:
+        return
+    log.logger.info("Finished after %.1f min", (time.monotonic() - began) / 60)
+    if trainer.run_dir is not None:
         click.echo(f"Run folder: {trainer.run_dir}")
 
 

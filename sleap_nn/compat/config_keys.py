@@ -48,6 +48,16 @@ def canonical(tree: Mapping[str, Any]) -> dict[str, Any]:
     return renamed
 
 
+def aliases_in(tree: Mapping[str, Any]) -> list[str]:
+    """Return the aliases that a configuration tree holds, as dotted paths."""
+    found = []
+    for alias in KEY_ALIASES:
+        parent, name = _parent(_copied(tree), alias)
+        if parent is not None and name in parent:
+            found.append(alias)
+    return found
+
+
 def canonical_path(path: str) -> tuple[str, ...]:
     """Return the dotted paths that a dotted path stands for; just itself if it is no alias."""
     for alias, targets in KEY_ALIASES.items():

@@ -17,11 +17,12 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
-from sleap_nn.compat.config_keys import canonical
+from sleap_nn.compat.config_keys import KEY_ALIASES, aliases_in, canonical
 from sleap_nn.config.fields import fields_of
 from sleap_nn.config.overrides import Override
 from sleap_nn.config.safe_yaml import check_yaml
 from sleap_nn.errors import ConfigError, MissingFileError
+from sleap_nn.log import logger
 
 
 def read_file(path: Path, overrides: Sequence[Override] = ()) -> tuple[dict[str, Any], list[Override]]:
@@ -64,15 +65,19 @@ def plain_tree(config: Any) -> dict[str, Any]:
 
 
 def canonical_tree(tree: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a tree in which every alias has become the key it stands for.
+    """Return a tree in which every alias has become the key it stands for, and say in a line which were there.
 
     Raises:
         ConfigError: An alias and its key are both there with different values.
     """
     try:
-        return canonical(tree)
+        renamed = canonical(tree)
     except ValueError as error:
         raise ConfigError(f"{error}.") from None
+    moved = [f"{alias} as {' and '.join(KEY_ALIASES[alias])}" for alias in aliases_in(tree)]
+    if moved:
+        logger.info("Other names of keys in the configuration: %s.", "; ".join(f"read {text}" for text in moved))
+    return renamed
 
 
 def with_defaults(section: Any, given: Mapping[str, Any]) -> dict[str, Any]:

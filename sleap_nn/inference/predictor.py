@@ -12,6 +12,7 @@ from sleap_nn.config.filter_config import FilterConfig
 from sleap_nn.config.tracker_config import TrackerConfig, complete_tracking
 from sleap_nn.data.labels import Labels
 from sleap_nn.errors import ConfigError
+from sleap_nn.inference.announce import loaded_line
 from sleap_nn.inference.chain import Pace, check_settings, counted, named, unfiltered, warn_of_unused, with_settings
 from sleap_nn.inference.filters import NOTHING, FilterPipeline, apply_filters, effective, filter_entries
 from sleap_nn.inference.layer import Layer, raw_batches
@@ -157,6 +158,11 @@ class Predictor:
     def model_paths(self) -> list[Path]:
         """The folders the models were read from."""
         return [model.folder for model in self._models]
+
+    @property
+    def log_line(self) -> str:
+        """What a log says of the models and how they are read."""
+        return loaded_line(self._models, self.batch_size, self.paf_workers)
 
     @property
     def device(self) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import signal
+import time
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -17,6 +18,7 @@ from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from sleap_nn.config.trainer_config import TrainerConfig
 from sleap_nn.errors import DataError, DeviceMemoryError
+from sleap_nn.log import logger
 from sleap_nn.networks import model_dir
 from sleap_nn.training import monitoring, run_folder
 from sleap_nn.training.callbacks.csv_log import CSVLog
@@ -125,8 +127,11 @@ def fit(
         DeviceMemoryError: A device has too little memory for a step that cannot be made in parts.
     """
     handler = signal.getsignal(signal.SIGINT)
+    began = time.monotonic()
+    logger.info("Starting training loop...")
     try:
         trainer.fit(module, train_loader, val_loader, ckpt_path=resume, weights_only=True)
+        logger.info("Finished training loop. [%.1f min]", (time.monotonic() - began) / 60)
     except DataError as error:
         raise DataError(str(error).rpartition(f"{DataError.__name__}: ")[2].strip()) from error
     except torch.OutOfMemoryError as error:

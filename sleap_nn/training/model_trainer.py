@@ -396,6 +396,7 @@ class ModelTrainer:
     def _announce(self, network: PoseNetwork) -> None:
         """Log what is about to be trained, and how much memory a step takes."""
         settings = self.job.trainer_config
+        logger.info("Total model parameters: %s", f"{network.num_parameters:,}")
         logger.info(
             "Training %s with %s (%s parameters) on %d frames, validating on %d; %d steps an epoch, %s on %s%s.",
             self.model_type,

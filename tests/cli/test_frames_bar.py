@@ -14,3 +14,12 @@ def test_only_a_bar_that_is_seen_silences_signs_of_life(is_terminal: bool, monke
         bar(3, 10)
         assert recorder.num_bars == is_terminal
     assert recorder.num_bars == 0
+
+
+def test_a_second_bar_appears_when_tracking_begins() -> None:
+    with FramesBar("Predicting...") as bar:
+        bar(4, 4)
+        assert [task.description for task in bar.tasks] == ["Predicting..."]
+        bar.tracked(1, 4)
+        bar.tracked(3, 4)
+        assert [(task.description, task.completed) for task in bar.tasks] == [("Predicting...", 4), ("Tracking...", 3)]

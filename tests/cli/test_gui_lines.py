@@ -65,3 +65,21 @@ def test_a_failure_is_reported_and_goes_on(capsys: pytest.CaptureFixture[str], e
     (line,) = lines(capsys)
     assert (line["event"], line["error"], line["type"]) == ("error", True, type(error).__name__)
     assert line["message"] == (str(error) or type(error).__name__)
+
+
+def test_tracking_is_a_second_series_and_the_end_speaks_of_predicting(capsys: pytest.CaptureFixture[str]) -> None:
+    clock = Clock()
+    gui = GuiLines(clock)
+    gui.started("clip.mp4", 4)
+    clock.now = 2.0
+    gui(4, 4)
+    for done in range(1, 5):
+        clock.now += 1.0
+        gui.tracked(done, 4)
+    gui.finished([])
+    said = lines(capsys)
+    tracked = [line for line in said if line.get("phase") == "tracking"]
+    assert [line["n_processed"] for line in tracked] == [1, 2, 3, 4]
+    assert [line["event"] for line in said] == ["start", *["progress"] * 5, "done"]
+    assert "phase" not in said[1]
+    assert said[-1]["rate"] == 2.0

@@ -6,6 +6,7 @@ import pytest
 from sleap_nn.compat import config_keys
 from sleap_nn.compat.config_keys import (
     KEY_ALIASES,
+    aliases_in,
     canonical,
     canonical_keywords,
     canonical_path,
@@ -132,3 +133,9 @@ def test_the_module_imports_nothing_of_the_package():
         if isinstance(node, ast.Import | ast.ImportFrom)
     ]
     assert imported == ["collections.abc", "typing"]
+
+
+def test_aliases_are_found():
+    tree = {"trainer_config": {"wandb_config": None, "batch_size": 2, "max_epochs": 1}}
+    assert aliases_in(tree) == ["trainer_config.wandb_config", "trainer_config.batch_size"]
+    assert aliases_in({"trainer_config": 3}) == []

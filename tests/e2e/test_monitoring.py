@@ -1,10 +1,8 @@
 """Runs that are watched and stopped from outside, as the command and the SLEAP GUI do it."""
 
 import csv
-import json
 import logging
 import sys
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -12,9 +10,9 @@ from typing import Any
 
 import pytest
 import wandb
-import zmq
 from click.testing import CliRunner
 from factories import make_labels
+from gui_peer import Gui
 from listening import Notebook
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from wandb_file import read_run
@@ -61,45 +59,6 @@ def logged(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(logging.getLogger("sleap_nn"), "propagate", True)
     caplog.set_level(logging.INFO, logger="sleap_nn")
     return caplog
-
-
-class Gui(threading.Thread):
-    """Collects all messages of a run, and sends a command when the n-th batch ends."""
-
-    def __init__(self, stop_at_batch: int | None) -> None:
-        super().__init__(daemon=True)
-        self.messages: list[dict[str, Any]] = []
-        self._stop_at_batch = stop_at_batch
-        self._context = zmq.Context()
-        self._progress = self._context.socket(zmq.SUB)
-        self._progress.subscribe(b"")
-        self.publish_port = self._progress.bind_to_random_port("tcp://127.0.0.1")
-        self._control = self._context.socket(zmq.PUB)
-        self.controller_port = self._control.bind_to_random_port("tcp://127.0.0.1")
-
-    def run(self) -> None:
-        num_batches = 0
-        while not self.messages or self.messages[-1]["event"] != "train_end":
-            if not self._progress.poll(120_000):
-                break
-            self.messages.append(json.loads(self._progress.recv()))
-            if self.messages[-1]["event"] == "batch_end":
-                self._control.send(b"not for you")
-                if num_batches == self._stop_at_batch:
-                    self._control.send_string('{"command": "stop"}')
-                num_batches += 1
-        self._context.destroy(linger=0)
-
-    def ports(self, timeout: int) -> dict[str, int]:
-        return {
-            "publish_port": self.publish_port,
-            "controller_port": self.controller_port,
-            "controller_polling_timeout": timeout,
-        }
-
-    def kinds(self) -> list[str]:
-        self.join(150)
-        return [message["event"] for message in self.messages]
 
 
 def test_the_gui_sees_a_run_from_begin_to_end(folder: Path) -> None:
