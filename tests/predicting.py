@@ -35,6 +35,23 @@ def command(model: Path, video: Path) -> None:
     sys.exit(result.exit_code)
 
 
+def slow_command(pause: float, model: Path, video: Path) -> None:
+    """Give the command in a process that takes so many seconds longer for every frame."""
+    import time
+
+    from sleap_nn.data.sources import VideoFrames
+    from sleap_nn.structures.sample import Frame, FrameKey
+
+    read = VideoFrames.read
+
+    def slowly(frames: VideoFrames, key: FrameKey) -> Frame:
+        time.sleep(pause)
+        return read(frames, key)
+
+    VideoFrames.read = slowly
+    command(model, video)
+
+
 def command_with_small_files(limit: int, model: Path, video: Path) -> None:
     """Give the command in a process that cannot write files larger than a limit."""
     import resource

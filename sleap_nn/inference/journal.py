@@ -108,8 +108,9 @@ class JournalWriter:
         self._path = path
         contents = None if facts is not None else read_contents(path)
         try:
+            path.touch()  # a file opened to append would write at its end wherever it is told to
             # Without a buffer, so that a record that could not be written is not tried again on closing.
-            self._file = path.open("r+b" if contents is not None else "ab", buffering=0)
+            self._file = path.open("r+b", buffering=0)
             self._lock()
             self._end = (0, 0) if contents is None else (contents.size, contents.num_frames)
             self._file.truncate(self._end[0])
@@ -155,6 +156,7 @@ class JournalWriter:
         record = _RECORD.pack(kind, len(content), zlib.crc32(content)) + content
         record = record if size else _MAGIC + record
         try:
+            self._file.truncate(size)  # an interrupt may have come when a record was written, but not yet counted
             self._file.seek(size)
             rest = memoryview(record)
             while rest:

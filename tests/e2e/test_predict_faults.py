@@ -16,7 +16,7 @@ import sleap_io as sio
 from constant_model import write_constant_model
 from factories import make_labels, make_video
 from media_files import damage, truncate, write_media
-from predicting import command, command_with_small_files, into_file, predict, start
+from predicting import command_with_small_files, into_file, predict, slow_command, start
 
 from sleap_nn.inference.journal import read_contents
 
@@ -169,8 +169,8 @@ def assert_same_files(one: Path, other: Path) -> None:
 
 @pytest.mark.slow
 def test_ctrl_c_ends_with_a_message_and_without_an_output(model: Path, tmp_path: Path) -> None:
-    video = make_video(tmp_path / "clip.mp4", num_frames=4000)
-    process = start(command, model, video)
+    video = make_video(tmp_path / "clip.mp4", num_frames=1000)
+    process = start(slow_command, 0.05, model, video)
     wait_for_frames(tmp_path / "out.slp.journal", 16)
     assert process.pid is not None
     os.kill(process.pid, signal.SIGINT)
@@ -181,4 +181,4 @@ def test_ctrl_c_ends_with_a_message_and_without_an_output(model: Path, tmp_path:
     assert "Aborted." in said
     assert sorted(p.name for p in tmp_path.iterdir()) == ["clip.mp4", "out.slp.journal", "said.txt"]
     assert predict(model, video, "--resume").exit_code == 0
-    assert frames_of(tmp_path / "out.slp") == list(range(4000))
+    assert frames_of(tmp_path / "out.slp") == list(range(1000))

@@ -1,3 +1,4 @@
+import os
 from pathlib import Path
 
 import numpy as np
@@ -61,6 +62,28 @@ def test_what_is_appended_is_read_again(tmp_path: Path) -> None:
     assert contents.facts == FACTS
     assert (contents.num_frames, contents.seconds, contents.end) == (7, 4.5, None)
     assert contents.size == path.stat().st_size
+
+
+def test_frames_are_held_once_if_an_interrupt_comes_while_they_are_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "a.journal"
+    with JournalWriter(path, FACTS) as writer:
+        writer.append([CHUNKS[0]], 1.0)
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "fsync", _interrupted)
+            with pytest.raises(KeyboardInterrupt):
+                writer.append([CHUNKS[1]], 1.123456789)
+        assert writer.num_frames == 3
+        writer.append([CHUNKS[1]], 1.0)
+    contents = read_contents(path)
+    assert contents is not None
+    assert (contents.num_frames, contents.seconds, contents.size) == (6, 2.0, path.stat().st_size)
+    assert [p.key.frame for chunk in read_chunks(path) for p in chunk.predictions] == [0, 1, 3, 4, 5]
+
+
+def _interrupted(_descriptor: int) -> None:
+    raise KeyboardInterrupt
 
 
 def test_a_journal_goes_on_and_ends(tmp_path: Path) -> None:
