@@ -229,5 +229,5 @@ def test_checkpoints_are_read_once_by_file_or_run_folder(tmp_path: Path) -> None
     with pytest.raises(MissingFileError, match="do not exist"):
         read_starts(ModelConfig(pretrained_head_weights=str(tmp_path / "none")))
     (tmp_path / "weights.pt").touch()
-    with pytest.raises(ModelError, match=r"\.ckpt file"):
+    with pytest.raises(ModelError, match=r"\.ckpt or \.safetensors file"):
         read_starts(ModelConfig(pretrained_head_weights=str(tmp_path / "weights.pt")))
