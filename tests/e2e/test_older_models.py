@@ -15,6 +15,7 @@ import pytest
 import torch
 from scipy.optimize import linear_sum_assignment
 
+from sleap_nn.convert import convert_model
 from sleap_nn.data.labels import load_labels
 from sleap_nn.inference import predict
 from sleap_nn.inference.load import load_models
@@ -95,6 +96,24 @@ def test_the_same_points_as_the_version_that_trained_the_model(name: str) -> Non
         assert (seen > (2.5 if is_top_down else 0.5)).sum() <= FAR.get(name, 0)
     if name not in FAR:
         assert max(scores, default=0.0) <= 0.02
+
+
+@pytest.mark.parametrize("name", sorted(set(MODELS) - {"ckpt_mc_topdown"}))  # that one finds nothing in these inputs
+def test_a_converted_model_predicts_the_same(name: str, tmp_path: Path) -> None:
+    converted = [convert_model(folder, tmp_path / folder.name) for folder in MODELS[name]]
+    sources = [("robot", [0, 3])] if name.endswith("single") else [("pkg", None), ("pair", [0, 7])]
+    before, after = (
+        [
+            frame
+            for source, frames in sources
+            for frame in predict(DATA / INPUTS[source], model_paths=paths, frames=frames, device="cpu")
+        ]
+        for paths in (MODELS[name], converted)
+    )
+    assert sum(len(frame.instances) for frame in before) > 0
+    for one, other in zip(before, after, strict=True):
+        for a, b in zip(one.instances, other.instances, strict=True):
+            np.testing.assert_array_equal(a.numpy(), b.numpy())
 
 
 @pytest.mark.parametrize(
