@@ -1,6 +1,7 @@
 """Predictions in other processes, which import this module by name."""
 
 import multiprocessing
+import signal
 import sys
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -29,7 +30,11 @@ def predict(model: Path, video: Path, *options: str) -> Result:
 
 
 def command(model: Path, video: Path) -> None:
-    """Give the command as a process that ends with its exit code; what it says is in said.txt."""
+    """Give the command as a process that ends with its exit code; what it says is in said.txt.
+
+    Ctrl+C acts as in a terminal, also where the tests were started in the background, which lets it be ignored.
+    """
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     result = predict(model, video, "--write-interval", "8")
     (video.parent / "said.txt").write_text(result.stderr + result.stdout + repr(result.exception))
     sys.exit(result.exit_code)
