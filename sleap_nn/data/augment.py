@@ -11,7 +11,6 @@ from functools import cache
 import cv2
 import numpy as np
 from jaxtyping import Float, UInt8
-from scipy.special import ndtri
 
 from sleap_nn.config.data_config import AugmentationConfig, GeometricConfig, IntensityConfig
 from sleap_nn.structures.transform import Transform
@@ -265,6 +264,8 @@ def _normal_levels(mean: float, deviation: float, shape: tuple[int, ...], rng: n
 @cache
 def _normal_quantiles() -> np.ndarray:
     """Return evenly spaced quantiles of the standard normal distribution, float32."""
+    from scipy.special import ndtri  # Slow to load, and needed in training alone.
+
     return ndtri((np.arange(_NUM_QUANTILES) + 0.5) / _NUM_QUANTILES).astype(np.float32)
 
 

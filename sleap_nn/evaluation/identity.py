@@ -11,7 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float, Int
-from scipy.optimize import linear_sum_assignment
+
+from sleap_nn.ops.assignment import assign
 
 ALPHAS = np.arange(1, 20) / 20
 """Similarities at which HOTA is averaged."""
@@ -108,7 +109,7 @@ def identity_f1(frames: Sequence[FrameIdentities], threshold: float) -> dict[str
     for frame in frames:
         rows, columns = np.nonzero(frame.similarity >= threshold)
         np.add.at(shared, (frame.truth[rows], frame.predicted[columns]), 1.0)
-    kept = shared[linear_sum_assignment(-shared)].sum()
+    kept = shared[assign(-shared)].sum()
     num_truth = sum(len(frame.truth) for frame in frames)
     num_predicted = sum(len(frame.predicted) for frame in frames)
     return {
@@ -137,7 +138,7 @@ def higher_order(frames: Sequence[FrameIdentities]) -> dict[str, float]:
     matched = np.zeros((len(ALPHAS), *potential.shape))
     for frame in frames:
         weights = alignment[frame.truth[:, None], frame.predicted[None]] * frame.similarity
-        rows, columns = linear_sum_assignment(-weights)
+        rows, columns = assign(-weights)
         levels = np.searchsorted(ALPHAS - _EPSILON, frame.similarity[rows, columns], side="right")
         for row, column, level in zip(frame.truth[rows], frame.predicted[columns], levels, strict=True):
             matched[:level, row, column] += 1
@@ -158,7 +159,7 @@ def _match(frame: FrameIdentities, before: dict[int, int], threshold: float) -> 
     kept = np.array([[before.get(a, -1) == b for b in frame.predicted.tolist()] for a in frame.truth.tolist()], bool)
     allowed = frame.similarity >= threshold - _EPSILON
     weights = np.where(allowed, frame.similarity + _KEEP * kept.reshape(allowed.shape), 0.0)
-    rows, columns = linear_sum_assignment(-weights)
+    rows, columns = assign(-weights)
     true_pairs = allowed[rows, columns]
     rows, columns = rows[true_pairs], columns[true_pairs]
     return _Pairs(frame.truth[rows], frame.predicted[columns], frame.similarity[rows, columns])

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+import pkgutil
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -12,12 +14,20 @@ from sleap_nn.config.model_config import BackboneConfig
 from sleap_nn.errors import ConfigError
 from sleap_nn.heads.base import Head
 from sleap_nn.networks.backbone import Backbone
-from sleap_nn.networks.convnext import ConvNext
-from sleap_nn.networks.pretrained import Pretrained
-from sleap_nn.networks.swint import SwinT
 from sleap_nn.networks.unet import UNet
 
-BACKBONES: dict[str, type[Backbone]] = {"unet": UNet, "convnext": ConvNext, "swint": SwinT, "pretrained": Pretrained}
+
+def _loaded_when_built(name: str) -> Callable[[Any], Backbone]:
+    """Return a constructor that imports ``module:Class`` when it is called: torchvision takes two seconds to load."""
+    return lambda config: pkgutil.resolve_name(f"sleap_nn.networks.{name}")(config)
+
+
+BACKBONES: dict[str, Callable[[Any], Backbone]] = {
+    "unet": UNet,
+    "convnext": _loaded_when_built("convnext:ConvNext"),
+    "swint": _loaded_when_built("swint:SwinT"),
+    "pretrained": _loaded_when_built("pretrained:Pretrained"),
+}
 
 
 class PoseNetwork(nn.Module):

@@ -8,7 +8,6 @@ from urllib.error import URLError
 
 import torch
 from torch import Tensor, nn
-from torchvision import models
 
 from sleap_nn.config.backbone_config import ConvNextConfig, PretrainedConfig, SwinTConfig
 from sleap_nn.config.model_config import BackboneConfig
@@ -75,6 +74,8 @@ def _download(name: str) -> dict[str, Tensor]:
     Raises:
         ModelError: The message says where to put the file by hand.
     """
+    from torchvision import models  # Slow to load, and needed by nothing else.
+
     url: str = models.get_weight(f"{name}.DEFAULT").url
     try:
         return torch.hub.load_state_dict_from_url(url, map_location="cpu", check_hash=True, weights_only=True)

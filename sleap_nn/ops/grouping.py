@@ -9,7 +9,8 @@ from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Int
-from scipy.optimize import linear_sum_assignment
+
+from sleap_nn.ops.assignment import assign
 
 _IMPOSSIBLE = 1e6
 
@@ -60,7 +61,7 @@ def _best_pairs(candidates: Candidates, min_score: float) -> Candidates:
     cost[rows, columns] = np.where(np.isnan(candidates.scores), _IMPOSSIBLE, -candidates.scores)
     index = np.full(cost.shape, -1)
     index[rows, columns] = np.arange(len(candidates.scores))
-    matched = index[linear_sum_assignment(cost)]
+    matched = index[assign(cost)]
     matched = matched[matched >= 0]
     kept = matched[candidates.scores[matched] >= min_score]  # NaN is not kept
     return Candidates(*(values[kept] for values in candidates))

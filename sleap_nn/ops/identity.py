@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 from jaxtyping import Float, Int
-from scipy.optimize import linear_sum_assignment
+
+from sleap_nn.ops.assignment import assign
 
 
 def assign_classes(
@@ -21,7 +22,7 @@ def assign_classes(
     """
     class_ids = np.full(len(probabilities), -1, np.int64)
     scores = np.zeros(len(probabilities), np.float32)
-    rows, columns = linear_sum_assignment(probabilities, maximize=True)
+    rows, columns = assign(probabilities, maximize=True)
     class_ids[rows] = columns
     scores[rows] = probabilities[rows, columns]
     return class_ids, scores

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
-from scipy.optimize import linear_sum_assignment
+
+from sleap_nn.ops.assignment import assign
 
 Indices = Int[np.ndarray, " pairs"]
 
@@ -32,7 +33,7 @@ def hungarian(cost: Float[np.ndarray, "rows columns"], max_cost: float = np.inf)
     lowest, highest = cost[allowed].min(), cost[allowed].max()
     # Dearer than any set of allowed pairs, so that one more allowed pair always wins.
     forbidden = (highest - lowest + 1.0) * (min(cost.shape) + 1)
-    rows, columns = linear_sum_assignment(np.where(allowed, cost - lowest, forbidden))
+    rows, columns = assign(np.where(allowed, cost - lowest, forbidden))
     kept = allowed[rows, columns]
     return rows[kept], columns[kept]
 

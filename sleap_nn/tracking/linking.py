@@ -2,7 +2,8 @@
 
 Online trackers decide at each frame; here a crossing is decided when both sides of it are known. The links are a
 minimum-cost path cover of the stretches, as in Zhang, Li and Nevatia, "Global Data Association for Multi-Object
-Tracking Using Network Flows", CVPR 2008, solved as an assignment. What a link costs is in `evidence`.
+Tracking Using Network Flows", CVPR 2008, solved as an assignment. What a link costs is in `evidence`. SciPy's graphs
+load where they are used, since every prediction imports this module and few link.
 """
 
 from __future__ import annotations
@@ -13,10 +14,8 @@ from functools import cache
 
 import numpy as np
 from jaxtyping import Float, Int
-from scipy.optimize import linear_sum_assignment
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components, min_weight_full_bipartite_matching
 
+from sleap_nn.ops.assignment import assign
 from sleap_nn.structures.predictions import Predictions
 from sleap_nn.tracking.ends import Ends
 from sleap_nn.tracking.evidence import Descriptions, LookEvidence, MotionEvidence
@@ -195,6 +194,9 @@ def _best_links(rows: np.ndarray, columns: np.ndarray, costs: np.ndarray, price:
 
     Ends and beginnings that compete, however indirectly, are assigned together, all others by themselves.
     """
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
     cheap = costs < price
     rows, columns, costs = rows[cheap], columns[cheap], costs[cheap]
     if not len(rows):
@@ -222,8 +224,11 @@ def _assigned(rows: np.ndarray, columns: np.ndarray, gains: np.ndarray) -> list[
     if num_rows * num_columns <= MOST_DENSE:
         table = np.zeros((num_rows, num_columns))
         table[rows, columns] = gains
-        pairs = zip(*linear_sum_assignment(-table), strict=True)
+        pairs = zip(*assign(-table), strict=True)
         return [(int(a), int(b)) for a, b in pairs if table[a, b] > 0]
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import min_weight_full_bipartite_matching
+
     # The solver of sparse tables wants positive weights, and a partner for every row: its own loose end.
     everyone = np.arange(num_rows)
     weights = np.concatenate([gains.max() - gains + 1.0, np.full(num_rows, gains.max() + 1.0)])
