@@ -134,7 +134,7 @@ def _prompt(text: str, default: Any = None, kind: Any = None) -> Any:
 
 
 def _choose(text: str, names: list[str], default: str) -> str:
-    return click.prompt(text, default=default, type=click.Choice(names), show_choices=len(names) < 10, err=True)
+    return click.prompt(text, default=default, type=click.Choice(names), show_choices=len(names) < 4, err=True)
 
 
 def _tried(step: Callable[[], ConfigGenerator]) -> ConfigGenerator | None:

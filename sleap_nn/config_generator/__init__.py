@@ -6,7 +6,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from sleap_nn.config_generator.generator import ConfigGenerator, generate_config
+    from sleap_nn.config_generator.generate import generate_config
+    from sleap_nn.config_generator.generator import ConfigGenerator
     from sleap_nn.config_generator.memory import MemoryEstimate, estimate_memory
     from sleap_nn.config_generator.recommend import ConfigRecommendation, recommend_config, recommend_pipeline
     from sleap_nn.config_generator.stats import DatasetStats, analyze_labels, analyze_slp
@@ -19,7 +20,7 @@ _NAMES = {
     "analyze_labels": "sleap_nn.config_generator.stats",
     "analyze_slp": "sleap_nn.config_generator.stats",
     "estimate_memory": "sleap_nn.config_generator.memory",
-    "generate_config": "sleap_nn.config_generator.generator",
+    "generate_config": "sleap_nn.config_generator.generate",
     "recommend_config": "sleap_nn.config_generator.recommend",
     "recommend_pipeline": "sleap_nn.config_generator.recommend",
 }

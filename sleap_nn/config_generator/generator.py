@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
@@ -179,14 +178,14 @@ class ConfigGenerator:
         Raises:
             ConfigError: A value is out of range, or of no use for the pipeline.
         """
-        if len(self.model_types) > 1:
+        *before, last = self.model_types
+        if before:
             logger.info(
-                "The %s pipeline has two configurations; this is that of the %s model, the other one is that of "
-                "build_centroid().",
+                "This is the %s configuration of the %s pipeline; that of its centroid model is build_centroid().",
+                last,
                 self._pipeline,
-                self.model_types[-1],
             )
-        return self._job(self.model_types[-1]).to_sleap_nn_cfg()
+        return self._job(last).to_sleap_nn_cfg()
 
     def build_centroid(self) -> DictConfig:
         """Return the configuration of the model that finds animals.
@@ -217,14 +216,14 @@ class ConfigGenerator:
         return "\n".join(f"# === {title} CONFIG ===\n{text}" for title, text in titled)
 
     def paths(self, path: str | Path) -> tuple[Path, ...]:
-        """Return the files that `save` writes: the path itself, or two beside it for a pair."""
+        """Return what `save` writes: one file, or ``<stem>_centroid.yaml`` and ``<stem>_centered_instance.yaml``."""
         path = Path(path)
         if len(self.model_types) == 1:
             return (path,)
         return tuple(path.with_name(f"{path.stem}_{name}.yaml") for name in TITLES)
 
     def save(self, path: str | Path) -> Self:
-        """Write the configuration; the two of a pair become ``<stem>_centroid.yaml`` and ``<stem>_centered_instance.yaml``.
+        """Write the configuration; that of a pair as two files, see `paths`.
 
         Raises:
             ConfigError: As for `build`; nothing is written then.
@@ -303,8 +302,8 @@ class ConfigGenerator:
         """
         self._check_used()
         advice = self.recommend()
-        reason = "as chosen" if self._choices.pipeline is not None else advice.pipeline.reason
-        description = f"Made by sleap-nn config for the {self._pipeline} pipeline: {reason}."
+        reason = "" if self._choices.pipeline is not None else f", as {advice.pipeline.reason}"
+        description = f"Made by sleap-nn config for the {self._pipeline} pipeline{reason}."
         return assemble(model_type, self._choices, advice, self._labels_path, description)
 
     def _check_used(self) -> None:
@@ -336,65 +335,3 @@ class ConfigGenerator:
             f"scale {data.preprocessing.scale:g}, sigma {maps.sigma:g}, output stride {maps.output_stride}, batches of "
             f"{trainer.train_data_loader.batch_size}, {turned if data.use_augmentations_train else 'no augmentation'}"
         )
-
-
-_SETTERS: dict[str, Callable[..., ConfigGenerator]] = {
-    "max_epochs": ConfigGenerator.max_epochs,
-    "learning_rate": ConfigGenerator.learning_rate,
-    "input_scale": ConfigGenerator.input_scale,
-    "output_stride": ConfigGenerator.output_stride,
-    "sigma": ConfigGenerator.sigma,
-    "rotation": ConfigGenerator.rotation,
-    "scale_augmentation": ConfigGenerator.scale_augmentation,
-    "augmentation": ConfigGenerator.augmentation,
-    "early_stopping": ConfigGenerator.early_stopping,
-    "crop_size": ConfigGenerator.crop_size,
-    "anchor_part": ConfigGenerator.anchor_part,
-    "validation_fraction": ConfigGenerator.validation_fraction,
-}
-
-
-def generate_config(
-    slp_path: str | Path,
-    output_path: str | Path | None = None,
-    *,
-    view: str | None = None,
-    pipeline: str | None = None,
-    backbone: str | None = None,
-    batch_size: int | str | None = None,
-    **setters: Any,
-) -> DictConfig:
-    """Make the configuration for a labels file in one call.
-
-    Args:
-        slp_path: The labels.
-        output_path: Where it is written, see `ConfigGenerator.save`; None: nowhere.
-        view: As for `ConfigGenerator.auto`.
-        pipeline: Which models; None: as recommended.
-        backbone: Short name of the network; None: as recommended.
-        batch_size: Samples of a step; None: as recommended.
-        **setters: Names of further setters of `ConfigGenerator` with their value, or a tuple of their values.
-
-    Returns:
-        What `ConfigGenerator.build` returns.
-
-    Raises:
-        TypeError: There is no such setter.
-        UserError: As for `ConfigGenerator`.
-    """
-    unknown = setters.keys() - _SETTERS.keys()
-    if unknown:
-        raise TypeError(f"generate_config() got an unexpected keyword argument {min(unknown)!r}")
-    generator = ConfigGenerator.from_slp(slp_path).auto(view)
-    chosen = {"pipeline": pipeline, "backbone": backbone, "batch_size": batch_size}
-    all_setters = _SETTERS | {
-        "pipeline": ConfigGenerator.pipeline,
-        "backbone": ConfigGenerator.backbone,
-        "batch_size": ConfigGenerator.batch_size,
-    }
-    for name, value in (chosen | setters).items():
-        if value is not None:
-            all_setters[name](generator, *(value if isinstance(value, tuple) else (value,)))
-    if output_path is not None:
-        generator.save(output_path)
-    return generator.build()
