@@ -50,8 +50,7 @@ def ask(slp: str | None, output: str | None, pipeline: str | None, view: str | N
     _ask_view(generator, view)
     _ask_values(generator)
     file = default_output(str(slp)) if show_yaml and output is None else _ask_output(generator, str(slp), output)
-    need = generator.memory_estimate()
-    _say(f"\nTraining takes about {need.total_gpu_gb:.1f} GB of memory on a GPU.")
+    _say(f"\nA training step takes {generator.memory_estimate()}.")
     put_out(generator, file, show_yaml)
     if not show_yaml:
         _say("Train with:")

@@ -256,18 +256,13 @@ class ConfigGenerator:
         advice, need = self.recommend(), self.memory_estimate()
         chosen = "as set" if self._choices.pipeline is not None else advice.pipeline.reason
         network = "as set" if self._choices.backbone is not None else advice.backbone_reason
-        channels, height, width = need.image_shape
         lines = [
             *self._stats.lines(),
             ("Pipeline", f"{self._pipeline}: {chosen}"),
             ("Backbone", f"{self._choices.backbone or advice.backbone}: {network}"),
             ("View", f"{advice.view}: {advice.view_reason}"),
             *((f"Model {model_type}", self._values(model_type)) for model_type in self.model_types),
-            (
-                "Memory",
-                f"about {need.total_gpu_gb:.1f} GB on a GPU for {need.batch_size} samples of {width} x {height} px "
-                f"and {channels} channel(s) in the {need.model_type} model",
-            ),
+            ("Memory", str(need)),
         ]
         width = max(len(heading) for heading, _ in lines)
         return "\n".join(f"{heading:{width}}  {text}" for heading, text in lines)

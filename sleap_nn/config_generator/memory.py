@@ -50,6 +50,16 @@ class MemoryEstimate:
         """What has to fit into the memory of the GPU."""
         return self.weights_gb + self.activations_gb
 
+    def __str__(self) -> str:
+        """Return the need in words."""
+        total = self.total_gpu_gb
+        amount = f"{total:.1f} GB" if total >= 1 else f"{1000 * total:.0f} MB"
+        channels, height, width = self.image_shape
+        return (
+            f"about {amount} on a GPU for {self.batch_size} sample(s) of {width} x {height} px with {channels} "
+            f"channel(s), in the {self.model_type} model"
+        )
+
 
 def estimate_memory(stats: DatasetStats, config: TrainingJobConfig | DictConfig | dict[str, Any]) -> MemoryEstimate:
     """Return what a training step of a configuration takes; nothing is trained.
