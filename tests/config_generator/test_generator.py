@@ -1,9 +1,10 @@
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 from factories import make_labels
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from sleap_nn.config.training_job_config import TrainingJobConfig, verify_training_cfg
 from sleap_nn.config_generator import ConfigGenerator
@@ -151,6 +152,17 @@ def test_the_summary_says_what_and_why(two: ConfigGenerator) -> None:
 @pytest.mark.parametrize(("name", "entry"), [("convnext_small", "convnext"), ("swint", "swint")])
 def test_other_backbones(two: ConfigGenerator, name: str, entry: str) -> None:
     assert two.backbone(name).build().model_config.backbone_config[entry] is not None
+
+
+DOCS = Path(__file__).parents[2] / "docs" / "config_generator.md"
+EXAMPLES = dict(re.findall(r"^### (\w+)$.*?^```yaml\n(.*?)^```$", DOCS.read_text(encoding="utf-8"), re.M | re.S))
+
+
+@pytest.mark.parametrize("pipeline", PIPELINES)
+def test_the_examples_of_the_docs_are_what_is_written(pipeline: str, two: ConfigGenerator) -> None:
+    example = OmegaConf.create(EXAMPLES[pipeline])
+    config = OmegaConf.create(two.pipeline(pipeline).to_yaml().rpartition("CONFIG ===\n")[2])
+    assert OmegaConf.merge(config, example) == config
 
 
 MODELS = [("topdown", 0), *((pipeline, -1) for pipeline in PIPELINES if pipeline != "centroid")]
