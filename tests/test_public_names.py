@@ -146,6 +146,39 @@ sleap_nn.system_info:get_system_info_dict()
 sleap_nn.system_info:get_startup_info_string()
 sleap_nn.system_info:print_system_info()
 sleap_nn.model_info:print_model_info(path)
+
+sleap_nn.config_generator:ConfigGenerator.from_slp(path)
+sleap_nn.config_generator:ConfigGenerator.from_labels(labels)
+sleap_nn.config_generator:ConfigGenerator.auto(self, view=None)
+sleap_nn.config_generator:ConfigGenerator.pipeline(self, name)
+sleap_nn.config_generator:ConfigGenerator.backbone(self, name)
+sleap_nn.config_generator:ConfigGenerator.batch_size(self, n)
+sleap_nn.config_generator:ConfigGenerator.max_epochs(self, n)
+sleap_nn.config_generator:ConfigGenerator.learning_rate(self, lr)
+sleap_nn.config_generator:ConfigGenerator.input_scale(self, s)
+sleap_nn.config_generator:ConfigGenerator.output_stride(self, n)
+sleap_nn.config_generator:ConfigGenerator.sigma(self, px)
+sleap_nn.config_generator:ConfigGenerator.rotation(self, min_deg, max_deg)
+sleap_nn.config_generator:ConfigGenerator.scale_augmentation(self, min, max)
+sleap_nn.config_generator:ConfigGenerator.augmentation(self, enabled)
+sleap_nn.config_generator:ConfigGenerator.early_stopping(self, enabled=True, patience=10)
+sleap_nn.config_generator:ConfigGenerator.crop_size(self, px)
+sleap_nn.config_generator:ConfigGenerator.anchor_part(self, name)
+sleap_nn.config_generator:ConfigGenerator.validation_fraction(self, f)
+sleap_nn.config_generator:ConfigGenerator.build(self)
+sleap_nn.config_generator:ConfigGenerator.build_centroid(self)
+sleap_nn.config_generator:ConfigGenerator.build_centered_instance(self)
+sleap_nn.config_generator:ConfigGenerator.to_yaml(self)
+sleap_nn.config_generator:ConfigGenerator.save(self, path)
+sleap_nn.config_generator:ConfigGenerator.summary(self)
+sleap_nn.config_generator:ConfigGenerator.recommend(self, view=None)
+sleap_nn.config_generator:ConfigGenerator.memory_estimate(self)
+sleap_nn.config_generator:analyze_slp(path)
+sleap_nn.config_generator:recommend_pipeline(stats)
+sleap_nn.config_generator:recommend_config(stats, view=None)
+sleap_nn.config_generator:estimate_memory(stats, config)
+sleap_nn.config_generator:generate_config(slp_path, output_path=None, *, view=None, pipeline=None, backbone=None, \
+batch_size=None)
 """
 
 TRAIN = """
@@ -209,6 +242,8 @@ sleap_nn.training.model_trainer:ModelTrainer config train_labels val_labels skel
 sleap_nn.config.model_config:BackboneConfig which_oneof which_oneof_attrib_name
 sleap_nn.config.model_config:HeadConfig which_oneof which_oneof_attrib_name
 sleap_nn.config.data_config:PreprocessingConfig validate_scale
+sleap_nn.config_generator:ConfigGenerator stats
+sleap_nn.config_generator:MemoryEstimate total_gpu_gb
 sleap_nn.cli:cli commands
 """
 

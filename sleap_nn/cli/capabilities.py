@@ -30,6 +30,7 @@ FEATURES = {
     "track_only": True,
     "several_inputs": True,
     "moved_videos": True,
+    "config_from_labels": True,
     "sleap_profiles": True,
     "older_checkpoints": True,
     "keras_models": True,

@@ -30,7 +30,10 @@ COMMANDS = {
     "report": ("sleap_nn.cli.report:command", "Write the report of a training run as one HTML page."),
     "info": ("sleap_nn.cli.info:command", "Describe a trained model folder or a configuration."),
     "convert": ("sleap_nn.cli.convert:command", "Write a model of any version in the form of this one."),
-    "config": ("sleap_nn.cli.config:command", "Print the configuration schema, or carry over a profile of SLEAP."),
+    "config": (
+        "sleap_nn.cli.config:command",
+        "Make a training configuration for labels; print schema and reference; carry over a profile of SLEAP.",
+    ),
     "demo": ("sleap_nn.cli.demo:command", "Train and predict on drawn animals, start to end, in minutes."),
     "system": ("sleap_nn.cli.system:command", "Report versions, devices and whether they compute correctly."),
 }

@@ -58,14 +58,15 @@ def aliases_in(tree: Mapping[str, Any]) -> list[str]:
     return found
 
 
+def alias_of(path: str) -> str | None:
+    """Return the alias that a dotted path is, or leads into; None if it is the path of today's key."""
+    return next((alias for alias in KEY_ALIASES if path == alias or path.startswith(f"{alias}.")), None)
+
+
 def canonical_path(path: str) -> tuple[str, ...]:
     """Return the dotted paths that a dotted path stands for; just itself if it is no alias."""
-    for alias, targets in KEY_ALIASES.items():
-        if path == alias:
-            return targets
-        if path.startswith(f"{alias}."):
-            return tuple(target + path[len(alias) :] for target in targets)
-    return (path,)
+    alias = alias_of(path)
+    return (path,) if alias is None else tuple(target + path[len(alias) :] for target in KEY_ALIASES[alias])
 
 
 def canonical_keywords(keywords: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str, Any]:

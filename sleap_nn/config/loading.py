@@ -17,7 +17,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
-from sleap_nn.compat.config_keys import KEY_ALIASES, aliases_in, canonical
+from sleap_nn.compat.config_keys import KEY_ALIASES, alias_of, aliases_in, canonical
 from sleap_nn.config.fields import fields_of
 from sleap_nn.config.overrides import Override
 from sleap_nn.config.safe_yaml import check_yaml
@@ -64,8 +64,12 @@ def plain_tree(config: Any) -> dict[str, Any]:
     return container
 
 
-def canonical_tree(tree: Mapping[str, Any]) -> dict[str, Any]:
+def canonical_tree(tree: Mapping[str, Any], overrides: Sequence[Override] = ()) -> dict[str, Any]:
     """Return a tree in which every alias has become the key it stands for, and say in a line which were there.
+
+    Args:
+        tree: Nested mapping of a whole configuration; it is not changed.
+        overrides: What will be applied to it; the aliases among their keys are said in the same line.
 
     Raises:
         ConfigError: An alias and its key are both there with different values.
@@ -74,7 +78,9 @@ def canonical_tree(tree: Mapping[str, Any]) -> dict[str, Any]:
         renamed = canonical(tree)
     except ValueError as error:
         raise ConfigError(f"{error}.") from None
-    moved = [f"{alias} as {' and '.join(KEY_ALIASES[alias])}" for alias in aliases_in(tree)]
+    of_overrides = [alias for override in overrides if (alias := alias_of(override.key)) is not None]
+    found = dict.fromkeys([*aliases_in(tree), *of_overrides])
+    moved = [f"{alias} as {' and '.join(KEY_ALIASES[alias])}" for alias in found]
     if moved:
         logger.info("Other names of keys in the configuration: %s.", "; ".join(f"read {text}" for text in moved))
     return renamed

@@ -65,7 +65,8 @@ class TrainingJobConfig:
         tree, remaining = read_file(path, [split_override(token) for token in overrides])
         if is_profile(tree):
             tree = translated(tree, path).tree
-        tree = apply_overrides(canonical_tree(tree), _known(remaining), _holds_text)
+        remaining = _known(remaining)
+        tree = apply_overrides(canonical_tree(tree, remaining), remaining, _holds_text)
         if tree.get("model_config") is None:
             raise ConfigError(
                 f"No model config found! {str(path)!r} needs a model_config section (see sleap-nn train -h)."

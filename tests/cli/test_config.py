@@ -4,6 +4,7 @@ from pathlib import Path
 import jsonschema
 import pytest
 from click.testing import CliRunner
+from factories import make_labels
 from omegaconf import OmegaConf
 
 from sleap_nn.cli import cli
@@ -34,11 +35,85 @@ def test_reference_is_markdown():
     assert result.stdout.startswith("# Configuration reference\n")
 
 
-@pytest.mark.parametrize("args", [[], ["--schema", "--reference"]])
+@pytest.mark.parametrize(
+    "args",
+    [
+        ["--schema", "--reference"],
+        ["labels.slp", "--schema"],
+        ["--auto", "--reference"],
+        ["--from-sleap", "baseline.json", "--show-yaml"],
+    ],
+)
 def test_one_output_has_to_be_chosen(args):
     result = CliRunner().invoke(cli, ["config", *args])
     assert result.exit_code == 2
     assert "--schema, --reference and --from-sleap" in result.stderr
+
+
+@pytest.fixture(scope="module")
+def labels(tmp_path_factory) -> Path:
+    path = tmp_path_factory.mktemp("labels") / "flies.slp"
+    make_labels(4, height=64, width=96, num_animals=2, path=path, embed=False)
+    return path
+
+
+def test_auto_writes_beside_the_labels_and_says_only_where(labels):
+    result = CliRunner().invoke(cli, ["config", str(labels), "--auto"])
+    path = labels.with_name("flies_config.yaml")
+    assert (result.exit_code, result.stdout, result.stderr) == (0, f"Saved config to: {path}\n", "")
+    config = TrainingJobConfig.load(path)
+    assert config.model_config.head_configs.which_oneof_attrib_name() == "bottomup"
+    assert config.data_config.train_labels_path == [str(labels)]
+
+
+@pytest.mark.parametrize(("pipeline", "second"), [("topdown", "centered_instance"), ("multi_class_topdown", None)])
+def test_auto_writes_the_two_files_of_a_pair(labels, tmp_path, pipeline, second):
+    args = ["config", str(labels), "--auto", "--pipeline", pipeline, "--output", str(tmp_path / "pair.yaml")]
+    result = CliRunner().invoke(cli, args)
+    first, other = tmp_path / "pair_centroid.yaml", tmp_path / "pair_centered_instance.yaml"
+    assert result.stdout == f"Saved centroid config to: {first}\nSaved instance config to: {other}\n"
+    types = [
+        TrainingJobConfig.load(path).model_config.head_configs.which_oneof_attrib_name() for path in (first, other)
+    ]
+    assert types == ["centroid", second if second else pipeline]
+
+
+def test_auto_can_print(labels, tmp_path):
+    args = ["config", str(labels), "--auto", "--show-yaml", "-o", str(tmp_path / "config.yaml"), "--view", "top"]
+    result = CliRunner().invoke(cli, args)
+    config = TrainingJobConfig.from_cfg(OmegaConf.create(result.stdout))
+    assert config.data_config.augmentation_config is not None
+    assert config.data_config.augmentation_config.geometric is not None
+    assert config.data_config.augmentation_config.geometric.rotation_max == 180
+    assert list(tmp_path.iterdir()) == []
+    pair = CliRunner().invoke(cli, ["config", str(labels), "--auto", "--show-yaml", "--pipeline", "topdown"]).stdout
+    first, second = pair.removeprefix("# === CENTROID CONFIG ===\n").split("# === CENTERED INSTANCE CONFIG ===\n")
+    assert TrainingJobConfig.from_cfg(OmegaConf.create(first)).model_config.head_configs.centroid is not None
+    assert TrainingJobConfig.from_cfg(OmegaConf.create(second)).model_config.head_configs.centered_instance is not None
+
+
+@pytest.mark.parametrize(
+    ("args", "code", "message"),
+    [
+        (["--auto"], 1, "--auto needs labels"),
+        (["nowhere.slp", "--auto"], 1, "nowhere.slp does not exist"),
+        (["nowhere.slp"], 1, "nowhere.slp does not exist"),
+        (["nowhere.slp", "--auto", "--pipeline", "topdwon"], 2, "'topdwon' is not one of 'single_instance'"),
+        (["nowhere.slp", "--auto", "--view", "below"], 2, "'below' is not one of 'side', 'top'"),
+        ([], 1, "Questions need a terminal, and there is none; add --auto"),
+    ],
+)
+def test_what_cannot_be_made_is_said_in_a_sentence(args, code, message):
+    result = CliRunner().invoke(cli, ["config", *args])
+    assert result.exit_code == code
+    assert message in result.stderr
+    assert result.stdout == ""
+
+
+def test_the_labels_are_not_overwritten(labels):
+    result = CliRunner().invoke(cli, ["config", str(labels), "--auto", "-o", str(labels)])
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "would overwrite the labels" in result.stderr
 
 
 PROFILE = Path(__file__).parents[1] / "golden" / "legacy_config_mapping.json"

@@ -146,7 +146,13 @@ EVAL = (
     Row("match_method", "auto", "oks", choices=("auto", "oks", "centroid")),
     Row("anchor_part", value="snout"),
 )
-CONFIG = (Row("output", value="config.yaml", short="-o"),)
+PIPELINES = ("single_instance", "centroid", "bottomup", "topdown", "multi_class_bottomup", "multi_class_topdown")
+CONFIG = (
+    Row("output", value="config.yaml", short="-o"),
+    Row("auto", False),
+    Row("pipeline", value="topdown", choices=PIPELINES),
+    Row("show-yaml", False),
+)
 TABLE = {"train": TRAIN, "track": PREDICT, "predict": PREDICT, "infer": PREDICT, "eval": EVAL, "config": CONFIG}
 REQUIRED = {
     "track": ["-i", "x.mp4"],

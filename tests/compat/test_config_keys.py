@@ -6,6 +6,7 @@ import pytest
 from sleap_nn.compat import config_keys
 from sleap_nn.compat.config_keys import (
     KEY_ALIASES,
+    alias_of,
     aliases_in,
     canonical,
     canonical_keywords,
@@ -139,3 +140,10 @@ def test_aliases_are_found():
     tree = {"trainer_config": {"wandb_config": None, "batch_size": 2, "max_epochs": 1}}
     assert aliases_in(tree) == ["trainer_config.wandb_config", "trainer_config.batch_size"]
     assert aliases_in({"trainer_config": 3}) == []
+
+
+def test_the_alias_of_a_path():
+    assert alias_of("trainer_config.wandb_config") == "trainer_config.wandb_config"
+    assert alias_of("trainer_config.wandb_config.entity") == "trainer_config.wandb_config"
+    assert alias_of("trainer_config.wandb_configuration") is None
+    assert alias_of("trainer_config.wandb.entity") is None

@@ -364,3 +364,20 @@ def test_hydra_is_imported_only_when_overrides_are_read():
     root = Path(__file__).parents[2]
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=root)
     assert result.stdout.split() == ["False", "False"]
+
+
+def test_other_names_of_keys_are_said_in_one_line_wherever_they_stand(file, caplog):
+    caplog.set_level("INFO", logger="sleap_nn")
+    overrides = ["trainer_config.wandb_config.entity=lab", "trainer_config.batch_size=2", "trainer_config.max_epochs=3"]
+    config = TrainingJobConfig.load(file, overrides)
+    assert config.trainer_config.wandb.entity == "lab"
+    assert config.trainer_config.val_data_loader.batch_size == 2
+    notices = [record.getMessage() for record in caplog.records if "Other names of keys" in record.getMessage()]
+    assert notices == [
+        "Other names of keys in the configuration: read trainer_config.wandb_config as trainer_config.wandb; read "
+        "trainer_config.batch_size as trainer_config.train_data_loader.batch_size and "
+        "trainer_config.val_data_loader.batch_size."
+    ]
+    caplog.clear()
+    TrainingJobConfig.load(file, ["trainer_config.wandb.entity=lab"])
+    assert caplog.records == []
