@@ -7,6 +7,7 @@ from torch import Tensor
 
 from sleap_nn.errors import ConfigError
 from sleap_nn.networks.devices import native_bfloat16, resolve_accelerator
+from sleap_nn.networks.host_memory import keep_host_memory
 from sleap_nn.networks.network import PoseNetwork
 
 _DTYPES = {"32": torch.float32, "bf16": torch.bfloat16, "16": torch.float16}
@@ -28,6 +29,8 @@ class TorchRuntime:
         """
         self.device = resolve_device(device)
         self.precision = _resolve_precision(precision, self.device)
+        if self.device.type == "cpu":
+            keep_host_memory()
         network = network.eval().to(self.device, _DTYPES[self.precision])
         self._network = network.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
 

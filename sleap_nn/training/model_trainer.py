@@ -27,6 +27,7 @@ from sleap_nn.errors import DataError
 from sleap_nn.heads.losses import HardKeypointMining, LossSettings
 from sleap_nn.heartbeat import phase
 from sleap_nn.log import logger
+from sleap_nn.networks.host_memory import keep_host_memory
 from sleap_nn.networks.network import PoseNetwork, initialise
 from sleap_nn.networks.reuse import Starts, read_starts, start_from
 from sleap_nn.networks.weights import load_encoder_weights
@@ -212,6 +213,8 @@ class ModelTrainer:
         device = devices.use(place.local_rank)
         report = self._label_report() if team.is_first else None
         settings.trainer_accelerator, settings.precision = devices.accelerator, devices.precision
+        if devices.accelerator == "cpu":
+            keep_host_memory()
         settings.trainer_devices = devices.as_stored(settings)
         network = self._prepared_network(devices)
         choose_workers(self.job, len(self.datasets()[1]), place)
