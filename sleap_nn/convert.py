@@ -1,4 +1,4 @@
-"""`convert`: a model of any version as a folder of this one, which holds no pickle; labels as those of other programs."""
+"""`convert`: a model of any version as a folder of this one, which holds no pickle; labels in another form."""
 
 from __future__ import annotations
 

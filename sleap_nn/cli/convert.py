@@ -24,8 +24,8 @@ sleap-nn convert labels.pkg.slp -o data_set --format yolo
     "-o",
     metavar="PATH",
     required=True,
-    help="New folder or file; nothing is replaced. Of labels the ending tells the format: .slp, .pkg.slp (with images), "
-    ".json (COCO, with a folder of images), .nwb, .csv, .h5 (analysis).",
+    help="New folder or file; nothing is replaced. Of labels the ending tells the format: .slp, .pkg.slp (with "
+    "images), .json (COCO, with a folder of images), .nwb, .csv, .h5 (analysis).",
 )
 @click.option(
     "--format",

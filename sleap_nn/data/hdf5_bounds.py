@@ -74,7 +74,7 @@ def _problem(file: h5py.File, size: int) -> str | None:
 
 
 def _objects(group: h5py.Group, name: str, seen: set[int]) -> Iterator[tuple[str, h5py.Group | h5py.Dataset | str]]:
-    """Yield every group once, and its data sets under each of their names; a text in place of one says what is wrong."""
+    """Yield every group once, and its data sets under each name; a text in place of one says what is wrong."""
     yield name, group
     seen.add(h5py.h5o.get_info(group.id).addr)
     for key in group:

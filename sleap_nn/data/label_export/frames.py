@@ -128,8 +128,8 @@ class ExportedFrames:
         for frame, own in zip(self.frames, names, strict=True):
             if len(set(own)) < len(own):
                 raise DataError(
-                    f"{frame.name} has two animals called {Counter(own).most_common(1)[0][0]}, but each needs a name of "
-                    "its own; correct the tracks."
+                    f"{frame.name} has two animals called {Counter(own).most_common(1)[0][0]}, but each needs its own "
+                    "name; correct the tracks."
                 )
         return names
 

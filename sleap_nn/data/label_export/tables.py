@@ -26,7 +26,7 @@ def write_deeplabcut(frames: ExportedFrames, place: Path) -> None:
     """
     names = frames.animal_names()
     several = any(
-        len(own) > 1 or frame.instances[:1] and frame.instances[0].track
+        len(own) > 1 or any(animal.track is not None for animal in frame.instances)
         for own, frame in zip(names, frames.frames, strict=True)
     )
     animals = list(dict.fromkeys(name for own in names for name in own))
@@ -54,8 +54,8 @@ def write_lightning_pose(frames: ExportedFrames, place: Path) -> None:
     for frame in frames.frames:
         if len(frame.instances) > 1:
             raise DataError(
-                f"{frame.name} has {len(frame.instances)} animals, but Lightning Pose holds one a frame; choose another "
-                "format."
+                f"{frame.name} has {len(frame.instances)} animals, but Lightning Pose holds one a frame; choose "
+                "another format."
             )
     rows = [_row(frame, [None] * len(frame.instances)) for frame, _ in frames.write_images(place / _IMAGES)]
     _write_table(place / "CollectedData.csv", rows, [None], frames.node_names)

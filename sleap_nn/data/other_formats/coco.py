@@ -125,7 +125,7 @@ def _points(path: Path, entry: dict[str, Any], num_nodes: int) -> np.ndarray:
     try:
         table = np.array(values, np.float64).reshape(num_nodes, 3)
     except OverflowError:
-        table = np.full((num_nodes, 3), np.inf)
+        _refuse(path, f"annotation {number} has a keypoint that is no number")
     if not np.isin(table[:, 2], (0, 1, 2)).all():
         _refuse(path, f"annotation {number} has a visibility that is not 0, 1 or 2")
     points = np.where(table[:, 2:] > 0, table[:, :2], np.nan)

@@ -88,8 +88,8 @@ def labels_of_images(
     missing = [image.path for image in images if not image.path.is_file()]
     if missing and need_images:
         raise MissingFileError(
-            f"{len(missing)} of the {len(images)} images of {source} are not there, the first is {missing[0]}; put them "
-            "there, or take them out of the labels."
+            f"{len(missing)} of the {len(images)} images of {source} are not there, the first is {missing[0]}; put "
+            "them there, or take them out of the labels."
         )
     skeleton = _skeleton(nodes, edges, source)
     tracks: dict[str, Track] = {}

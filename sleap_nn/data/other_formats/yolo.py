@@ -197,10 +197,15 @@ def _refuse_orphans(images: Sequence[Path], source: Path) -> None:
     Raises:
         MissingFileError: The message names them.
     """
-    known = {label_path(image): image for image in images}
-    folders = {path.parent for path, image in known.items() if path.parent != image.parent}
-    others = (path for folder in folders for path in folder.glob("*.txt") if path.name not in _NO_LABELS)
-    orphans = sorted(path for path in others if path not in known)
+    known = {label_path(image) for image in images}
+    folders = {label_path(image).parent: image.parent for image in images if label_path(image).parent != image.parent}
+    orphans = sorted(
+        path
+        for folder, place in folders.items()
+        for path in folder.glob("*.txt")
+        if path not in known and path.name not in _NO_LABELS
+        if not any((place / f"{path.stem}{ending}").is_file() for ending in ENDINGS)
+    )
     if orphans:
         raise MissingFileError(
             f"{len(orphans)} file(s) of labels of {source} have no image, the first is {orphans[0]}; put the image "
