@@ -16,7 +16,7 @@ import h5py
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from sleap_nn.errors import DataError
+from sleap_nn.errors import DataError, reason
 
 ALWAYS_ALLOWED = 256 * 2**20
 """Bytes that tables may unpack to, however small the file is."""
@@ -43,7 +43,9 @@ def check_hdf5(path: Path) -> None:
         with h5py.File(path, "r") as file:
             problem = _problem(file, path.stat().st_size)
     except (OSError, LookupError, ValueError, TypeError, RuntimeError, MemoryError) as error:
-        raise DataError(f"{path} cannot be read as a SLEAP labels file ({error}); give a .slp or .pkg.slp.") from error
+        raise DataError(
+            f"{path} cannot be read as a SLEAP labels file ({reason(error)}); give a .slp or .pkg.slp."
+        ) from error
     if problem is not None:
         raise DataError(f"{path} is not read because {problem}; a labels file of SLEAP does not, save it anew.")
 
@@ -55,9 +57,6 @@ def _problem(file: h5py.File, size: int) -> str | None:
     for name, found in _objects(file, "", set()):
         if isinstance(found, str):
             return f"{name} {found}"
-        claimed = max((_attribute_bytes(found, key) for key in found.attrs), default=0)
-        if claimed > size:
-            return f"an attribute of {name or 'the file'} claims {claimed} bytes"
         if not isinstance(found, h5py.Dataset):
             continue
         if found.is_virtual or found.external:
@@ -88,12 +87,6 @@ def _objects(group: h5py.Group, name: str, seen: set[int]) -> Iterator[tuple[str
                 yield from _objects(found, own, seen)
         elif isinstance(found, h5py.Dataset):
             yield own, found
-
-
-def _attribute_bytes(found: h5py.Group | h5py.Dataset, key: str) -> int:
-    """Return the size that an attribute claims."""
-    attribute = found.attrs.get_id(key)
-    return math.prod(attribute.shape or ()) * attribute.dtype.itemsize
 
 
 def _holds_images(name: str) -> bool:

@@ -23,7 +23,7 @@ from sleap_io.model.video import Video
 
 from sleap_nn.data import other_formats
 from sleap_nn.data.hdf5_bounds import check_hdf5
-from sleap_nn.errors import DataError, MissingFileError
+from sleap_nn.errors import DataError, MissingFileError, reason
 from sleap_nn.log import logger
 from sleap_nn.structures.sample import FrameKey
 from sleap_nn.structures.skeleton import Skeleton
@@ -167,8 +167,9 @@ def load_labels(path: str | Path, open_videos: bool = True) -> Labels:
     try:
         return load_slp(str(path), open_videos=open_videos)
     except _BROKEN as error:
-        reason = str(error) if str(error) else type(error).__name__
-        raise DataError(f"{path} cannot be read as a SLEAP labels file ({reason}); give a .slp or .pkg.slp.") from error
+        raise DataError(
+            f"{path} cannot be read as a SLEAP labels file ({reason(error)}); give a .slp or .pkg.slp."
+        ) from error
 
 
 def write_labels(labels: Labels, path: str | Path, embed: bool = False, restore_source_videos: bool = False) -> None:

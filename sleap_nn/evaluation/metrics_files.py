@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from sleap_nn.errors import DataError, MissingFileError, OutputError
+from sleap_nn.errors import DataError, MissingFileError, OutputError, reason
 
 Metrics = dict[str, dict[str, Any]]
 
@@ -131,7 +131,7 @@ def _read_archive(path: Path) -> dict[str, Any]:
         raise DataError(
             f"{path} is no archive of plain arrays (those of other programs may hold pickled objects, which "
             "are not read because that can run code); evaluate again with `sleap-nn eval -s`, or put the "
-            f"program's .json of the same name beside it ({_reason(error)})."
+            f"program's .json of the same name beside it ({reason(error)})."
         ) from error
     metrics: dict[str, Any] = {}
     for name, value in entries.items():
@@ -139,11 +139,6 @@ def _read_archive(path: Path) -> dict[str, Any]:
         target = metrics.setdefault(section, {}) if slash else metrics
         target[key if slash else name] = _restored(key, value)
     return metrics
-
-
-def _reason(error: Exception) -> str:
-    """Return what went wrong in a few words."""
-    return (str(error).partition("\n")[0] or type(error).__name__)[:150]
 
 
 def _check_sizes(content: io.BytesIO) -> None:
@@ -179,7 +174,7 @@ def _read_json(path: Path) -> Metrics:
         sections = json.loads(path.read_text())
         return {name: {key: _from_json(key, v) for key, v in s.items()} for name, s in sections.items()}
     except (ValueError, TypeError, AttributeError, RecursionError, OSError) as error:
-        raise DataError(f"{path} cannot be read as metrics ({error}).") from error
+        raise DataError(f"{path} cannot be read as metrics ({reason(error)}).") from error
 
 
 def _from_json(key: str, value: Any) -> Any:

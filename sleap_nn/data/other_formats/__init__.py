@@ -18,7 +18,7 @@ from sleap_io.model.labels import Labels
 
 from sleap_nn.data.other_formats import coco, deeplabcut, lightning_pose, yolo
 from sleap_nn.data.other_formats.images import yaml_mapping
-from sleap_nn.errors import DataError, UserError
+from sleap_nn.errors import DataError, UserError, reason
 
 SLP = "slp"
 READERS: dict[str, Callable[[Path, bool], Labels]] = {
@@ -81,8 +81,7 @@ def read_labels(path: Path, need_images: bool = True) -> Labels:
     except UserError:
         raise
     except (OSError, ValueError, csv.Error, MemoryError, RecursionError) as error:
-        reason = str(error) if str(error) else type(error).__name__
-        raise DataError(f"{path} cannot be read as labels ({reason}); give {ALLOWED}.") from error
+        raise DataError(f"{path} cannot be read as labels ({reason(error)}); give {ALLOWED}.") from error
 
 
 def _kind_of_folder(path: Path) -> str | None:

@@ -48,7 +48,7 @@ def test_an_image_that_could_be_one_of_several_is_refused(tmp_path: Path) -> Non
     path = write_coco(tmp_path, images="a")
     assert brightness(load_labels(path)) == [0, 1, 2]
     write_image(tmp_path / "b" / "img1.png", 99)
-    with pytest.raises(DataError, match="img1.png could be .*; write its folder into file_name"):
+    with pytest.raises(DataError, match=r"img1\.png could be .*; write its folder into file_name"):
         load_labels(path)
 
 

@@ -126,7 +126,7 @@ def test_a_project_that_is_not_clear_is_refused(project: Path) -> None:
 def test_a_configuration_that_stands_for_more_than_memory_holds(project: Path) -> None:
     lines = ["bodyparts: &a0 [x, x]", *(f"b{i}: &a{i} [*a{i - 1}, *a{i - 1}]" for i in range(1, 40)), "scorer: *a39"]
     (project / "config.yaml").write_text("\n".join(lines))
-    with pytest.raises(DataError, match="config.yaml"):
+    with pytest.raises(DataError, match=r"config\.yaml"):
         load_labels(project / "config.yaml")
     assert len(load_labels(project / "labeled-data" / "a" / "CollectedData_me.csv")) == 3
 

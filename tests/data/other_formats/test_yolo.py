@@ -127,11 +127,11 @@ def test_an_image_that_is_to_be_shown_turned_is_refused(tmp_path: Path) -> None:
 def test_a_file_that_is_no_image(tmp_path: Path) -> None:
     path = write_yolo(tmp_path) / "images" / "train" / "train0.png"
     path.write_bytes(b"none")
-    with pytest.raises(DataError, match="train0.png cannot be read"):
+    with pytest.raises(DataError, match=r"train0\.png cannot be read"):
         load_labels(tmp_path)
     write_image(path)
     content = bytearray(path.read_bytes())
     content[16:24] = (2**30).to_bytes(4, "big") * 2
     path.write_bytes(content)
-    with pytest.raises(DataError, match="train0.png cannot be read"):
+    with pytest.raises(DataError, match=r"train0\.png cannot be read"):
         load_labels(tmp_path)
