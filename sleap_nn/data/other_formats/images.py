@@ -129,7 +129,9 @@ def image_size(path: Path) -> ImageSize:
                 turned = image.getexif().get(_ORIENTATION, 1) not in (0, 1)
                 size = ImageSize(image.height, image.width, 1 if image.mode in _GREY else 3)
     except (OSError, UnidentifiedImageError, Image.DecompressionBombError, ValueError, SyntaxError) as error:
-        raise DataError(f"The image {path} cannot be read ({reason(error)}); replace it, or take out its labels.") from error
+        raise DataError(
+            f"The image {path} cannot be read ({reason(error)}); replace it, or take out its labels."
+        ) from error
     if turned:
         raise DataError(
             f"The image {path} carries a mark (EXIF) to be shown turned, so it is not certain where its labels lie; "
