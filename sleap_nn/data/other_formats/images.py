@@ -200,10 +200,12 @@ def _skeleton(nodes: Sequence[str], edges: Sequence[tuple[int, int]], source: Pa
 
 
 def _video(key: tuple[Path, int, int], group: Sequence[LabeledImage], channels: int, need_images: bool) -> Video:
-    """Return the images of one folder and size as a video."""
+    """Return the images of one folder and size as a video, with what sleap-io needs to write it while it is closed."""
     _, height, width = key
     names = [image.path.as_posix() for image in group]
-    known = {"shape": (len(names), height, width, channels)} if height > 0 else {}
+    known: dict[str, Any] = {"type": "ImageVideo", "filename": names[0], "filenames": names}
+    if height > 0 and not need_images:  # an open video says it itself
+        known["shape"] = (len(names), height, width, channels)
     return Video(filename=names, backend_metadata=known, open_backend=need_images)
 
 
