@@ -245,7 +245,8 @@ def _points(layout: Layout, path: Path, number: int, line: Sequence[str]) -> np.
     points = values[:, :2]
     if dimensions == 3 and not np.isin(values[:, 2], (0, 1, 2)).all():
         raise DataError(f"Line {number} of {path} has a visibility that is not 0, 1 or 2; are these predictions?")
-    seen = values[:, 2] > 0 if dimensions == 3 else (points > 0).any(axis=1) & (points >= 0).all(axis=1)
+    labelled = (points > 0).any(axis=1) & (points >= 0).all(axis=1)  # what stands for a missing point of two values
+    seen = np.asarray(values[:, 2] > 0 if dimensions == 3 else labelled)
     if not np.isfinite(points[seen]).all() or (np.abs(points[seen]) > _FAR_OUTSIDE).any():
         raise DataError(
             f"Line {number} of {path} has a keypoint far outside the image; positions are parts of its width and "
