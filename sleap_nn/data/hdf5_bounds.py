@@ -14,7 +14,6 @@ from pathlib import Path
 
 import h5py
 import numpy as np
-from h5py import h5o
 from PIL import Image, UnidentifiedImageError
 
 from sleap_nn.errors import DataError, reason
@@ -73,10 +72,12 @@ def _problem(file: h5py.File, size: int) -> str | None:
     return None
 
 
-def _objects(group: h5py.Group, name: str, seen: set[int]) -> Iterator[tuple[str, h5py.Group | h5py.Dataset | str]]:
+def _objects(
+    group: h5py.Group, name: str, seen: set[h5py.Group]
+) -> Iterator[tuple[str, h5py.Group | h5py.Dataset | str]]:
     """Yield every group once, and its data sets under each name; a text in place of one says what is wrong."""
     yield name, group
-    seen.add(h5o.get_info(group.id).addr)
+    seen.add(group)
     for key in group:
         own = f"{name}/{key}" if name else str(key)
         if isinstance(group.get(key, getlink=True), h5py.ExternalLink):
@@ -84,7 +85,7 @@ def _objects(group: h5py.Group, name: str, seen: set[int]) -> Iterator[tuple[str
             continue
         found = group.get(key)
         if isinstance(found, h5py.Group):
-            if h5o.get_info(found.id).addr not in seen:
+            if found not in seen:  # a group is equal to itself under any name
                 yield from _objects(found, own, seen)
         elif isinstance(found, h5py.Dataset):
             yield own, found
