@@ -100,6 +100,29 @@ def test_predictions_are_written_where_no_user_labelled(tmp_path: Path) -> None:
     assert len(content["images"]) == len(content["annotations"]) == 5
 
 
+def test_several_skeletons_with_the_same_nodes_are_one(tmp_path: Path) -> None:
+    labels = source(tmp_path, 1)
+    points = labels[1].instances[0].numpy()
+    for name, nodes in (("same", labels.skeletons[0].node_names), ("other", [f"node{i}" for i in range(9)])):
+        own = sio.Skeleton(nodes)
+        labels.skeletons = [labels.skeletons[0], own]
+        labels[1].instances = [sio.Instance.from_numpy(points, skeleton=own)]
+        if name == "same":
+            export_labels(labels, tmp_path / "out.json", "coco")
+            np.testing.assert_array_equal(load_labels(tmp_path / "out.json")[1].instances[0].numpy(), points)
+        else:
+            with pytest.raises(DataError, match="several skeletons"):
+                export_labels(labels, tmp_path / "other.json", "coco")
+
+
+def test_tables_of_a_video_replace_nothing(tmp_path: Path) -> None:
+    labels = make_labels(2, path=tmp_path / "source.slp", embed=False)
+    (path,) = export_labels(labels, tmp_path / "new" / "table.csv", "csv")
+    assert "animal_0" in path.read_text()
+    with pytest.raises(OutputError, match=r"table\.csv already exists"):
+        export_labels(labels, path, "csv")
+
+
 def test_a_new_labels_file_refers_to_the_images_or_holds_them(tmp_path: Path) -> None:
     labels = source(tmp_path, 1)
     export_labels(labels, tmp_path / "set.json", "coco")

@@ -9,7 +9,7 @@ To add a format: a function ``(frames, place)`` that writes into a new folder, a
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,7 +17,7 @@ from sleap_io.model.labels import Labels
 
 from sleap_nn.data.label_export import coco, jabs, nwb, tables, yolo
 from sleap_nn.data.label_export.frames import ExportedFrames
-from sleap_nn.data.label_formats import write_format
+from sleap_nn.data.label_formats import format_paths, write_format
 from sleap_nn.data.labels import write_labels
 from sleap_nn.errors import OutputError, UsageError
 
@@ -102,12 +102,12 @@ def export_labels(labels: Labels, output: Path, name: str) -> list[Path]:
         MissingFileError: A video is not there whose images are to be written.
     """
     if name in _BY_VIDEO:
+        _refuse_existing(format_paths(labels, output, name))
+        output.parent.mkdir(parents=True, exist_ok=True)
         return write_format(labels, output, name)
     place = output.with_name(f".{output.name}.partial")
     images = output.with_name(f"{output.stem}_images")
-    for path in [output, *([images] if name == "coco" else [])]:
-        if path.exists():
-            raise OutputError(f"{path} already exists; choose another output, or remove it.")
+    _refuse_existing([output, images] if name == "coco" else [output])
     shutil.rmtree(place, ignore_errors=True)
     try:
         place.mkdir(parents=True)
@@ -122,6 +122,17 @@ def export_labels(labels: Labels, output: Path, name: str) -> list[Path]:
         raise OutputError(f"The labels cannot be written to {output} ({error}); choose another path.") from error
     finally:
         shutil.rmtree(place, ignore_errors=True)
+
+
+def _refuse_existing(paths: Iterable[Path]) -> None:
+    """Refuse to replace anything.
+
+    Raises:
+        OutputError: The message names what is there.
+    """
+    for path in paths:
+        if path.exists():
+            raise OutputError(f"{path} already exists; choose another output, or remove it.")
 
 
 def _put_in_place(place: Path, output: Path, name: str) -> list[Path]:

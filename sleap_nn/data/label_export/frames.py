@@ -29,7 +29,7 @@ class ExportedFrame:
     Attributes:
         key: Which frame of the labels.
         name: Path of its image: folder of the video, number of the frame.
-        labels: The frame with the instances that count.
+        labels: The frame with the instances that count, all of one skeleton; those of predictions as a user's.
     """
 
     key: FrameKey
@@ -65,6 +65,7 @@ class ExportedFrames:
         Raises:
             DataError: Nothing is labelled, or there are several skeletons.
         """
+        skeleton = skeleton_of(labels)
         only_user = any(frame.has_user_instances for frame in labels.labeled_frames)
         position = {id(video): i for i, video in enumerate(labels.videos)}
         folders = video_folders(labels)
@@ -74,13 +75,12 @@ class ExportedFrames:
             if chosen or frame.is_negative:
                 key = FrameKey(position[id(frame.video)], int(frame.frame_idx))
                 name = PurePosixPath(folders[key.video], f"img{key.frame:08d}.png")
-                own = LabeledFrame(video=frame.video, frame_idx=key.frame, instances=list(chosen))
-                frames.append(ExportedFrame(key, name, own))
+                if any(tuple(node.name for node in i.skeleton.nodes) != skeleton.node_names for i in chosen):
+                    raise DataError("The labels have several skeletons, but the format holds one; split them first.")
+                own = [Instance.from_numpy(i.numpy(), skeleton=labels.skeletons[0], track=i.track) for i in chosen]
+                frames.append(ExportedFrame(key, name, LabeledFrame(frame.video, key.frame, own)))
         if not any(frame.instances for frame in frames):
             raise DataError("The labels hold no instance with a visible point, so there is nothing to write.")
-        if any(instance.skeleton is not labels.skeletons[0] for frame in frames for instance in frame.instances):
-            raise DataError("The labels have several skeletons, but the format holds one; split them first.")
-        skeleton_of(labels)
         if len(frames) < len(labels.labeled_frames):
             logger.warning("%d frames without labels are left out.", len(labels.labeled_frames) - len(frames))
         return cls(labels, labels.skeletons[0], tuple(frames), image_folder)

@@ -126,7 +126,9 @@ def image_size(path: Path) -> ImageSize:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of many pixels: those that are too many are an error
             with Image.open(path) as image:
-                turned = image.getexif().get(_ORIENTATION, 1) not in (0, 1)
+                # Of a PNG without this entry the whole image would be decoded to look for it.
+                marked = image.format != "PNG" or "exif" in image.info
+                turned = marked and image.getexif().get(_ORIENTATION, 1) not in (0, 1)
                 size = ImageSize(image.height, image.width, 1 if image.mode in _GREY else 3)
     except (OSError, UnidentifiedImageError, Image.DecompressionBombError, ValueError, SyntaxError) as error:
         raise DataError(
