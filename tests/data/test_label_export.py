@@ -1,6 +1,7 @@
 """Round trips: labels, a data set of another program, and labels again."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -71,6 +72,18 @@ def test_round_trips(tmp_path: Path, name: str, embed: bool) -> None:
         names = [instance.track.name for instance in back[0].user_instances if instance.track]
         assert names == ["animal_0", "animal_1"]
     assert len({id(frame.video) for frame in back}) == 2
+
+
+@pytest.mark.parametrize(("name", "read"), [("coco", sio.load_coco), ("dlc", sio.load_dlc_project)])
+def test_other_readers_see_the_same(tmp_path: Path, name: str, read: Callable[[str], Labels]) -> None:
+    output = tmp_path / OUTPUTS[name]
+    export_labels(source(tmp_path, 2), output, name)
+    own, other = load_labels(output), read(str(output))
+    order = [other.skeletons[0].node_names.index(node) for node in own.skeletons[0].node_names]
+    assert len(own) == len(other) == 4
+    for one, another in zip(own, other, strict=True):
+        np.testing.assert_array_equal(one.numpy(), another.numpy()[:, order])
+        np.testing.assert_array_equal(one.image, another.image)
 
 
 def test_frames_that_show_no_animal_stay_so_in_yolo(tmp_path: Path) -> None:
