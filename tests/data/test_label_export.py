@@ -49,8 +49,7 @@ def images(labels: Labels) -> list[np.ndarray]:
     return [frame.image for frame in labels if frame.user_instances]
 
 
-@pytest.mark.parametrize("name", sorted(OUTPUTS))
-@pytest.mark.parametrize("embed", [True, False])
+@pytest.mark.parametrize(("name", "embed"), [*((name, True) for name in sorted(OUTPUTS)), ("coco", False)])
 def test_round_trips(tmp_path: Path, name: str, embed: bool) -> None:
     num_animals = 1 if name == "lightning_pose" else 2
     labels = source(tmp_path, num_animals, embed)
@@ -91,6 +90,14 @@ def test_frames_that_show_no_animal_stay_so_in_yolo(tmp_path: Path) -> None:
     labels[1].instances, labels[1].is_negative = [], True
     export_labels(labels, tmp_path / "out", "yolo")
     assert [frame.is_negative for frame in load_labels(tmp_path / "out")] == [False, True, False, False]
+
+
+def test_one_video_of_yolo_is_labels_too(tmp_path: Path) -> None:
+    labels = source(tmp_path, 1)
+    export_labels(labels, tmp_path / "out", "yolo")
+    place = tmp_path / "out" / "labels" / "train"
+    assert len(load_labels(place)) == 4
+    assert sorted(len(load_labels(folder)) for folder in place.iterdir()) == [1, 3]
 
 
 def test_mirrored_nodes_are_exchanged_in_yolo(tmp_path: Path) -> None:

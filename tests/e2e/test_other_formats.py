@@ -8,10 +8,12 @@ import pytest
 import sleap_io as sio
 from click.testing import CliRunner, Result
 from factories import make_labels
+from model_folders import write_model
 
 from sleap_nn.cli import cli
 from sleap_nn.data.label_export import export_labels
 from sleap_nn.data.labels import load_labels
+from sleap_nn.inference import predict
 
 OUTPUTS = {"coco": "labels.json", "dlc": "dlc", "lightning_pose": "lightning_pose", "yolo": "yolo"}
 
@@ -36,12 +38,18 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "model_config:\n"
         "  backbone_config: {unet: {filters: 8, max_stride: 8}}\n"
         "  head_configs: {single_instance: {confmaps: {sigma: 2.0, output_stride: 4}}}\n"
-        "trainer_config: {save_ckpt: true, run_name: run, max_epochs: 3, min_train_steps_per_epoch: 20,"
+        "trainer_config: {save_ckpt: true, run_name: run, max_epochs: 2, min_train_steps_per_epoch: 20,"
         f" trainer_accelerator: cpu, ckpt_dir: {place}, optimizer: {{lr: 3.0e-3}}}}\n"
     )
     result = run("train", place / "config.yaml")
     assert result.exit_code == 0, result.output
     return place
+
+
+@pytest.fixture(scope="module")
+def centered(folder: Path) -> Path:
+    """Return a model of crops, which takes the centroids of labels."""
+    return write_model(folder / "centered", "centered_instance", folder / "labels.pkg.slp")
 
 
 def test_a_run_has_predictions_and_metrics_of_every_split(folder: Path) -> None:
@@ -68,6 +76,17 @@ def test_predictions_on_labels_of_other_programs_are_those_on_sleap_s(folder: Pa
     result = run("eval", "-g", folder / OUTPUTS[name], "-p", output, "-s", tmp_path / "metrics")
     assert result.exit_code == 0, result.output
     assert json.loads((tmp_path / "metrics.json").read_text())["counts"]["truth_instances"] == 8
+
+
+@pytest.mark.parametrize("name", ["coco", "dlc"])
+def test_crops_around_the_animals_of_other_programs(folder: Path, name: str, centered: Path) -> None:
+    sleap, other = (
+        predict(source, model_paths=centered, device="cpu", peak_threshold=0.05)
+        for source in (folder / "labels.pkg.slp", folder / OUTPUTS[name])
+    )
+    assert sum(len(frame.instances) for frame in sleap) == 8
+    for one, another in zip(sleap, other, strict=True):
+        np.testing.assert_allclose(one.numpy(), another.numpy(), atol=1e-3)
 
 
 def test_outputs_are_named_after_labels_and_tracks_join_them(folder: Path) -> None:

@@ -129,7 +129,7 @@ def _config_of(folder: Path) -> Path | None:
     own = yaml_mapping(folder / CONFIG)
     if own is not None and is_config(own):
         return folder / CONFIG
-    if not (folder.is_dir() and next(folder.glob("*.txt"), None)) or "labels" not in folder.resolve().parts:
+    if "labels" not in folder.resolve().parts or next(folder.rglob("*.txt"), None) is None:
         return None
     for place in folder.resolve().parents[:_LEVELS_ABOVE]:
         found = yaml_mapping(place / CONFIG)
