@@ -8,6 +8,7 @@ from typing import Any
 
 from sleap_nn.config.training_job_config import TrainingJobConfig
 from sleap_nn.data.labels import Labels, load_labels, skeleton_of
+from sleap_nn.data.other_formats import is_labels
 from sleap_nn.errors import TrainingCollapsedError
 from sleap_nn.evaluation.evaluator import Evaluator
 from sleap_nn.evaluation.main_figures import main_figures
@@ -84,7 +85,7 @@ def refuse_collapsed(strengths: Sequence[HeadStrength], num_found: int | None, w
 
 def _test_videos(config: TrainingJobConfig) -> list[tuple[int, Path]]:
     """Return the test files that are videos, with their position."""
-    return [(i, path) for i, path in enumerate(test_paths(config)) if path.suffix != ".slp"]
+    return [(i, path) for i, path in enumerate(test_paths(config)) if not is_labels(path)]
 
 
 def _file_numbers(folder: Path, split: str) -> list[int]:

@@ -5,6 +5,8 @@ Anything else that escapes is a defect of the package and keeps its traceback.
 
 from typing import ClassVar
 
+_MOST_LETTERS = 200
+
 
 class UserError(Exception):
     """Something the user gave cannot be used; the message says what, what is allowed and what to do.
@@ -76,3 +78,9 @@ class TrainingInterruptedError(UserError, RuntimeError):
 
 class DeviceMemoryError(UserError, RuntimeError):
     """The memory of the device is too small for what was asked."""
+
+
+def reason(error: BaseException) -> str:
+    """Return what another library says is wrong as part of a sentence: its first line, cut where it is long."""
+    line = str(error).strip().partition("\n")[0]
+    return line[:_MOST_LETTERS] if line else type(error).__name__

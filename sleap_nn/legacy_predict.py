@@ -14,6 +14,7 @@ from sleap_nn.config.frames import parse_frames as frame_list
 from sleap_nn.config.inference_keywords import FILTER_KEYWORDS, TRACKER_KEYWORDS, run_inference_defaults
 from sleap_nn.config.tracker_config import TrackerConfig, complete_tracking
 from sleap_nn.data.labels import Labels
+from sleap_nn.data.other_formats import is_labels
 from sleap_nn.errors import UsageError
 from sleap_nn.inference.options import PREPROCESSING, LoadKeywords, part
 from sleap_nn.inference.output import Output, default_output
@@ -55,8 +56,8 @@ def run_inference(*args: Any, **keywords: Any) -> Labels | list[dict[str, np.nda
     )
     if source is None:
         raise UsageError("There is no input; give data_path, input_labels or input_video.")
-    is_labels = isinstance(source, Labels) or Path(str(source)).suffix == ".slp"
-    if given["only_predicted_frames"] and not is_labels:
+    has_labels = isinstance(source, Labels) or is_labels(str(source))
+    if given["only_predicted_frames"] and not has_labels:
         raise UsageError("only_predicted_frames needs labels with predictions, but the input is a video.")
     tracking = _tracker(given) if given["tracking"] else None
     filters = FilterConfig(**{name: given[keyword] for keyword, name in FILTER_KEYWORDS.items()})

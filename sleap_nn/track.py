@@ -10,6 +10,7 @@ from typing import Any, TypedDict, Unpack
 from sleap_nn.config.filter_config import FilterConfig
 from sleap_nn.config.tracker_config import TrackerConfig, complete_tracking
 from sleap_nn.data.labels import Labels, load_labels
+from sleap_nn.data.other_formats import is_labels
 from sleap_nn.data.sources import VideoFrames
 from sleap_nn.errors import UsageError
 from sleap_nn.heartbeat import phase
@@ -128,8 +129,8 @@ def _read(path: Path, config: TrackerConfig) -> Labels:
     Raises:
         UsageError: It is none.
     """
-    if path.suffix != ".slp":
-        raise UsageError(f"{path.name} is no .slp file with instances to track; name a model with -m to find some.")
+    if not is_labels(path):
+        raise UsageError(f"{path.name} is no labels file with instances to track; name a model with -m to find some.")
     with phase(f"reading {path.name}"):
         return load_labels(path, open_videos=config.use_flow or config.features == "image")
 

@@ -1,14 +1,17 @@
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 from click.testing import CliRunner
 from factories import make_labels
+from foreign_labels import write_coco, write_dlc, write_yolo
 from model_folders import HEADS, write_model
 
 from sleap_nn.cli import cli
-from sleap_nn.convert import convert_model
-from sleap_nn.errors import MissingFileError, OutputError
+from sleap_nn.convert import convert, convert_model
+from sleap_nn.data.labels import load_labels
+from sleap_nn.errors import DataError, MissingFileError, OutputError, UsageError
 from sleap_nn.inference import predict
 
 
@@ -57,3 +60,55 @@ def test_the_command(labels: Path, tmp_path: Path) -> None:
     again = CliRunner().invoke(cli, ["convert", str(model), "-o", str(tmp_path / "new")])
     assert again.exit_code == 1
     assert "already holds a model" in again.stderr
+
+
+def test_labels_of_other_programs_by_the_same_command(tmp_path: Path) -> None:
+    write_dlc(tmp_path / "dlc")
+    result = CliRunner().invoke(cli, ["convert", str(tmp_path / "dlc"), "-o", str(tmp_path / "a.pkg.slp")])
+    assert result.exit_code == 0, result.output
+    assert result.stdout.endswith(f"Labels: {tmp_path / 'a.pkg.slp'}\n")
+    assert "6 frames, 6 instances" in result.output
+    assert len(load_labels(tmp_path / "a.pkg.slp")) == 6
+    out = ["-o", str(tmp_path / "set"), "--format", "yolo"]
+    result = CliRunner().invoke(cli, ["convert", str(tmp_path / "a.pkg.slp"), *out])
+    assert result.exit_code == 0, result.output
+    assert len(load_labels(tmp_path / "set")) == 6
+    again = CliRunner().invoke(cli, ["convert", str(tmp_path / "a.pkg.slp"), *out])
+    assert again.exit_code == 1
+    assert "set already exists" in again.stderr
+    wrong = CliRunner().invoke(cli, ["convert", str(tmp_path / "a.pkg.slp"), "-o", str(tmp_path / "other")])
+    assert wrong.exit_code == 2
+    assert "--format" in wrong.stderr
+
+
+def test_predictions_as_tables(tmp_path: Path, labels: Path) -> None:
+    model = write_model(tmp_path / "run", "bottomup", labels)
+    predict(labels, model_paths=model, device="cpu", peak_threshold=0.05, output_path=tmp_path / "found.slp")
+    (path,) = convert(tmp_path / "found.slp", tmp_path / "found.analysis.h5")
+    assert path == tmp_path / "found.analysis.h5"
+    assert path.stat().st_size > 0
+    (path,) = convert(tmp_path / "found.slp", tmp_path / "found.csv")
+    assert "snout" in path.read_text()
+
+
+def test_what_is_neither_a_model_nor_labels(tmp_path: Path, labels: Path) -> None:
+    with pytest.raises(MissingFileError, match=r"none does not exist"):
+        convert(tmp_path / "none", tmp_path / "new")
+    with pytest.raises(MissingFileError, match=r"none\.slp does not exist"):
+        convert(tmp_path / "none.slp", tmp_path / "new.json")
+    model = write_model(tmp_path / "run", "centroid", labels)
+    with pytest.raises(UsageError, match="not recognised as labels, so it has no format"):
+        convert(model, tmp_path / "new", "yolo")
+    (tmp_path / "data.json").write_text("{}")
+    with pytest.raises(DataError, match="'images' is missing"):
+        convert(tmp_path / "data.json", tmp_path / "new.slp")
+    assert convert(model / "training_config.yaml", tmp_path / "model") == [tmp_path / "model"]
+
+
+@pytest.mark.parametrize("write", [write_coco, write_dlc, write_yolo])
+def test_labels_of_every_program_become_one_file(tmp_path: Path, write: Callable[[Path], Path]) -> None:
+    source = load_labels(write(tmp_path / "source"))
+    (path,) = convert(write(tmp_path / "source"), tmp_path / "labels.slp")
+    for one, other in zip(source, load_labels(path), strict=True):
+        np.testing.assert_array_equal(one.instances[0].numpy(), other.instances[0].numpy())
+        np.testing.assert_array_equal(one.image, other.image)

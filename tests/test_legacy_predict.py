@@ -70,7 +70,7 @@ def test_labels_are_tracked_without_a_model(folder: Path, tmp_path: Path) -> Non
     [
         ({}, "There is no input"),
         ({"data_path": "clip.mp4"}, "There is no model"),
-        ({"data_path": "clip.mp4", "tracking": True}, "no .slp file with instances to track"),
+        ({"data_path": "clip.mp4", "tracking": True}, "no labels file with instances to track"),
         ({"data_path": "clip.mp4", "only_predicted_frames": True}, "needs labels with predictions"),
         ({"data_path": "clip.mp4", "gui": True}, "sleap-nn track --gui"),
         ({"data_path": "clip.mp4", "make_labels": False, "tracking": True}, "not in raw results"),

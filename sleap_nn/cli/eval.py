@@ -14,8 +14,14 @@ sleap-nn eval -g truth.slp -p predictions.slp -s results/metrics.test.0.npz
 
 
 @click.command("eval", cls=Command, epilog=EXAMPLES)
-@click.option("--ground_truth_path", "-g", required=True, metavar="SLP", help="Label file with the truth.")
-@click.option("--predicted_path", "-p", required=True, metavar="SLP", help="Label file with predictions.")
+@click.option(
+    "--ground_truth_path",
+    "-g",
+    required=True,
+    metavar="LABELS",
+    help="Labels with the truth: .slp, or of another program.",
+)
+@click.option("--predicted_path", "-p", required=True, metavar="LABELS", help="Labels with predictions.")
 @click.option(
     "--save_metrics",
     "-s",

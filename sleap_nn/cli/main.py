@@ -29,7 +29,10 @@ COMMANDS = {
     "track-eval": ("sleap_nn.cli.track_eval:command", "Compare tracks with true ones: IDF1, HOTA, MOTA, switches."),
     "report": ("sleap_nn.cli.report:command", "Write the report of a training run as one HTML page."),
     "info": ("sleap_nn.cli.info:command", "Describe a trained model folder or a configuration."),
-    "convert": ("sleap_nn.cli.convert:command", "Write a model of any version in the form of this one."),
+    "convert": (
+        "sleap_nn.cli.convert:command",
+        "Write an older model in the form of this one, or labels in another form.",
+    ),
     "config": (
         "sleap_nn.cli.config:command",
         "Make a training configuration for labels; print schema and reference; carry over a profile of SLEAP.",

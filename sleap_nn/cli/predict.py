@@ -38,7 +38,8 @@ DATA_PATH = click.option(
     "-i",
     required=True,
     metavar="PATH",
-    help="Video, image folder, or labels file (.slp, .pkg.slp); a pattern ('videos/*.mp4') or a .txt list of them.",
+    help="Video, image folder, or labels (.slp, .pkg.slp, or those of DeepLabCut, Lightning Pose, COCO, YOLO); a "
+    "pattern ('videos/*.mp4') or a .txt list of them.",
 )
 
 

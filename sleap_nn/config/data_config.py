@@ -256,7 +256,8 @@ class DataConfig:
     train_labels_path: Annotated[
         list[str] | None,
         Option(
-            "Label files (.slp, .pkg.slp) to train on; null: labels are passed as objects.",
+            "Labels to train on: .slp, .pkg.slp, or those of DeepLabCut, Lightning Pose, COCO, YOLO; null: labels are "
+            "passed as objects.",
             convert=one_item_list,
         ),
     ] = None

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 from sleap_io.io.main import save_analysis_h5, save_coco, save_csv
-from sleap_io.model.instance import PredictedInstance, Track
+from sleap_io.model.instance import Instance, PredictedInstance, Track
 from sleap_io.model.labeled_frame import LabeledFrame
 from sleap_io.model.labels import Labels
 from sleap_io.model.video import Video
@@ -147,7 +147,7 @@ def _tracked(labels: Labels) -> Labels:
 
 def _name(instance: object, place: int) -> str:
     """Return the name of an animal: its track, or its place in the frame."""
-    track = instance.track if isinstance(instance, PredictedInstance) else None
+    track = instance.track if isinstance(instance, Instance) else None
     return f"individual_{place}" if track is None else track.name
 
 

@@ -1,11 +1,11 @@
 """A read-only numpy view of labels: points, identities, skeleton, videos.
 
-Reading files and reading labels happens here; pixels are read in `sources`, splits are made in `splits`.
+Reading files and reading labels happens here, those of other programs in `other_formats`; pixels are read in
+`sources`, splits are made in `splits`.
 """
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -21,10 +21,15 @@ from sleap_io.model.skeleton import Edge, Node, Symmetry
 from sleap_io.model.skeleton import Skeleton as SioSkeleton
 from sleap_io.model.video import Video
 
-from sleap_nn.errors import DataError, MissingFileError
+from sleap_nn.data import other_formats
+from sleap_nn.data.hdf5_bounds import check_hdf5
+from sleap_nn.errors import DataError, MissingFileError, reason
 from sleap_nn.log import logger
 from sleap_nn.structures.sample import FrameKey
 from sleap_nn.structures.skeleton import Skeleton
+
+# What sleap-io lets through when a file is not what it seems; broken JSON in it has many forms.
+_BROKEN = (OSError, LookupError, ValueError, TypeError, AttributeError, RuntimeError, AssertionError, MemoryError)
 
 
 @dataclass(frozen=True, eq=False)
@@ -141,23 +146,30 @@ class LabelSet:
 
 
 def load_labels(path: str | Path, open_videos: bool = True) -> Labels:
-    """Read a ``.slp`` or ``.pkg.slp`` file.
+    """Read labels: a ``.slp`` or ``.pkg.slp`` file, or those of another program, see `other_formats.kind_of`.
 
     Args:
-        path: The file.
-        open_videos: Open the videos that it names; without pixels to read this is only slow.
+        path: The file or folder.
+        open_videos: Open the videos that it names; without pixels to read this is only slow. Labels of other programs
+            have to have their images then.
 
     Raises:
-        MissingFileError: There is no such file.
-        DataError: The file is no labels file.
+        MissingFileError: There is no such file, or an image is not there.
+        DataError: The file is no labels file, or claims to hold more than it can.
     """
     path = Path(path)
-    if not path.is_file():
+    if not path.exists():
         raise MissingFileError(f"The labels file {path} does not exist; check the path.")
+    kind = other_formats.kind_of(path)
+    if kind != other_formats.SLP and (kind is not None or path.is_dir()):
+        return other_formats.read_labels(path, open_videos)
+    check_hdf5(path)
     try:
         return load_slp(str(path), open_videos=open_videos)
-    except (OSError, KeyError, ValueError, IndexError, TypeError, zipfile.BadZipFile) as error:
-        raise DataError(f"{path} cannot be read as a SLEAP labels file ({error}); give a .slp or .pkg.slp.") from error
+    except _BROKEN as error:
+        raise DataError(
+            f"{path} cannot be read as a SLEAP labels file ({reason(error)}); give a .slp or .pkg.slp."
+        ) from error
 
 
 def write_labels(labels: Labels, path: str | Path, embed: bool = False, restore_source_videos: bool = False) -> None:

@@ -32,6 +32,7 @@ _READ_ERRORS = (
     IndexError,
     KeyError,
     RuntimeError,
+    MemoryError,
     TypeError,
     AttributeError,
     cv2.error,

@@ -11,13 +11,14 @@ import json
 import math
 import os
 import zipfile
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from sleap_nn.errors import DataError, MissingFileError, OutputError
+from sleap_nn.errors import DataError, MissingFileError, OutputError, reason
 
 Metrics = dict[str, dict[str, Any]]
 
@@ -27,6 +28,9 @@ LISTS = ("frame_idxs", "video_paths")
 NOT_IN_JSON = ("pcks",)
 """Keys too large for a file to be read by people."""
 
+MOST_BYTES = 2**30
+"""Most bytes that an archive may unpack to; the largest real ones, of long recordings, have a hundredth."""
+
 NAMES = (
     "metrics.{split}.{index}.npz",
     "{split}_{index}_pred_metrics.npz",
@@ -34,6 +38,11 @@ NAMES = (
     "metrics.{split}.npz",
 )
 """Names of metrics in a run folder: the present one, then those of earlier programs."""
+
+_HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
+
+# What is raised about archives that are none, or are broken.
+_BROKEN = (ValueError, zipfile.BadZipFile, zlib.error, EOFError, TypeError, KeyError, RuntimeError, MemoryError)
 
 
 def metrics_path(folder: str | Path, split: str, index: int) -> Path:
@@ -111,16 +120,18 @@ def _find(folder: Path, split: str, index: int) -> Path:
 def _read_archive(path: Path) -> dict[str, Any]:
     try:
         # From memory: numpy leaves the file open when the archive is broken.
-        with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as archive:
+        content = io.BytesIO(path.read_bytes())
+        _check_sizes(content)
+        with np.load(content, allow_pickle=False) as archive:
             entries = {key: archive[key] for key in archive.files}
-    except (ValueError, zipfile.BadZipFile, EOFError, TypeError) as error:
+    except _BROKEN as error:
         readable = path.with_name(path.name.removesuffix(".npz") + ".json")
         if readable.is_file():
             return _read_json(readable)
         raise DataError(
             f"{path} is no archive of plain arrays (those of other programs may hold pickled objects, which "
             "are not read because that can run code); evaluate again with `sleap-nn eval -s`, or put the "
-            "program's .json of the same name beside it."
+            f"program's .json of the same name beside it ({reason(error)})."
         ) from error
     metrics: dict[str, Any] = {}
     for name, value in entries.items():
@@ -128,6 +139,28 @@ def _read_archive(path: Path) -> dict[str, Any]:
         target = metrics.setdefault(section, {}) if slash else metrics
         target[key if slash else name] = _restored(key, value)
     return metrics
+
+
+def _check_sizes(content: io.BytesIO) -> None:
+    """Refuse an archive whose arrays claim more than they hold, or unpack to more than metrics can have.
+
+    Raises:
+        ValueError: It does.
+    """
+    with zipfile.ZipFile(content) as archive:
+        entries = archive.infolist()
+        if sum(entry.file_size for entry in entries) > MOST_BYTES:
+            raise ValueError(f"its arrays unpack to more than {MOST_BYTES} bytes")
+        for entry in entries:
+            with archive.open(entry) as array:
+                version = np.lib.format.read_magic(array)
+                header = _HEADERS.get(version)
+                if header is None:
+                    raise ValueError(f"{entry.filename} has an unknown version")
+                shape, _, dtype = header(array)
+            if math.prod(shape) * dtype.itemsize > entry.file_size:
+                raise ValueError(f"{entry.filename} claims the shape {shape}, which it does not hold")
+    content.seek(0)
 
 
 def _restored(key: str, value: np.ndarray) -> Any:
@@ -140,8 +173,8 @@ def _read_json(path: Path) -> Metrics:
     try:
         sections = json.loads(path.read_text())
         return {name: {key: _from_json(key, v) for key, v in s.items()} for name, s in sections.items()}
-    except (ValueError, AttributeError) as error:
-        raise DataError(f"{path} cannot be read as metrics ({error}).") from error
+    except (ValueError, TypeError, AttributeError, RecursionError, OSError) as error:
+        raise DataError(f"{path} cannot be read as metrics ({reason(error)}).") from error
 
 
 def _from_json(key: str, value: Any) -> Any:

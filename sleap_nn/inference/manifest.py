@@ -9,6 +9,7 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
+from sleap_nn.data.fingerprint import digest
 from sleap_nn.data.labels import Labels
 from sleap_nn.errors import DataError, OutputError
 from sleap_nn.stages.stream import Failure
@@ -38,6 +39,18 @@ def file_hash(path: Path) -> str:
         while block := file.read(1 << 20):
             content.update(block)
     return content.hexdigest()
+
+
+def labels_hash(labels: Labels, path: Path) -> str:
+    """Return what stands for labels: the content of a ``.slp``; those of other programs may be many files."""
+    if path.is_file() and path.suffix.lower() == ".slp":
+        return file_hash(path)
+    position = {id(video): i for i, video in enumerate(labels.videos)}
+    frames = [
+        (position[id(frame.video)], frame.frame_idx, [instance.numpy().tolist() for instance in frame.instances])
+        for frame in labels.labeled_frames
+    ]
+    return digest([node.name for node in labels.skeletons[0].nodes], frames)
 
 
 def difference(before: Mapping[str, Any], now: Mapping[str, Any], name: str = "") -> str | None:

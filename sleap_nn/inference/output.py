@@ -13,6 +13,7 @@ from typing import TypedDict
 from sleap_nn.config.inference_config import FORMATS, embed_name, format_names
 from sleap_nn.data.label_formats import video_stem, write_format
 from sleap_nn.data.labels import Labels, load_labels, write_labels
+from sleap_nn.data.other_formats import is_labels
 from sleap_nn.data.sources import VideoFrames
 from sleap_nn.errors import ConfigError, InputOverwrittenError, OutputError, UsageError
 from sleap_nn.inference.select import Selection, video_at
@@ -173,7 +174,7 @@ def default_output(source: str | Path, video_index: int | None = None, command: 
         ConfigError: It has no such video.
     """
     source = Path(source)
-    if video_index is not None and source.suffix == ".slp":
+    if video_index is not None and is_labels(source):
         video = video_at(load_labels(source, open_videos=False), video_index)
         stem = video_stem(video) if video.filename else f"video_{video_index}"
         return source.with_name(f"{source.stem}.{stem}.predictions.slp")

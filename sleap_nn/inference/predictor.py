@@ -17,7 +17,7 @@ from sleap_nn.inference.chain import Pace, check_settings, counted, named, unfil
 from sleap_nn.inference.filters import NOTHING, FilterPipeline, apply_filters, effective, filter_entries
 from sleap_nn.inference.layer import Layer, raw_batches
 from sleap_nn.inference.load import LoadedModel, ModelKeywords, load_models
-from sleap_nn.inference.manifest import MissingFramesError, failure_sentence, file_hash
+from sleap_nn.inference.manifest import MissingFramesError, failure_sentence, labels_hash
 from sleap_nn.inference.options import CallKeywords, LoadKeywords, part, refuse_raw, refuse_unknown
 from sleap_nn.inference.output import Output
 from sleap_nn.inference.outputs import Outputs
@@ -451,7 +451,7 @@ class Predictor:
 
     def what_decides(self, selection: Selection) -> dict[str, Any]:
         """Return everything that the result of `batches` depends on, and by which an interrupted run is known again."""
-        labels = selection.path if selection.labels is not None else None
+        path, labels = selection.path, selection.labels
         return {
             "sleap_nn_version": __version__,
             "weights": {model.model_type: model.weights_hash() for model in self._models},
@@ -461,7 +461,7 @@ class Predictor:
             "input": {
                 "frames": len(selection.frames),
                 "content": selection.frames.fingerprint(),
-                "labels": None if labels is None else file_hash(labels),
+                "labels": None if path is None or labels is None else labels_hash(labels, path),
             },
         }
 

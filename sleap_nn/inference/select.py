@@ -12,6 +12,7 @@ import numpy as np
 from torch import Tensor
 
 from sleap_nn.data.labels import Labels, load_labels, user_frames
+from sleap_nn.data.other_formats import is_labels
 from sleap_nn.data.sources import (
     ArrayFrames,
     FrameSource,
@@ -224,11 +225,12 @@ def _opened(path: Path, choice: ChoiceKeywords) -> Labels | Video:
         UsageError: Options of HDF5 videos were given for something else.
     """
     dataset, axes = choice.get("video_dataset"), choice.get("video_input_format", _LAST)
-    if path.suffix.lower() in (".h5", ".hdf5"):
+    labels = is_labels(path)
+    if path.suffix.lower() in (".h5", ".hdf5") and not labels:
         return open_video(path, dataset=dataset, input_format=axes)
     if dataset is not None or axes != _LAST:
         raise UsageError(f"video_dataset and video_input_format are for HDF5 videos (.h5), which {path} is not.")
-    return load_labels(path) if path.suffix == ".slp" else open_video(path)
+    return load_labels(path) if labels else open_video(path)
 
 
 def _from_labels(labels: Labels, path: Path | None, frames: Sequence[int] | None, choice: ChoiceKeywords) -> Selection:

@@ -19,6 +19,7 @@ from sleap_nn.data.input_spec import InputSpec
 from sleap_nn.data.label_table import LabelTable
 from sleap_nn.data.labels import Labels, LabelSet, load_labels, user_centroids
 from sleap_nn.data.moved_videos import move_videos
+from sleap_nn.data.other_formats import is_labels
 from sleap_nn.data.sources import FrameSource, VideoFrames, frame_size
 from sleap_nn.data.video_paths import VideoPaths
 from sleap_nn.errors import DataError
@@ -190,7 +191,7 @@ def _read(
     needs_val = not data.use_same_data_for_val and (val is not None or data.val_labels_path)
     val_files = _own(val, data.val_labels_path, video_paths) if needs_val else None
     paths = enumerate(run_folder.test_paths(config))
-    test = {index: load_labels(path) for index, path in paths if path.suffix == ".slp"}
+    test = {index: load_labels(path) for index, path in paths if is_labels(path)}
     if video_paths is not None:
         move_videos([*train_files, *(val_files or ())], video_paths, optional=list(test.values()))
     return train_files, val_files, test

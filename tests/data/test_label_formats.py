@@ -158,3 +158,14 @@ def test_predictions_without_a_single_instance_are_written(tmp_path: Path, name:
     for frame in own.labeled_frames:
         frame.instances = []
     assert len(write_format(own, tmp_path / "out.slp", name)) == 1
+
+
+def test_tracks_of_a_user_are_kept(tmp_path: Path) -> None:
+    own = labels(tracked=True)
+    for frame in own:
+        frame.instances = [
+            sio.Instance.from_numpy(i.numpy(), skeleton=own.skeletons[0], track=i.track) for i in frame.instances
+        ]
+    (path,) = write_format(own, tmp_path / "out.slp", "analysis_h5")
+    with h5py.File(path) as file:
+        assert [name.decode() for name in file["track_names"]] == ["x", "y"]

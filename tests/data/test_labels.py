@@ -154,7 +154,7 @@ def test_files_are_read_or_named(tmp_path: Path) -> None:
     assert len(load_labels(tmp_path / "a.pkg.slp")) == len(written)
     with pytest.raises(MissingFileError, match=r"gone\.slp"):
         load_labels(tmp_path / "gone.slp")
-    with pytest.raises(MissingFileError, match="does not exist"):
+    with pytest.raises(DataError, match="not recognised as labels"):
         load_labels(tmp_path)
     for content in (b"", b"this is no labels file"):
         (tmp_path / "bad.slp").write_bytes(content)

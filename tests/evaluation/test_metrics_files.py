@@ -1,5 +1,7 @@
 import json
 import pickle
+import tracemalloc
+import zipfile
 
 import numpy as np
 import pytest
@@ -127,3 +129,56 @@ def test_failed_writing_leaves_the_old_file(metrics, tmp_path, monkeypatch):
         write_metrics(metrics, tmp_path / "m")
     assert archive.read_bytes() == before
     assert sorted(path.name for path in tmp_path.iterdir()) == ["m.json", "m.npz"]
+
+
+def header(shape, dtype="<f8"):
+    """Return the beginning of an array file that claims a shape."""
+    text = repr({"descr": dtype, "fortran_order": False, "shape": shape}).ljust(117) + "\n"
+    return b"\x93NUMPY\x01\x00" + len(text).to_bytes(2, "little") + text.encode()
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (header((10**12,)), r"claims the shape \(1000000000000,\)"),
+        (header((10**12,), "|O"), r"claims the shape"),
+        (header((-1,)) + b"\0" * 64, "."),
+        (b"\x93NUMPY\x09\x00" + b"\0" * 100, "unknown version"),
+        (b"nothing", "."),
+    ],
+)
+def test_arrays_that_claim_more_than_they_hold(tmp_path, content, words):
+    with zipfile.ZipFile(tmp_path / "m.npz", "w") as archive:
+        archive.writestr("voc_metrics/x.npy", content)
+    with pytest.raises(DataError, match=f"m.npz is no archive of plain arrays .*{words}"):
+        load_metrics(tmp_path / "m.npz")
+
+
+def test_archives_that_unpack_to_more_than_metrics_have(tmp_path, monkeypatch):
+    with zipfile.ZipFile(tmp_path / "m.npz", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("x.npy", header((10**7,), "|u1") + bytes(10**7))
+    assert load_metrics(tmp_path / "m.npz")["x"].size == 10**7
+    monkeypatch.setattr(metrics_files, "MOST_BYTES", 10**6)
+    tracemalloc.start()
+    with pytest.raises(DataError, match="unpack to more than 1000000 bytes"):
+        load_metrics(tmp_path / "m.npz")
+    assert tracemalloc.get_traced_memory()[1] < 10**6
+    tracemalloc.stop()
+
+
+def test_a_packed_array_that_is_broken(tmp_path):
+    with zipfile.ZipFile(tmp_path / "m.npz", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("x.npy", header((1000,)) + np.random.default_rng(0).bytes(8000))
+    content = bytearray((tmp_path / "m.npz").read_bytes())
+    content[400:500] = bytes(100)
+    (tmp_path / "m.npz").write_bytes(content)
+    with pytest.raises(DataError, match="no archive of plain arrays"):
+        load_metrics(tmp_path / "m.npz")
+
+
+@pytest.mark.parametrize("text", ["[" * 100_000, "5", '{"a": 5}'])
+def test_json_that_is_no_metrics(tmp_path, text):
+    (tmp_path / "m.npz").write_bytes(b"")
+    (tmp_path / "m.json").write_text(text)
+    with pytest.raises(DataError, match="cannot be read as metrics"):
+        load_metrics(tmp_path / "m.npz")
