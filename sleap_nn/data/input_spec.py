@@ -104,6 +104,9 @@ class InputSpec:
     ) -> tuple[UInt8[np.ndarray, "channels height width"], Transform]:
         """Return network input and the map of points from frame px to input px.
 
+        The channels of the input lie side by side in memory, as networks that run with channels last want them, and as
+        the frame has them: an input that needs no resampling is a view of the frame.
+
         Args:
             frame: Decoded frame.
             region: A region of `regions`.
@@ -122,7 +125,7 @@ class InputSpec:
                 image = changed if inside is None else np.where(inside, changed, image)
             image = augmentation.erase(image)
         image = resample.place(image, *layout.padded)
-        return np.ascontiguousarray(image.transpose(2, 0, 1)), mapping.points
+        return image.transpose(2, 0, 1), mapping.points
 
     def content_size(self, frame: Frame, region: Region) -> tuple[int, int]:
         """Return the (height, width) of the part of an input in which points can lie; the rest is padding."""

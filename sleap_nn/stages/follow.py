@@ -209,7 +209,7 @@ def _cut(whole: Prepared, part: Box | None) -> Prepared:
     if part is None:
         return whole
     left, top, right, bottom = part
-    image = np.ascontiguousarray(whole.images[0][:, top:bottom, left:right])
+    image = whole.images[0][:, top:bottom, left:right]
     return replace(whole, images=(image,), transforms=(whole.transforms[0].then(Transform.translation(-left, -top)),))
 
 

@@ -125,7 +125,8 @@ class Stage:
             by_size.setdefault(image.shape, []).append(index)
         for same_size in by_size.values():
             for indices in batched(same_size, self.max_images):
-                stacked = torch.from_numpy(np.stack([images[i] for i in indices]))
+                last = np.stack([images[i].transpose(1, 2, 0) for i in indices])  # as they lie in memory
+                stacked = torch.from_numpy(last).permute(0, 3, 1, 2)
                 with torch.inference_mode():
                     maps = self.task.activate(self.runtime(stacked))
                     found = self.task.detect(maps, self.settings)

@@ -105,7 +105,7 @@ class Batch:
     """Samples stacked for one step; instances are padded with NaN points and class -1.
 
     Attributes:
-        image: (B, C, H, W) uint8.
+        image: (B, C, H, W) uint8, channels last in memory.
         points: (B, I, N, 2) float32, input px.
         anchors: (B, I, 2) float32, input px.
         class_ids: (B, I) int64.
@@ -135,18 +135,18 @@ class Batch:
         num_nodes = samples[0].points.shape[1]
         height = max(sample.image.shape[1] for sample in samples)
         width = max(sample.image.shape[2] for sample in samples)
-        images = np.zeros((len(samples), samples[0].image.shape[0], height, width), np.uint8)
+        images = np.zeros((len(samples), height, width, samples[0].image.shape[0]), np.uint8)
         points = np.full((len(samples), num_instances, num_nodes, 2), np.nan, np.float32)
         anchors = np.full((len(samples), num_instances, 2), np.nan, np.float32)
         class_ids = np.full((len(samples), num_instances), -1, np.int64)
         for row, sample in enumerate(samples):
-            images[row, :, : sample.image.shape[1], : sample.image.shape[2]] = sample.image
+            images[row, : sample.image.shape[1], : sample.image.shape[2]] = sample.image.transpose(1, 2, 0)
             points[row, : len(sample.points)] = sample.points
             anchors[row, : len(sample.anchors)] = sample.anchors
             class_ids[row, : len(sample.class_ids)] = sample.class_ids
         any_mixed = any(sample.mixed is not None for sample in samples)
         return cls(
-            image=torch.from_numpy(images),
+            image=torch.from_numpy(images).permute(0, 3, 1, 2),
             points=torch.from_numpy(points),
             anchors=torch.from_numpy(anchors),
             class_ids=torch.from_numpy(class_ids),

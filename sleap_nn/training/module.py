@@ -296,9 +296,8 @@ class TrainingModule(LightningModule):
 
     def _outputs(self, images: Tensor) -> dict[str, Tensor]:
         """Run the network."""
-        if self._config.channels_last:
-            images = images.contiguous(memory_format=torch.channels_last)
-        return self.model(images)
+        layout = torch.channels_last if self._config.channels_last else torch.contiguous_format
+        return self.model(images.contiguous(memory_format=layout))
 
     def _head_losses(self, losses: dict[str, Tensor]) -> dict[str, Tensor]:
         """Return each head's part of the loss under its documented name, where there are several."""

@@ -129,7 +129,7 @@ def test_the_frame_itself_is_not_changed(channels: int, augmentation: Augmentati
     kept = image.copy()
     planes, _ = InputSpec(channels).read(frame(image), Region(), augmentation)
     assert np.array_equal(image, kept)
-    assert planes.flags.c_contiguous
+    assert planes.transpose(1, 2, 0).flags.c_contiguous  # channels last
     assert planes.dtype == np.uint8
 
 
