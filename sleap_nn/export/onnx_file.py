@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from sleap_nn.errors import ConfigError, MissingPackageError, ModelError, OutputError
+from sleap_nn.errors import ConfigError, MissingPackageError, ModelError, OutputError, reason
 from sleap_nn.inference.onnx_runtime import INPUT, import_onnxruntime, onnxruntime_errors
 
 NEWER_OPSET = 18
@@ -122,8 +122,7 @@ def check_structure(onnx: Any, path: Path) -> None:
     try:
         onnx.checker.check_model(str(path), full_check=True)
     except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
-        reason = " ".join(str(error).split())
-        raise ModelError(f"{path} is not a valid ONNX file ({reason}); try another --opset-version.") from error
+        raise ModelError(f"{path} is not a valid ONNX file ({reason(error)}); try another --opset-version.") from error
 
 
 class Difference(NamedTuple):
@@ -224,8 +223,7 @@ def _write(flat: nn.Module, example: Tensor, path: Path, opset: int, axes: Axes,
     except OSError as error:
         raise OutputError(f"{path} cannot be written ({error.strerror}); choose another folder.") from error
     except _EXPORTER_ERRORS as error:
-        reason = str(error).split("\n")[0][:200]
-        raise ModelError(f"The network cannot be exported ({reason}); try another --opset-version.") from error
+        raise ModelError(f"The network cannot be exported ({reason(error)}); try another --opset-version.") from error
 
 
 def _write_newer(

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from sleap_nn.errors import ConfigError, EngineError, MissingPackageError, OutputError
+from sleap_nn.errors import ConfigError, EngineError, MissingPackageError, OutputError, reason
 from sleap_nn.export.onnx_file import export_to_onnx, sample_images
 from sleap_nn.inference.onnx_runtime import INPUT
 from sleap_nn.inference.tensorrt_runtime import import_tensorrt
@@ -161,5 +161,4 @@ def _built_by_torch(
             workspace_size=workspace_size,
         )
     except RuntimeError as error:
-        reason = " ".join(str(error).split())[:200]
-        raise EngineError(f"torch_tensorrt cannot build the engine ({reason}); use method='onnx'.") from error
+        raise EngineError(f"torch_tensorrt cannot build the engine ({reason(error)}); use method='onnx'.") from error

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 from pydantic import TypeAdapter, ValidationError
 
 from sleap_nn.data.input_spec import InputSpec
-from sleap_nn.errors import ConfigError, MissingFileError, ModelError, OutputError
+from sleap_nn.errors import ConfigError, MissingFileError, ModelError, OutputError, reason
 from sleap_nn.inference.settings import DecodeKeywords, StageSettings
 from sleap_nn.tasks import TASKS
 from sleap_nn.tasks.base import DecodeSettings
@@ -240,7 +240,7 @@ def _read(path: Path) -> Any:
     except FileNotFoundError as error:
         raise MissingFileError(f"{path} does not exist; give a folder that sleap-nn export wrote.") from error
     except (OSError, ValueError, RecursionError) as error:
-        raise ModelError(f"{path} cannot be read as JSON ({error}); export the model again.") from error
+        raise ModelError(f"{path} cannot be read as JSON ({reason(error)}); export the model again.") from error
 
 
 def _write(path: Path, values: Any) -> None:

@@ -12,7 +12,7 @@ from typing import Any, NoReturn
 import torch
 from torch import Tensor
 
-from sleap_nn.errors import ConfigError, MissingPackageError, ModelError
+from sleap_nn.errors import ConfigError, MissingPackageError, ModelError, reason
 from sleap_nn.heads.base import Head
 
 INPUT = "image"
@@ -74,7 +74,7 @@ class OnnxRuntime:
             # From memory, so that a file cannot name weights in other files of this machine.
             self._session = runtime.InferenceSession(file.read_bytes(), settings, providers=providers)
         except self._problems as error:
-            raise ModelError(f"{file} cannot be run ({_line(error)}); export the model again.") from error
+            raise ModelError(f"{file} cannot be run ({reason(error)}); export the model again.") from error
         self.device = "cuda" if self._session.get_providers()[0] == _CUDA else "cpu"
         if device.startswith("cuda") and self.device != "cuda":
             raise ConfigError(_no_device(device))
@@ -91,7 +91,7 @@ class OnnxRuntime:
         except self._problems as error:
             size = "x".join(str(side) for side in images.shape)
             raise ModelError(
-                f"{self._file} cannot be run on images of {size} ({_line(error)}); export it again for this size."
+                f"{self._file} cannot be run on images of {size} ({reason(error)}); export it again for this size."
             ) from error
         maps = {head.name: torch.from_numpy(values) for head, values in zip(self._heads, found, strict=True)}
         for head in self._heads:
@@ -117,9 +117,9 @@ class OnnxRuntime:
             if outputs[name].type not in ("tensor(float)", "tensor(float16)"):
                 self._refuse(f"{name} is a {outputs[name].type}")
 
-    def _refuse(self, reason: str) -> NoReturn:
+    def _refuse(self, problem: str) -> NoReturn:
         """Raise the error about a graph that is none of ours."""
-        raise ModelError(f"{self._file} is no network of this model ({reason}); export the trained folder again.")
+        raise ModelError(f"{self._file} is no network of this model ({problem}); export the trained folder again.")
 
 
 def _providers(device: str, available: Sequence[str]) -> list[str | tuple[str, dict[str, str]]]:
@@ -149,9 +149,3 @@ def onnxruntime_errors() -> tuple[type[Exception], ...]:
     state = import_onnxruntime().capi.onnxruntime_pybind11_state
     names = ("Fail", "InvalidArgument", "InvalidGraph", "InvalidProtobuf", "NoModel", "NotImplemented", "EPFail")
     return (*(vars(state)[name] for name in names), state.RuntimeException, OSError, ValueError, RuntimeError)
-
-
-def _line(error: Exception) -> str:
-    """Return an error as one line."""
-    text = " ".join(str(error).split())
-    return text if len(text) <= 200 else f"{text[:200]} ..."
