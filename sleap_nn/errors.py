@@ -80,6 +80,14 @@ class DeviceMemoryError(UserError, RuntimeError):
     """The memory of the device is too small for what was asked."""
 
 
+class EngineError(ModelError, RuntimeError):
+    """Another runtime cannot make its file of a network."""
+
+
+class MissingPackageError(UserError, ModuleNotFoundError):
+    """A package that only some features need is not installed."""
+
+
 def reason(error: BaseException) -> str:
     """Return what another library says is wrong as part of a sentence: its first line, cut where it is long."""
     line = str(error).strip().partition("\n")[0]

@@ -10,6 +10,7 @@ from typing import Any, Unpack, get_args, get_origin, get_type_hints
 
 import numpy as np
 import pytest
+import torch
 from omegaconf import OmegaConf
 
 SIGNATURES = """
@@ -50,6 +51,23 @@ n_points, min_instance_peaks, min_line_scores, paf_workers, return_confmaps, ret
 return_paf_graph, return_class_maps, return_class_vectors, frames=None, filter_config=None, tracker_config=None, \
 output_path=None, output_format, embed, restore_source_videos, clean_empty_frames=False, progress_callback=None, \
 tracking_progress_callback=None)
+sleap_nn.inference.run:predict(source, *, export_dir, runtime)
+sleap_nn.inference.predictor:Predictor.from_export_dir(export_dir, *, runtime, device, batch_size, return_confmaps, \
+filter_config, paf_workers, tracker_config, max_instances, min_instance_peaks, min_line_scores, peak_conf_threshold, \
+emit_centroid)
+sleap_nn.export:export_to_onnx(model, save_path, input_shape=(1, 1, 512, 512), input_dtype=torch.uint8, \
+opset_version=17, dynamic_axes=None, input_names=None, output_names=None, do_constant_folding=True, verify=True, \
+numerical_check=False, numerical_atol=1e-3, numerical_rtol=1e-3)
+sleap_nn.export:export_to_tensorrt(model, save_path, input_shape=(1, 1, 512, 512), input_dtype=torch.uint8, \
+precision="fp16", min_shape=None, opt_shape=None, max_shape=None, workspace_size=2147483648, method="onnx", \
+verbose=True)
+sleap_nn.export:export_model(model, save_path, fmt="onnx", input_shape=(1, 1, 512, 512), opset_version=17, \
+output_names=None, verify=True, **kwargs)
+sleap_nn.export:ExportMetadata.load(path)
+sleap_nn.export:ExportMetadata.save(self, path)
+sleap_nn.export:ExportMetadata.to_dict(self)
+sleap_nn.export:ExportMetadata.from_dict(d)
+sleap_nn.export:build_bottomup_candidate_template(n_nodes, max_peaks_per_node, edge_inds)
 sleap_nn.inference.run:save_predictions(labels, output_path, output_format="slp", video_index=None, embed="false", \
 restore_source_videos=False)
 sleap_nn.inference.run:save_analysis_h5_files(labels, slp_output_path, video_index=None)
@@ -254,6 +272,9 @@ sleap_nn:load_metrics sleap_nn.evaluation:load_metrics
 sleap_nn.predict:run_inference sleap_nn.legacy_predict:run_inference
 sleap_nn.predict:frame_list sleap_nn.legacy_predict:frame_list
 sleap_nn.inference:merge_provenance sleap_nn.inference.provenance:merge_provenance
+sleap_nn.export:export_to_onnx sleap_nn.export.exporters:export_to_onnx
+sleap_nn.export:export_to_tensorrt sleap_nn.export.exporters:export_to_tensorrt
+sleap_nn.export:export_model sleap_nn.export.exporters:export_model
 sleap_nn.inference.outputs:PreprocInfo sleap_nn.inference.preprocess_info:PreprocInfo
 """
 
@@ -272,7 +293,7 @@ def resolve(path: str) -> Any:
 
 def documented(parameters: str) -> inspect.Signature:
     """Return the signature that a text stands for; after `*`, a name without a default may have any."""
-    return inspect.signature(eval(f"lambda {parameters}: None", {"np": np}))
+    return inspect.signature(eval(f"lambda {parameters}: None", {"np": np, "torch": torch}))
 
 
 def keywords(function: Any) -> set[str]:

@@ -34,6 +34,7 @@ FEATURES = {
     "sleap_profiles": True,
     "older_checkpoints": True,
     "keras_models": True,
+    "exported_models": True,
 }
 """Name -> whether there is such a thing; a number is the version of a protocol."""
 

@@ -29,6 +29,7 @@ COMMANDS = {
     "track-eval": ("sleap_nn.cli.track_eval:command", "Compare tracks with true ones: IDF1, HOTA, MOTA, switches."),
     "report": ("sleap_nn.cli.report:command", "Write the report of a training run as one HTML page."),
     "info": ("sleap_nn.cli.info:command", "Describe a trained model folder or a configuration."),
+    "export": ("sleap_nn.cli.export:command", "Write trained models as ONNX files or TensorRT engines."),
     "convert": (
         "sleap_nn.cli.convert:command",
         "Write an older model in the form of this one, or labels in another form.",

@@ -27,6 +27,7 @@ sleap-nn predict -i clip.mp4 -m models/run
 sleap-nn predict -i clip.mp4 -m models/run/best.ckpt -o out.slp --frames 0-99,200
 sleap-nn predict -i clip.mp4 -m models/run --resume
 sleap-nn predict -i clip.mp4 -m models/centroid -m models/centered_instance --max_instances 2
+sleap-nn predict -i clip.mp4 -m models/run/exported --runtime onnx
 sleap-nn predict -i clip.mp4 -m models/single_instance --roi
 sleap-nn predict -i labels.pkg.slp -m models/run --only_labeled_frames --peak_threshold 0.1
 sleap-nn predict -i clip.mp4 -m models/run -t --tracker global

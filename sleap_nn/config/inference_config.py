@@ -44,6 +44,11 @@ def embed_name(value: object) -> object:
     return str(value).lower() if isinstance(value, bool | str) else value
 
 
+def lower_case(value: object) -> object:
+    """Return a text in lower case."""
+    return value.lower() if isinstance(value, str) else value
+
+
 @dataclass(frozen=True, kw_only=True)
 class InferenceConfig:
     """How a video or labels file is predicted."""
@@ -51,14 +56,15 @@ class InferenceConfig:
     model_paths: Annotated[
         list[str] | None,
         Option(
-            "Folder of a trained model, or its best.ckpt or training_config file; two for a top-down pair; null: none.",
+            "Folder of a trained model, or its best.ckpt or training_config file; two for a top-down pair; or an "
+            "exported folder; null: none.",
             convert=one_item_list,
             cli=Cli(_MODELS, short="-m", repeat=True, metavar="PATH"),
         ),
     ] = None
     export_dir: Annotated[
         str | None,
-        Option("Folder of an exported model, instead of model_paths; null: none.", available=False),
+        Option("Folder of an exported model, instead of model_paths; null: none."),
     ] = None
     output_path: Annotated[
         str | None,
@@ -90,10 +96,10 @@ class InferenceConfig:
     runtime: Annotated[
         str,
         Option(
-            "What executes an exported model.",
+            "What executes an exported model; auto: TensorRT where the folder has it and it can run, else ONNX.",
             choices=("auto", "onnx", "tensorrt"),
-            available=False,
-            cli=Cli(_MODELS),
+            convert=lower_case,
+            cli=Cli(_MODELS, metavar="[auto|onnx|tensorrt]"),
         ),
     ] = "auto"
     backbone_ckpt_path: Annotated[

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sleap_nn.inference.load import LoadedModel
+from sleap_nn.inference.loaded_model import LoadedModel
 from sleap_nn.inference.select import Selection
 
 

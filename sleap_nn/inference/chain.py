@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 
 from sleap_nn.data.labels import LabelSet
 from sleap_nn.errors import ConfigError
-from sleap_nn.inference.load import LoadedModel
+from sleap_nn.inference.exported import enforced
+from sleap_nn.inference.loaded_model import LoadedModel
 from sleap_nn.inference.select import Selection, Source, Video, select_frames
 from sleap_nn.inference.settings import DecodeKeywords, overridden
 from sleap_nn.inference.to_labels import AnySkeleton
@@ -77,10 +78,10 @@ def named(
     return selection.named(skeleton, videos)
 
 
-def with_settings(model: LoadedModel, keywords: DecodeKeywords) -> LoadedModel:
-    """Return a model whose maps are read as a call asks for."""
-    stage = model.stage
-    return replace(model, stage=replace(stage, settings=overridden(stage.settings, stage.task, keywords)))
+def with_settings(models: Sequence[LoadedModel], keywords: DecodeKeywords) -> list[LoadedModel]:
+    """Return models whose maps are read as a call asks for."""
+    stages = [model.stage for model in models]
+    return enforced(models, [overridden(stage.settings, stage.task, keywords) for stage in stages])
 
 
 @dataclass(frozen=True)

@@ -3,111 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
-from hashlib import blake2b
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, TypedDict, Unpack
-
-import torch
+from typing import Any, Unpack
 
 from sleap_nn.config.training_job_config import TrainingJobConfig
 from sleap_nn.data.input_spec import InputSpec
 from sleap_nn.errors import ConfigError, MixedModelsError, ModelError, UsageError
 from sleap_nn.inference.checkpoints import fill
+from sleap_nn.inference.exported import is_exported, load_exported
+from sleap_nn.inference.loaded_model import LoadedModel, ModelKeywords, model_type_of, task_of
 from sleap_nn.inference.runtime import TorchRuntime
 from sleap_nn.inference.settings import StageSettings
-from sleap_nn.inference.to_labels import CentroidForm
+from sleap_nn.log import logger
 from sleap_nn.networks import model_dir
 from sleap_nn.networks.network import PoseNetwork
 from sleap_nn.stages.stage import Stage
-from sleap_nn.structures.skeleton import Skeleton
 from sleap_nn.tasks import TASKS
 from sleap_nn.tasks.base import Task
 from sleap_nn.tasks.parts import anchor_of
 
 PREPROCESSING_OVERRIDES = ("ensure_rgb", "ensure_grayscale", "max_height", "max_width", "scale", "crop_size")
-
-
-@dataclass(frozen=True)
-class LoadedModel:
-    """A trained folder, ready to run.
-
-    Attributes:
-        folder: Where it was read.
-        config: Its resolved configuration.
-        stage: What predicts.
-        device: Where the network runs.
-        precision: In which precision it runs.
-        network: What computes; its weights are in the precision that runs.
-        places_centroids: Whether centroids are stored at a node of the skeleton, because a user named one.
-    """
-
-    folder: Path
-    config: TrainingJobConfig
-    stage: Stage
-    device: str
-    precision: str
-    network: PoseNetwork
-    places_centroids: bool = False
-
-    def centroid_form(self, emit: str) -> CentroidForm:
-        """Return how centroids of this model are stored; `emit` is ``instance``, ``centroid`` or ``both``."""
-        task = self.stage.task
-        node = None if task.anchor_node is None else task.skeleton.node_names[task.anchor_node]
-        return CentroidForm(emit, node, task.skeleton if self.places_centroids else None)
-
-    @property
-    def skeleton(self) -> Skeleton:
-        """The skeleton of the training labels."""
-        return self.stage.task.skeleton
-
-    @property
-    def model_type(self) -> str:
-        """The model type."""
-        return self.stage.task.name
-
-    def weights_hash(self) -> str:
-        """Return 64 characters that stand for the weights, wherever they were read."""
-        content = blake2b(digest_size=32)
-        for name, tensor in sorted(self.network.state_dict().items()):
-            content.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
-            content.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
-        return content.hexdigest()
-
-    def what_decides(self) -> dict[str, Any]:
-        """Return every setting on which predictions depend, besides the weights."""
-        spec = {name: repr(value) for name, value in vars(self.stage.spec).items()}
-        return {
-            **asdict(self.stage.settings),
-            **spec,
-            "anchor_part": self.stage.task.anchor_node,
-            "precision": self.precision,
-            "device": self.device.split(":")[0],
-        }
-
-
-class ModelKeywords(TypedDict, total=False):
-    """How models are loaded.
-
-    Attributes:
-        device: ``cpu``, ``cuda``, ``cuda:N``, ``mps``, or ``auto`` (cuda, else mps, else cpu).
-        precision: ``auto`` (bf16 where the hardware computes it, else 32), ``32``, ``bf16`` or ``16``.
-        preprocess_config: Values of `PREPROCESSING_OVERRIDES` that replace those of training; None entries do not.
-        backbone_ckpt_path: Checkpoint whose weights replace those of every model, or only of its backbone if
-            `head_ckpt_path` is given.
-        head_ckpt_path: Checkpoint whose weights replace those of the heads.
-        anchor_part: Node that centres crops about labelled animals, and at which centroids without keypoints are
-            stored.
-        centroid_only: Leave out the model of crops.
-    """
-
-    device: str
-    precision: str
-    preprocess_config: Mapping[str, Any] | None
-    backbone_ckpt_path: str | Path | None
-    head_ckpt_path: str | Path | None
-    anchor_part: str | None
-    centroid_only: bool
 
 
 def load_models(
@@ -116,7 +32,8 @@ def load_models(
     """Load the folders of a prediction, in the order in which they run.
 
     Args:
-        paths: Run folders or files in them: one model, or a centroid model and one that reads crops, in any order.
+        paths: Run folders or files in them: one model, or a centroid model and one that reads crops, in any order; or
+            an exported folder.
         settings: How maps are read.
         **options: How models are loaded, see `ModelKeywords`.
 
@@ -126,14 +43,25 @@ def load_models(
         ConfigError: An override is unknown or impossible.
     """
     paths = [paths] if isinstance(paths, str | Path) else list(paths)
+    if options.get("export_dir") is not None or any(is_exported(path) for path in paths):
+        return load_exported(paths, settings, **options)
+    _warn_of_unused(options)
     folders = [model_dir.find_model_dir(path) for path in paths]
     configs = [model_dir.load_config(folder) for folder in folders]
-    order = _run_order(folders, [_model_type(config) for config in configs])
+    order = _run_order(folders, [model_type_of(config) for config in configs])
     if options.get("centroid_only"):
         order = [_centroid_model(order, configs)]
-    tasks = [TASKS[_model_type(configs[i])] for i in order]
+    tasks = [TASKS[model_type_of(configs[i])] for i in order]
     overrides = _checked_overrides(options.get("preprocess_config") or {}, tasks)
     return [_load_model(folders[i], configs[i], settings, overrides, options) for i in order]
+
+
+def _warn_of_unused(options: ModelKeywords) -> None:
+    """Say which options trained models have no use for."""
+    if options.get("runtime", "auto") != "auto":
+        logger.warning("runtime has no effect: the model is not exported.")
+    if options.get("peak_conf_threshold") is not None:
+        logger.warning("peak_conf_threshold has no effect: the model is not exported; give peak_threshold.")
 
 
 def _centroid_model(order: Sequence[int], configs: Sequence[TrainingJobConfig]) -> int:
@@ -143,16 +71,11 @@ def _centroid_model(order: Sequence[int], configs: Sequence[TrainingJobConfig]) 
         UsageError: There is none.
     """
     for i in order:
-        if TASKS[_model_type(configs[i])].one_point:
+        if TASKS[model_type_of(configs[i])].one_point:
             return i
     raise UsageError(
-        f"centroid_only needs a centroid model, but a {_model_type(configs[order[0]])} model was given; leave it out."
+        f"centroid_only needs a centroid model, but a {model_type_of(configs[order[0]])} model was given; leave it out."
     )
-
-
-def _model_type(config: TrainingJobConfig) -> str:
-    """Return the model type of a folder."""
-    return str(config.model_config.head_configs.which_oneof_attrib_name())
 
 
 def _run_order(folders: Sequence[Path], types: Sequence[str]) -> list[int]:
@@ -187,8 +110,7 @@ def _load_model(
     options: ModelKeywords,
 ) -> LoadedModel:
     """Load one folder."""
-    task_type = TASKS[_model_type(config)]
-    task = task_type.from_config(config.model_config.head_configs.which_oneof(), _skeleton(folder, config))
+    task = task_of(config, model_dir.config_file(folder))
     if options.get("anchor_part") is not None:
         task = replace(task, anchor_node=anchor_of(options.get("anchor_part"), task.skeleton))
     network = PoseNetwork.from_config(config.model_config.backbone_config, task.heads)
@@ -201,13 +123,6 @@ def _load_model(
     stage = Stage(task, spec, runtime, settings.of(task))
     named = options.get("anchor_part") is not None
     return LoadedModel(folder, config, stage, str(runtime.device), runtime.precision, network, named)
-
-
-def _skeleton(folder: Path, config: TrainingJobConfig) -> Skeleton:
-    """Return the skeleton a folder was trained with."""
-    if config.data_config.skeletons:
-        return Skeleton.from_config(config.data_config.skeletons[0])
-    raise ModelError(f"{model_dir.config_file(folder)} holds no skeleton; use the folder as training left it.")
 
 
 def _checked_overrides(overrides: Mapping[str, object], tasks: Sequence[type[Task]]) -> dict[str, object]:

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, TypedDict, TypeVar
 
+from sleap_nn.config.filter_config import FilterConfig
+from sleap_nn.config.tracker_config import TrackerConfig
 from sleap_nn.errors import ConfigError
-from sleap_nn.inference.load import ModelKeywords
+from sleap_nn.inference.loaded_model import ModelKeywords
 from sleap_nn.inference.output import FormatKeywords
 from sleap_nn.inference.raw_outputs import RawKeywords
 from sleap_nn.inference.select import ChoiceKeywords
@@ -49,6 +51,40 @@ class RunKeywords(TypedDict, total=False):
     paf_workers: int
     emit_centroid: str
     roi: RoiSettings | None
+
+
+class ExportKeywords(TypedDict, total=False):
+    """How an exported model is loaded: what of `Predictor.from_model_paths` an export leaves open.
+
+    Attributes:
+        runtime: See `ModelKeywords`, as are `device` and `peak_conf_threshold`.
+        device: As above.
+        peak_conf_threshold: As above.
+        batch_size: See `Predictor`, as are the next four.
+        queue_maxsize: As above.
+        filter_config: As above.
+        tracker_config: As above.
+        paf_workers: As above.
+        emit_centroid: See `RunKeywords`.
+        return_confmaps: Whether raw results hold confidence maps.
+        max_instances: See `DecodeKeywords`, as are the next two.
+        min_instance_peaks: As above.
+        min_line_scores: As above.
+    """
+
+    runtime: str
+    device: str
+    peak_conf_threshold: float | None
+    batch_size: int
+    queue_maxsize: int
+    filter_config: FilterConfig | None
+    tracker_config: TrackerConfig | None
+    paf_workers: int
+    emit_centroid: str
+    return_confmaps: bool
+    max_instances: int | None
+    min_instance_peaks: float
+    min_line_scores: float
 
 
 class PredictKeywords(

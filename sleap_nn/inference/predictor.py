@@ -16,9 +16,10 @@ from sleap_nn.inference.announce import loaded_line
 from sleap_nn.inference.chain import Pace, check_settings, counted, named, unfiltered, warn_of_unused, with_settings
 from sleap_nn.inference.filters import NOTHING, FilterPipeline, apply_filters, effective, filter_entries
 from sleap_nn.inference.layer import Layer, raw_batches
-from sleap_nn.inference.load import LoadedModel, ModelKeywords, load_models
+from sleap_nn.inference.load import load_models
+from sleap_nn.inference.loaded_model import LoadedModel, ModelKeywords
 from sleap_nn.inference.manifest import MissingFramesError, failure_sentence, labels_hash
-from sleap_nn.inference.options import CallKeywords, LoadKeywords, part, refuse_raw, refuse_unknown
+from sleap_nn.inference.options import CallKeywords, ExportKeywords, LoadKeywords, part, refuse_raw, refuse_unknown
 from sleap_nn.inference.output import Output
 from sleap_nn.inference.outputs import Outputs
 from sleap_nn.inference.provenance import RunTimes, prediction_provenance
@@ -114,7 +115,7 @@ class Predictor:
 
         Args:
             model_paths: A run folder, or its ``best.ckpt`` or ``training_config.yaml``; two, in any order, for a
-                centroid model and a model of crops.
+                centroid model and a model of crops. Or an exported folder.
             batch_size: Frames in one pass of the network.
             queue_maxsize: Frames prepared ahead of the network at most.
             filter_config: Which instances are removed; None removes none.
@@ -149,6 +150,18 @@ class Predictor:
             roi=roi,
         )
 
+    @classmethod
+    def from_export_dir(cls, export_dir: str | Path, **options: Unpack[ExportKeywords]) -> Predictor:
+        """Load a folder that `sleap-nn export` wrote; errors as for `from_model_paths`.
+
+        Args:
+            export_dir: The folder.
+            **options: ``runtime`` (default ``auto``), ``device`` (default ``auto``), and more of `ExportKeywords`.
+        """
+        refuse_unknown(options, ExportKeywords)
+        given: dict[str, Any] = {"device": "auto", **options, "export_dir": export_dir}
+        return cls.from_model_paths(export_dir, **given)
+
     @property
     def skeleton(self) -> Skeleton:
         """The skeleton of the training labels."""
@@ -157,7 +170,7 @@ class Predictor:
     @property
     def model_paths(self) -> list[Path]:
         """The folders the models were read from."""
-        return [model.folder for model in self._models]
+        return list(dict.fromkeys(model.folder for model in self._models))
 
     @property
     def log_line(self) -> str:
@@ -363,7 +376,7 @@ class Predictor:
         if all(value is None for value in overrides.values()):
             return self
         raw, decoding = part(overrides, RawKeywords), part(overrides, DecodeKeywords)
-        models = [with_settings(model, decoding) for model in self._models]
+        models = with_settings(self._models, decoding)
         switched_off = kept_names({name: value is False for name, value in raw.items()})  # pyright: ignore[reportArgumentType]
         return Predictor(
             models,

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 
 from sleap_nn.data.labels import Labels
-from sleap_nn.inference.load import LoadedModel
+from sleap_nn.inference.loaded_model import LoadedModel
 from sleap_nn.inference.select import Selection
 from sleap_nn.networks.devices import resolve_accelerator
 from sleap_nn.tasks.base import DecodeSettings
@@ -105,7 +105,7 @@ def prediction_provenance(
         started=times.started,
         ended=times.ended,
         seconds=times.seconds,
-        model_paths=[model.folder for model in models],
+        model_paths=list(dict.fromkeys(model.folder for model in models)),
         model_type=_TYPE_NAMES[last.model_type],
         source=selection.path,
         source_labels=selection.labels,

@@ -43,7 +43,7 @@ def predict(  # noqa: PLR0913 - the public verb lists its main options
 
     Args:
         source: Path of a video or labels file, a Video, Labels, images (H, W, C) uint8, or a list of these.
-        model_paths: A run folder or a file in it; two, in any order, for a centroid model and a model of crops.
+        model_paths: A run or exported folder, or a file in it; two, in any order, for a centroid and a crop model.
         batch_size: Frames in one pass of the network.
         frames: Frame indices of a video; positions in the list of frame entries of a labels file.
         output_path: Where the labels are saved as well.
@@ -71,7 +71,7 @@ def predict(  # noqa: PLR0913 - the public verb lists its main options
         TypeError: A keyword does not exist.
     """
     refuse_unknown(options, PredictKeywords)
-    models = given_models(model_paths)
+    models = given_models(model_paths, options.get("export_dir"))
     if tracker_config is not None:
         _check_tracking(tracker_config, options, make_labels)
     output = None if output_path is None else Output.from_keywords(output_path, **part(options, FormatKeywords))
@@ -105,12 +105,18 @@ def predict(  # noqa: PLR0913 - the public verb lists its main options
         )
 
 
-def given_models(paths: Sequence[str | Path] | str | Path | None) -> Sequence[str | Path] | str | Path:
-    """Return the models that are named.
+def given_models(
+    paths: Sequence[str | Path] | str | Path | None, export_dir: str | Path | None = None
+) -> Sequence[str | Path] | str | Path:
+    """Return the models that are named, or the exported one.
 
     Raises:
-        UsageError: There is none.
+        UsageError: There is none, or both.
     """
+    if paths and export_dir is not None:
+        raise UsageError("model_paths and export_dir exclude each other; give one of them.")
+    if export_dir is not None:
+        return export_dir
     if not paths:
         raise UsageError("There is no model; name the folder of a trained model in model_paths.")
     return paths

@@ -60,6 +60,7 @@ PREDICT = (
     Row("output_format", ["slp"], "analysis_h5", choices=("slp", "analysis_h5"), parsed=["analysis_h5"]),
     Row("embed", "false", "auto", choices=("auto", "true", "false")),
     Row("restore_source_videos", False, off="no-restore_source_videos"),
+    Row("runtime", "auto", "onnx", choices=("auto", "onnx", "tensorrt")),
     Row("no_empty_frames", False),
     Row("gui", False),
     Row("stream-to-file", value="out.slp"),
@@ -153,7 +154,35 @@ CONFIG = (
     Row("pipeline", value="topdown", choices=PIPELINES),
     Row("show-yaml", False),
 )
-TABLE = {"train": TRAIN, "track": PREDICT, "predict": PREDICT, "infer": PREDICT, "eval": EVAL, "config": CONFIG}
+EXPORT = (
+    Row("output", value="exported", short="-o", other=("output-dir",)),
+    Row("format", "onnx", "both", "-f", choices=("onnx", "tensorrt", "both")),
+    Row("opset-version", 17, 18),
+    Row("max-instances", 20, 5, "-n"),
+    Row("max-batch-size", 8, 4, "-b"),
+    Row("input-scale", value=0.5),
+    Row("input-height", value=96),
+    Row("input-width", value=96),
+    Row("crop-size", value=64),
+    Row("max-peaks-per-node", 20, 5),
+    Row("n-line-points", 10, 5),
+    Row("max-edge-length-ratio", 0.25, 0.5),
+    Row("dist-penalty-weight", 1.0, 0.5),
+    Row("device", "cpu", "cuda"),
+    Row("precision", "fp16", "tf32", choices=("fp32", "fp16", "tf32")),
+    Row("workspace-size-gb", value=4.0),
+    Row("peak-threshold", 0.2, 0.4),
+    Row("verify", True, off="no-verify"),
+)
+TABLE = {
+    "train": TRAIN,
+    "track": PREDICT,
+    "predict": PREDICT,
+    "infer": PREDICT,
+    "eval": EVAL,
+    "config": CONFIG,
+    "export": EXPORT,
+}
 REQUIRED = {
     "track": ["-i", "x.mp4"],
     "predict": ["-i", "x.mp4"],
@@ -217,7 +246,12 @@ def test_an_option_takes_its_choices_and_nothing_else(command: str, row: Row) ->
 
 @pytest.mark.parametrize(
     ("name", "value", "parsed"),
-    [("output_format", "SLP", ["slp"]), ("embed", "TRUE", "true"), ("embed", "Auto", "auto")],
+    [
+        ("output_format", "SLP", ["slp"]),
+        ("embed", "TRUE", "true"),
+        ("embed", "Auto", "auto"),
+        ("runtime", "ONNX", "onnx"),
+    ],
 )
 def test_some_choices_may_be_in_capitals(name: str, value: str, parsed: Any) -> None:
     assert given("predict", option_of("predict", name), f"--{name}", value) == parsed

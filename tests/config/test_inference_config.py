@@ -147,7 +147,7 @@ AVAILABLE = {
     "ensure_rgb", "ensure_grayscale", "peak_threshold", "integral_refinement", "integral_patch_size",
     "backbone_ckpt_path", "head_ckpt_path", "output_format", "embed", "restore_source_videos", "gui",
     "only_suggested_frames", "only_predicted_frames", "exclude_user_labeled", "video_dataset", "video_input_format",
-    "anchor_part", "centroid_peak_threshold", "paf-workers", "centroid_only", "centroid-output",
+    "anchor_part", "runtime", "centroid_peak_threshold", "paf-workers", "centroid_only", "centroid-output",
 }  # fmt: skip
 
 
@@ -167,8 +167,7 @@ def test_command_line_of_what_exists():
 
 def test_what_does_not_exist_yet_is_refused():
     check_available(InferenceConfig(model_paths=["a"], peak_threshold=0.5, frames="1-3"))
-    with pytest.raises(ConfigError, match=r"^export_dir is not available yet"):
-        check_available(InferenceConfig(export_dir="a"))
+    check_available(InferenceConfig(export_dir="a", runtime="onnx"))
     with pytest.raises(ConfigError, match=r"^mask_config is not available yet"):
         check_available(InferenceConfig(mask_config=MaskConfig()))
 
@@ -191,6 +190,7 @@ def test_options_that_contradict_each_other_are_wrong_usage(values):
     [
         ("output_format", "CSV", ["csv"]),
         ("output_format", ["slp", "Analysis_H5"], ["slp", "analysis_h5"]),
+        ("runtime", "ONNX", "onnx"),
         ("embed", "TRUE", "true"),
         ("embed", False, "false"),
     ],

@@ -15,6 +15,7 @@ from model_folders import HEADS, write_model
 import sleap_nn
 from sleap_nn.cli import cli
 from sleap_nn.data.labels import LabelSet, load_labels
+from sleap_nn.export_model import export_models
 from sleap_nn.inference import Predictor
 from sleap_nn.inference.load import load_models
 from sleap_nn.inference.settings import StageSettings
@@ -116,6 +117,25 @@ def test_every_way_gives_the_same(folder: Path, tmp_path: Path, name: str) -> No
         assert_same(table(found), expected)
         assert len(found.videos) == 1, kind
     assert_same(table(by_command(folder, name, clip, tmp_path / "clip.slp")), expected)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_an_exported_model_gives_the_same(folder: Path, tmp_path: Path, name: str) -> None:
+    """Whatever was decided at export is that of the other ways; the rest is asked for as always."""
+    options: dict[str, Any] = {**FEW, "integral_refinement": "integral"}
+    expected = table(sleap_nn.predict(folder / "labels.slp", model_paths=models(folder, name), **OPTIONS, **options))
+    assert sum(len(points) for _, points, _ in expected) >= NUM_FRAMES - 1
+    decided = {"peak_threshold": options["peak_threshold"], "max_instances": 2, "verify": False}
+    exported = export_models(models(folder, name), output=tmp_path / "exported", **decided)
+    most = {"max_instances": options["max_instances"]}
+    found = sleap_nn.predict(folder / "labels.slp", export_dir=exported.folder, device="cpu", batch_size=3, **most)
+    assert_same(table(found), expected)
+    arguments = ["predict", "-i", str(folder / "labels.slp"), "-m", str(exported.folder), "-o", str(tmp_path / "o.slp")]
+    result = CliRunner().invoke(
+        cli, [*arguments, "-d", "cpu", "-n", str(most["max_instances"])], catch_exceptions=False
+    )
+    assert result.exit_code == 0, result.output
+    assert_same(table(sio.load_slp(str(tmp_path / "o.slp"))), expected)
 
 
 @pytest.mark.parametrize("name", MODELS)
