@@ -1,9 +1,9 @@
 """Peak memory of `predict_to_file` over 1,000 and over 100,000 frames: it must not grow with the number.
 
 ``python -m benchmarks.memory`` from the root of the repository. Frames are generated, so that nothing but prediction is
-measured; the network is tiny and untrained, and the threshold so low that every node of every frame is found. Every run
-has a process of its own, whose peak of resident memory is reported. The exit code is 1 if a length takes more than
-``--tolerance`` above the shortest.
+measured; the network is tiny and untrained, and the threshold so low that every node of every frame is found, and
+tracked. Every run has a process of its own, whose peak of resident memory is reported. The exit code is 1 if a length
+takes more than ``--tolerance`` above the shortest.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from sleap_io.model.video import Video
 
 from benchmarks.measure import print_table
 from benchmarks.predict import EVERYTHING, peak_memory, write_model
+from sleap_nn.config.tracker_config import TrackerConfig
 from sleap_nn.data.sources import FrameSource
 from sleap_nn.inference import Predictor
 from sleap_nn.inference.select import Selection
@@ -65,7 +66,9 @@ class GeneratedFrames(FrameSource):
 def run_once(model: Path, num_frames: int, output: Path) -> tuple[float, float]:
     """Predict; return seconds and the peak of this process's memory in MiB."""
     torch.set_num_threads(1)
-    predictor = Predictor.from_model_paths(model, batch_size=32, peak_threshold=EVERYTHING)
+    predictor = Predictor.from_model_paths(
+        model, batch_size=32, peak_threshold=EVERYTHING, tracker_config=TrackerConfig()
+    )
     start = time.perf_counter()
     predictor.predict_to_file(Selection(GeneratedFrames(num_frames)), output)
     return time.perf_counter() - start, peak_memory()
