@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from sleap_nn.cli.frames_bar import FramesBar
-from sleap_nn.cli.gui_lines import GuiLines
+from sleap_nn.inference.gui_lines import GuiLines
 from sleap_nn.cli.inputs import expand_inputs, is_several, output_paths
 from sleap_nn.config.fields import fields_of
 from sleap_nn.config.filter_config import FilterConfig

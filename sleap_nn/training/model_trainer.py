@@ -41,7 +41,7 @@ from sleap_nn.training.callbacks.listeners import Listeners
 from sleap_nn.training.checkpoints import check_fits
 from sleap_nn.training.collapse import HeadStrength
 from sleap_nn.training.collectives import share_weights
-from sleap_nn.training.compilation import compile_network
+from sleap_nn.networks.compilation import compile_network
 from sleap_nn.training.devices import Devices
 from sleap_nn.training.frame_cache import frame_cache, machine_folder
 from sleap_nn.training.handover import Outcome, Progress

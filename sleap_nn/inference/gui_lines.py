@@ -18,8 +18,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-import click
-
 VERSION = 1
 _MIN_SECONDS = 0.25
 """Time between two lines of progress: at most four a second."""
@@ -100,4 +98,4 @@ class GuiLines:
 
     def _say(self, event: str, **values: Any) -> None:
         """Print a line."""
-        click.echo(json.dumps({"version": VERSION, "event": event, **values}))
+        print(json.dumps({"version": VERSION, "event": event, **values}), flush=True)

@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from sleap_nn.cli.gui_lines import GuiLines
+from sleap_nn.inference.gui_lines import GuiLines
 from sleap_nn.errors import DataError
 
 
