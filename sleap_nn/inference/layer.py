@@ -11,7 +11,7 @@ from torch import Tensor
 from sleap_nn.data.sources import ArrayFrames
 from sleap_nn.errors import ModelError
 from sleap_nn.inference.chain import Pace, unfiltered
-from sleap_nn.inference.load import LoadedModel
+from sleap_nn.inference.loaded_model import LoadedModel
 from sleap_nn.inference.outputs import Outputs
 from sleap_nn.inference.raw_outputs import OutputForm
 from sleap_nn.inference.runtime import Backend
@@ -31,9 +31,7 @@ class Layer:
         batch_size: Images in one pass of the network.
     """
 
-    def __init__(
-        self, models: Sequence[LoadedModel], keep: frozenset[str] = frozenset(), batch_size: int = 4
-    ) -> None:
+    def __init__(self, models: Sequence[LoadedModel], keep: frozenset[str] = frozenset(), batch_size: int = 4) -> None:
         """Take models that `load_models` returned; the arguments are the attributes."""
         self.models = tuple(models)
         self.keep = keep
@@ -76,13 +74,13 @@ class Layer:
 
     @property
     def centroid_layer(self) -> Layer:
-        """The centroid model of a pair, or a centroid model alone, as a layer of its own."""
-        return self._only(is_centroid=True)
+        """The model that finds centroids, as a layer of its own."""
+        return self._only("centroid_layer", [model for model in self.models if model.stage.task.one_point])
 
     @property
     def centered_instance_layer(self) -> Layer:
-        """The model of crops of a pair, or such a model alone, as a layer of its own."""
-        return self._only(is_centroid=False)
+        """The model that reads crops, as a layer of its own."""
+        return self._only("centered_instance_layer", [m for m in self.models if m.stage.task.view == "crop"])
 
     @property
     def device(self) -> str:
@@ -108,16 +106,15 @@ class Layer:
         stages[-1] = replace(stages[-1], keep=keep)
         return stages
 
-    def _only(self, is_centroid: bool) -> Layer:
-        """Return one of the models as a layer.
+    def _only(self, name: str, found: Sequence[LoadedModel]) -> Layer:
+        """Return some of the models as a layer.
 
         Raises:
-            ModelError: There is no such model.
+            ModelError: There are none.
         """
-        found = [model for model in self.models if _finds_centroids(model) == is_centroid]
-        if not found or not any(_finds_centroids(model) or _reads_crops(model) for model in self.models):
-            names = ", ".join(model.model_type for model in self.models)
-            raise ModelError(f"A {names} model has no centroid_layer or centered_instance_layer; use the layer itself.")
+        if not found:
+            given = ", ".join(model.model_type for model in self.models)
+            raise ModelError(f"There is no {name} for a {given} model; use the layer itself.")
         return Layer(found, self.keep, self.batch_size)
 
 
@@ -135,24 +132,12 @@ def raw_batches(
         yield form.outputs(batch, keep)
 
 
-def _finds_centroids(model: LoadedModel) -> bool:
-    """Tell whether a model finds one point an animal."""
-    return model.stage.task.one_point
+def _as_integers(image: np.ndarray | Tensor) -> np.ndarray:
+    """Return an image as an array in main memory, floating-point numbers of 0 to 255 as uint8."""
+    array = image.detach().cpu().numpy() if isinstance(image, Tensor) else image
+    return np.clip(np.rint(np.nan_to_num(array)), 0, 255).astype(np.uint8) if array.dtype.kind == "f" else array
 
 
-def _reads_crops(model: LoadedModel) -> bool:
-    """Tell whether a model reads crops about animals."""
-    return model.stage.task.view == "crop"
-
-
-def _as_integers(image: np.ndarray | Tensor) -> np.ndarray | Tensor:
-    """Return an image of floating-point numbers 0 to 255 as uint8, and any other as it is."""
-    array = np.asarray(image.detach().cpu()) if isinstance(image, Tensor) else image
-    if array.dtype.kind != "f":
-        return image
-    return np.clip(np.rint(np.nan_to_num(array)), 0, 255).astype(np.uint8)
-
-
-def _one_picture(image: np.ndarray | Tensor) -> np.ndarray | Tensor | list[np.ndarray | Tensor]:
+def _one_picture(image: np.ndarray) -> np.ndarray | list[np.ndarray]:
     """Return three axes as one picture, and other shapes as they are: of a layer, they are never many grey ones."""
     return [image] if image.ndim == 3 else image

@@ -14,6 +14,8 @@ from sleap_nn.structures.transform import Transform
 from sleap_nn.tasks.parts import found_anything
 
 CROPS, GRAPH, IMAGE = "crops", "paf_graph", "image"
+EARLIER_CONFMAPS = "earlier_confmaps"
+"""The confidence maps of the stage that found what this one reads."""
 _GRAPH_PARTS = ("edges", "sources", "destinations", "scores")
 
 
@@ -35,6 +37,13 @@ def raw_of_frame(
         kept |= {"graph_peaks": detection.points, "graph_peak_scores": detection.scores}
         kept["graph_nodes"] = detection.extras["node"]
     return Raw(kept)
+
+
+def with_earlier(raw: Raw, earlier: Raw | None) -> Raw:
+    """Return what is kept of a frame together with the confidence maps that an earlier stage has kept of it."""
+    if earlier is None or "confmaps" not in earlier.maps:
+        return raw
+    return replace(raw, maps={**raw.maps, EARLIER_CONFMAPS: earlier.maps["confmaps"]})
 
 
 def with_image(raw: Raw, frame: Frame, image: np.ndarray, transform: Transform) -> Raw:

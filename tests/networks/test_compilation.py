@@ -9,10 +9,9 @@ from factories import make_labels
 from small_backbones import section
 
 from sleap_nn.heads.confidence_maps import ConfidenceMapsHead
-from sleap_nn.networks import model_dir
-from sleap_nn.networks.network import PoseNetwork
-from sleap_nn.networks import compilation
+from sleap_nn.networks import compilation, model_dir
 from sleap_nn.networks.compilation import compile_network
+from sleap_nn.networks.network import PoseNetwork
 from sleap_nn.training.model_trainer import ModelTrainer
 
 
