@@ -46,7 +46,7 @@ def test_a_layer_makes_another_predictor(untrained: Path) -> None:
 def test_a_predictor_names_the_nodes_as_it_was_told(untrained: Path) -> None:
     layer = loaded(untrained, "single_instance").layer
     names = [f"renamed {i}" for i in range(9)]
-    named = Predictor(layer, sio.Skeleton(names))
+    named = Predictor(layer, sio.Skeleton(list(names)))
     (frame, *_) = named.predict(untrained / "clip.mp4", frames=[0])
     assert frame.instances[0].skeleton.node_names == names
     assert named.skeleton.node_names == names
@@ -94,7 +94,7 @@ def test_half_precision_needs_a_cuda_device(untrained: Path, image: np.ndarray) 
     before = layer(image).pred_keypoints
     layer.backend.use_fp16 = True
     assert not layer.backend.use_fp16
-    assert torch.equal(layer(image).pred_keypoints, before)  # pyright: ignore[reportArgumentType]
+    torch.testing.assert_close(layer(image).pred_keypoints, before, rtol=0, atol=0, equal_nan=True)
     with pytest.raises(AttributeError):
         layer.backend.use_fp61 = True  # pyright: ignore[reportAttributeAccessIssue]
 
