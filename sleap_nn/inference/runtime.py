@@ -97,6 +97,7 @@ class Backend:
 
     @use_fp16.setter
     def use_fp16(self, is_on: bool) -> None:
+        """Switch all networks."""
         for runtime in self._runtimes:
             runtime.set_fp16(is_on)
 
@@ -107,6 +108,7 @@ class Backend:
 
     @use_compile.setter
     def use_compile(self, is_on: bool) -> None:
+        """Switch all networks."""
         for runtime in self._runtimes:
             runtime.set_compile(is_on)
 
