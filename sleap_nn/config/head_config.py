@@ -9,6 +9,7 @@ from typing import Annotated, Any
 from sleap_nn.compat.config_keys import centroid_source_name
 from sleap_nn.config.checks import power_of_two
 from sleap_nn.config.fields import Option
+from sleap_nn.config.limits import MOST_FILTERS, MOST_LAYERS
 from sleap_nn.config.oneof import OneOf
 from sleap_nn.config.schema import config_class
 
@@ -138,8 +139,8 @@ class ClassVectorsConfig:
     classes: Annotated[
         list[str] | None, Option("Class names; filled in with the track names of the training labels.")
     ] = None
-    num_fc_layers: Annotated[int, Option("Fully connected layers before the class scores.", ge=0)] = 1
-    num_fc_units: Annotated[int, Option("Units in every fully connected layer.", gt=0)] = 64
+    num_fc_layers: Annotated[int, Option("Fully connected layers before the class scores.", ge=0, le=MOST_LAYERS)] = 1
+    num_fc_units: Annotated[int, Option("Units in every fully connected layer.", gt=0, le=MOST_FILTERS)] = 64
     global_pool: Annotated[bool, Option("Reduce the bottleneck to one value per channel first.")] = True
     output_stride: Annotated[int, Option("Filled in with max_stride of the backbone.", check=power_of_two)] = 1
     loss_weight: LossWeight = 1.0

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from sleap_nn.config.filter_config import FilterConfig
+from sleap_nn.config.limits import MOST_SAMPLES, MOST_WORKERS
 from sleap_nn.data.labels import LabelSet
 from sleap_nn.errors import ConfigError
 from sleap_nn.inference.exported import enforced
@@ -35,10 +36,15 @@ def check_settings(batch_size: int, queue_size: int, paf_workers: int, emit_cent
     Raises:
         ConfigError: The message names the first.
     """
-    if batch_size < 1 or queue_size < 1:
-        raise ConfigError(f"batch_size is {batch_size} and queue_maxsize {queue_size}; both must be at least 1.")
-    if paf_workers < 0:
-        raise ConfigError(f"paf_workers is {paf_workers}; give the number of processes, or 0 for none.")
+    if batch_size < 1 or queue_size < 1 or max(batch_size, queue_size) > MOST_SAMPLES:
+        raise ConfigError(
+            f"batch_size is {batch_size} and queue_maxsize {queue_size}; both must be at least 1 and at most "
+            f"{MOST_SAMPLES}."
+        )
+    if not 0 <= paf_workers <= MOST_WORKERS:
+        raise ConfigError(
+            f"paf_workers is {paf_workers}; give the number of processes, at most {MOST_WORKERS}, or 0 for none."
+        )
     if emit_centroid not in _EMIT:
         raise ConfigError(f"emit_centroid is {emit_centroid!r}; choose {', '.join(_EMIT)}.")
 

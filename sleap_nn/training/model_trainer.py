@@ -220,6 +220,7 @@ class ModelTrainer:
         choose_workers(self.job, len(self.datasets()[1]), place)
         with_negatives = self.job.data_config.use_negative_frames
         self.lightning_model = TrainingModule(self.task, network, settings, self._seed, with_negatives)
+        self._announce(network)
         self._prepare_run_folder(report)
         if resume is not None and team.is_first:
             check_fits(resume, network)
@@ -230,7 +231,6 @@ class ModelTrainer:
             watch,
             *engine.make_callbacks(settings, columns, self.run_dir, self._seed, self.listeners, place.size),
         ]
-        self._announce(network)
         if settings.compile:
             compile_network(network)
         try:
