@@ -33,7 +33,7 @@ def test_networks_that_no_memory_holds_are_never_built(name: str, options: dict[
 
 
 def test_layers_of_heads_count_too() -> None:
-    head = ClassVectorsHead("A", 2, num_fc_layers=64, num_fc_units=65536)
+    head = ClassVectorsHead("A", 2, 16, num_fc_layers=64, num_fc_units=65536)
     with pytest.raises(ConfigError, match="or the layers of its heads"):
         PoseNetwork.from_config(section("unet"), [head])
 
