@@ -75,8 +75,8 @@ def info(path: str | Path) -> list[Table]:
         raise MissingFileError(f"{path} does not exist; give a run folder or a configuration file.")
     if path.is_file() and path.suffix not in (*_CONFIGS, *_WEIGHTS):
         raise ConfigError(
-            f"{path} is no configuration ({', '.join(_CONFIGS)}) and no weights of a model ({', '.join(_WEIGHTS)}); give "
-            "a run folder or one of these."
+            f"{path} is no configuration ({', '.join(_CONFIGS)}) and no weights of a model ({', '.join(_WEIGHTS)}); "
+            "give a run folder or one of these."
         )
     folder = path.parent if path.suffix in _WEIGHTS and path.is_file() else path
     config = TrainingJobConfig.load(model_dir.config_file(folder) if folder.is_dir() else path, require_available=False)

@@ -1,7 +1,6 @@
 """What every feature extractor promises to the heads that read it."""
 
 import pickle
-
 from typing import Any
 
 import pytest
