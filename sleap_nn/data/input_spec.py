@@ -154,6 +154,11 @@ class InputSpec:
         """Return the (height, width) of the part of an input in which points can lie; the rest is padding."""
         return self._layout(frame.image.shape[0], frame.image.shape[1], region).content
 
+    def sizes(self, height: int, width: int) -> tuple[tuple[int, int], tuple[int, int]]:
+        """Return (height, width) of the part in which points can lie, and of the whole input, of a whole frame."""
+        layout = self._layout(height, width, Region())
+        return layout.content, layout.padded
+
     def _layout(self, height: int, width: int, region: Region) -> _Layout:
         """Return how a region of a frame of (height, width) is read."""
         canvas = (

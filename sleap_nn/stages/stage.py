@@ -14,7 +14,7 @@ from torch import Tensor
 
 from sleap_nn.data.input_spec import InputSpec
 from sleap_nn.stages.grouping_pool import GroupingPool
-from sleap_nn.stages.raw import IMAGE, raw_of_crops, raw_of_frame, with_earlier, with_image
+from sleap_nn.stages.raw import IMAGE, raw_of_crops, raw_of_frame, with_earlier, with_image, with_size
 from sleap_nn.structures.predictions import Detection, Predictions, Raw
 from sleap_nn.structures.region import Region
 from sleap_nn.structures.sample import Frame
@@ -109,7 +109,7 @@ class Stage:
         if self.task.view == "frame":
             (detection,), (transform,) = lifted, prepared.transforms
             maps = {head.name: detection.extras[f"map_{head.name}"] for head in self.task.heads if head.name in keep}
-            raw = raw_of_frame(detection, maps, transform, keep)
+            raw = with_size(raw_of_frame(detection, maps, transform, keep), prepared.frame)
             return raw if IMAGE not in keep else with_image(raw, prepared.frame, prepared.images[0], transform)
         raw = raw_of_crops(lifted, prepared.regions, prepared.images, prepared.transforms, keep)
         if IMAGE not in keep:

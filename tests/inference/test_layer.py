@@ -82,6 +82,14 @@ def test_the_models_of_a_pair_are_layers(untrained: Path, image: np.ndarray) -> 
         _ = loaded(untrained, "bottomup").layer.centroid_layer
 
 
+def test_how_a_frame_became_an_input_is_told(untrained: Path, image: np.ndarray) -> None:
+    sizes = {"max_height": 96, "max_width": 96, "scale": 0.55}
+    info = loaded(untrained, "single_instance", preprocess_config=sizes).layer(image).preprocess_info
+    assert info is not None
+    assert (info.original_size, info.processed_size, info.pad_amount) == ((64, 64), (56, 56), (4, 4))
+    assert (info.eff_scale.tolist(), info.input_scale, info.output_stride) == ([1.5], 0.55, 2)
+
+
 def test_floats_and_tensors_are_images_too(untrained: Path, image: np.ndarray) -> None:
     layer = loaded(untrained, "single_instance").layer
     expected = layer(image).pred_keypoints
