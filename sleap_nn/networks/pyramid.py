@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from math import log2
-from typing import NamedTuple, cast
+from typing import Any, NamedTuple, cast
 
 from torch import Tensor, nn
 from torch.nn import functional
@@ -71,13 +71,13 @@ def chosen_size(model_type: str, sizes: Mapping[str, Mapping], arch: Mapping | N
     return arch
 
 
-def _check_numbers(given: object, is_list: bool, where: str) -> None:
+def _check_numbers(given: Any, is_list: bool, where: str) -> None:
     """Refuse what is not a size for every stage, or one size.
 
     Raises:
         ConfigError: The message names the entry.
     """
-    numbers = list(given) if isinstance(given, Sequence) and not isinstance(given, str) else [given]
+    numbers: list[Any] = list(given) if isinstance(given, Sequence) and not isinstance(given, str) else [given]
     whole = all(type(number) is int and 1 <= number <= MOST_FILTERS for number in numbers)
     if not whole or is_list != isinstance(given, Sequence) or (is_list and len(numbers) != NUM_STAGES):
         asked = f"{NUM_STAGES} whole numbers" if is_list else "one whole number"
