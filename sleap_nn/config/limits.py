@@ -18,5 +18,9 @@ MOST_FILTERS = 2**16
 """Channels of the first layer."""
 MOST_CELLS = 2**10 - 1
 """Side of a kernel or a window in cells."""
+LARGEST_NUMBER = 2**40
+"""Any whole number without a limit of its own."""
+LARGEST_SEED = 2**32 - 1
+"""Seed that all libraries take."""
 LARGEST_STRIDE = 2**12
 """Px of the input to a cell of a map."""

@@ -47,6 +47,10 @@ def tree(path: str, value: Any) -> dict[str, Any]:
         (f"{LOADER}.batch_size", 10**9),
         (f"{LOADER}.num_workers", 10**6),
         ("trainer_config.trainer_devices", 10**6),
+        ("trainer_config.seed", 2**40),
+        ("trainer_config.min_train_steps_per_epoch", 10**20),
+        ("trainer_config.max_epochs", 10**400),
+        (f"{CONFMAPS}.sigma", 1e300),
     ],
 )
 def test_sizes_beyond_any_use_are_refused_where_they_are_written(path: str, value: Any) -> None:

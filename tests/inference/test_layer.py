@@ -69,6 +69,19 @@ def test_a_layer_stays_where_it_is(untrained: Path) -> None:
         Predictor(loaded(untrained, "centroid").layer, device="meta")
 
 
+@pytest.mark.parametrize(
+    "options",
+    [{"batch_size": 10**9}, {"queue_maxsize": 10**9}, {"paf_workers": 10**6}, {"max_instances": 10**9},
+     {"integral_patch_size": 10**9 + 1}, {"n_points": 10**9}, {"preprocess_config": {"scale": 1e9}},
+     {"preprocess_config": {"max_height": 10**9}}],
+    ids=lambda options: next(iter(options)),
+)  # fmt: skip
+def test_sizes_beyond_any_use_are_refused(untrained: Path, options: dict[str, Any]) -> None:
+    with pytest.raises(ConfigError) as caught:
+        loaded(untrained, "bottomup", **options)
+    assert "\n" not in str(caught.value)
+
+
 def test_the_models_of_a_pair_are_layers(untrained: Path, image: np.ndarray) -> None:
     pair = loaded(untrained, "centroid", "centered_instance", return_confmaps=True).layer
     found = pair.centroid_layer(image)
