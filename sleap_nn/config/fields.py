@@ -126,7 +126,7 @@ class Option:
         if self.gt is not None and value <= self.gt:
             return f"must be above {self.gt:g}, not {value!r}"
         if self.le is not None and value > self.le:
-            return f"must be at most {self.le:g}, not {value!r}"
+            return f"must be at most {self.le if isinstance(self.le, int) else format(self.le, 'g')}, not {value!r}"
         if self.lt is not None and value >= self.lt:
             return f"must be below {self.lt:g}, not {value!r}"
         if isinstance(value, int) and abs(value) > LARGEST_NUMBER:

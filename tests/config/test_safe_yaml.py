@@ -64,6 +64,7 @@ def test_objects_of_a_program_are_refused_and_nothing_runs(
         ("c.yaml", "a: &a [*a]"),
         ("c.json", "[" * 200_000),
         ("c.yaml", "[" * 20_000),
+        ("c.json", f'{{"a": {"9" * 5000}}}'),
         ("c.yaml", f"filters: {'9' * 5000}"),
     ],
 )
