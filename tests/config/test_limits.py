@@ -1,3 +1,4 @@
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -77,3 +78,9 @@ def test_options_of_prediction_have_largest_values(name: str) -> None:
 def test_options_of_tracking_have_largest_values(name: str) -> None:
     with pytest.raises(ConfigError, match=f"{name} must be at most"):
         TrackerConfig(**{name: 10**9})
+
+
+def test_an_override_of_thousands_of_digits_is_no_number(tmp_path: Path) -> None:
+    TrainingJobConfig.from_cfg(tree("trainer_config.seed", 1)).save(tmp_path / "c.yaml")
+    with pytest.raises(ConfigError, match=r"filters must be a whole number"):
+        TrainingJobConfig.load(tmp_path / "c.yaml", [f"{UNET}.filters={'9' * 5000}"])
