@@ -12,19 +12,8 @@ from sleap_nn.config.filter_config import FilterConfig
 from sleap_nn.config.tracker_config import TrackerConfig, complete_tracking
 from sleap_nn.data.labels import Labels
 from sleap_nn.errors import ConfigError
+from sleap_nn.inference import chain
 from sleap_nn.inference.announce import loaded_line
-from sleap_nn.inference.chain import (
-    Pace,
-    check_device,
-    check_settings,
-    counted,
-    label_skeleton,
-    named,
-    unfiltered,
-    warn_of_unused,
-    what_decides,
-    with_settings,
-)
 from sleap_nn.inference.filters import NOTHING, FilterPipeline, apply_filters, effective, filter_entries
 from sleap_nn.inference.label_form import unknown_video
 from sleap_nn.inference.layer import Layer, raw_batches
@@ -96,13 +85,13 @@ class Predictor:
             ConfigError: A value is out of range, the layer is on another device, or `roi` is given for models that do
                 not find one animal in whole frames, or together with maps to keep.
         """
-        check_settings(batch_size, queue_size, paf_workers, emit_centroid)
+        chain.check_settings(batch_size, queue_size, paf_workers, emit_centroid)
         self.layer = layer
         self.roi = roi
         if roi is not None:
             check_can_follow([model.stage.task for model in layer.models], layer.keep)
         if device is not None:
-            check_device(device, layer.device)
+            chain.check_device(device, layer.device)
         self.batch_size = batch_size
         self.queue_size = queue_size
         self.paf_workers = paf_workers
@@ -111,7 +100,7 @@ class Predictor:
         self.tracker_config = tracker_config
         task = self._task
         self._skeleton = skeleton
-        self._label_skeleton = label_skeleton(skeleton, task)
+        self._label_skeleton = chain.label_skeleton(skeleton, task)
         self._named_paths = None if model_paths is None else [Path(path) for path in model_paths]
         self._filters = effective(self.filter_config, len(task.predicted_skeleton.node_names), task.one_point)
 
@@ -156,7 +145,7 @@ class Predictor:
             complete_tracking(tracker_config, options.get("max_instances"))
         settings = StageSettings.from_keywords(part(options, DecodeKeywords))
         models = load_models(model_paths, settings, **part(options, ModelKeywords))
-        warn_of_unused(models, options.get("anchor_part"), emit_centroid, paf_workers)
+        chain.warn_of_unused(models, options.get("anchor_part"), emit_centroid, paf_workers)
         return cls(
             Layer(models, kept_names({"return_confmaps": return_confmaps}), batch_size),
             batch_size=batch_size,
@@ -246,7 +235,7 @@ class Predictor:
         if not make_labels:
             return list(changed.predict_streaming(source, frames=frames, progress_callback=progress_callback))
         refuse_raw(overrides)
-        selection = named(source, frames, skeleton, videos, self._task)
+        selection = chain.named(source, frames, skeleton, videos, self._task)
         started = datetime.now()
         failures: list[Failure] = []
         found = list(changed._stream(selection, failures.append, progress_callback, None, tracking_progress_callback))
@@ -291,7 +280,7 @@ class Predictor:
             MissingFramesError: Some frames could not be read; the others are in the output.
             OutputError: The output cannot be written, or there is a journal that does not fit.
         """
-        selection = named(source, frames, skeleton, videos, self._task)
+        selection = chain.named(source, frames, skeleton, videos, self._task)
         refuse_raw(overrides)
         writing = Writing.from_keywords(write_interval, resume, not clean_empty_frames)
         output = Output(Path(path))
@@ -364,7 +353,7 @@ class Predictor:
         run = tracking_run(self.tracker_config, self._task, self._models[0].stage.settings.max_instances)
         if run is None:
             return found
-        tracked = counted(track_stream(found, run, selection.frames), len(selection.frames), progress)
+        tracked = chain.counted(track_stream(found, run, selection.frames), len(selection.frames), progress)
         return run.finished(tracked)
 
     def _stream(
@@ -390,8 +379,8 @@ class Predictor:
 
     def _unfiltered(self, selection: Selection, start: int, keep: frozenset[str] | None) -> Iterator[DoneFrames]:
         """Run the stages; arguments as for `batches`."""
-        pace = Pace(self.batch_size, self.queue_size, self.paf_workers)
-        return unfiltered(self.layer.stages(keep), selection, pace, start, self.roi)
+        pace = chain.Pace(self.batch_size, self.queue_size, self.paf_workers)
+        return chain.unfiltered(self.layer.stages(keep), selection, pace, start, self.roi)
 
     def _with(self, overrides: CallKeywords) -> Predictor:
         """Return a predictor with the settings that a call changes; this one stays as it is."""
@@ -399,7 +388,7 @@ class Predictor:
         if all(value is None for value in overrides.values()):
             return self
         raw, decoding = part(overrides, RawKeywords), part(overrides, DecodeKeywords)
-        models = with_settings(self._models, decoding)
+        models = chain.with_settings(self._models, decoding)
         switched_off = kept_names({name: value is False for name, value in raw.items()})  # pyright: ignore[reportArgumentType]
         return Predictor(
             Layer(models, (self.layer.keep - switched_off) | kept_names(raw), self.layer.batch_size),
@@ -494,7 +483,7 @@ class Predictor:
 
     def what_decides(self, selection: Selection) -> dict[str, Any]:
         """Return everything that the result of `batches` depends on, and by which an interrupted run is known again."""
-        return what_decides(self._models, selection, self._filters, self.roi, self.batch_size)
+        return chain.what_decides(self._models, selection, self._filters, self.roi, self.batch_size)
 
     def _centroids(self) -> CentroidForm | None:
         """Return how centroids are stored, None for models that find keypoints."""
