@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -11,7 +13,7 @@ from sleap_nn.config.backbone_config import ConvNextConfig, PretrainedConfig, Sw
 from sleap_nn.config.fields import fields_of, values_of
 from sleap_nn.config.optimization_config import LRSchedulerConfig
 from sleap_nn.config.training_job_config import TrainingJobConfig
-from sleap_nn.errors import DataError, MissingFileError
+from sleap_nn.errors import ConfigError, DataError, MissingFileError
 from sleap_nn.evaluation.metrics_files import load_metrics
 from sleap_nn.networks import model_dir
 from sleap_nn.run_report.history import History
@@ -21,6 +23,8 @@ from sleap_nn.training.run_folder import LOG
 Row = tuple[str, str]
 
 LONGEST_PATH = 50
+_CONFIGS = (".yaml", ".yml", ".json")
+_WEIGHTS = (".ckpt", ".safetensors", ".h5")
 _TITLES = {"confmaps": "ConfMaps", "pafs": "PAFs", "class_maps": "ClassMaps", "class_vectors": "ClassVectors"}
 _METRICS: tuple[tuple[str, str, str, int], ...] = (
     ("mOKS", "mOKS", "mOKS", 4),
@@ -57,7 +61,7 @@ def info(path: str | Path) -> list[Table]:
     """Describe a run folder, or a configuration file.
 
     Args:
-        path: A run folder of any version, a file in it, or a YAML file.
+        path: A run folder of any version, its weights, or a configuration file.
 
     Returns:
         Tables on model, data and training; for a folder also on results, metrics and files, as far as it has them.
@@ -69,12 +73,15 @@ def info(path: str | Path) -> list[Table]:
     path = Path(path)
     if not path.exists():
         raise MissingFileError(f"{path} does not exist; give a run folder or a configuration file.")
-    folder = path if path.is_dir() else path.parent
-    is_config = path.suffix in (".yaml", ".yml", ".json")
-    file = path if is_config and path.is_file() else model_dir.config_file(folder)
-    config = TrainingJobConfig.load(file, require_available=False)
+    if path.is_file() and path.suffix not in (*_CONFIGS, *_WEIGHTS):
+        raise ConfigError(
+            f"{path} is no configuration ({', '.join(_CONFIGS)}) and no weights of a model ({', '.join(_WEIGHTS)}); "
+            "give a run folder or one of these."
+        )
+    folder = path.parent if path.suffix in _WEIGHTS and path.is_file() else path
+    config = TrainingJobConfig.load(model_dir.config_file(folder) if folder.is_dir() else path, require_available=False)
     tables = [_model(config), _data(config), _training(config)]
-    if not path.is_dir():
+    if not folder.is_dir():
         return tables
     return [*tables, *_results(folder), *_metrics(folder), _files(folder)]
 
@@ -114,7 +121,7 @@ def _backbone(section: object) -> str:
 
 def _head(section: object) -> str:
     """Return the maps of a head and their sizes."""
-    parts = []
+    parts: list[str] = []
     for entry in fields_of(type(section)):
         layer = values_of(section)[entry.name]
         if layer is None:
@@ -128,7 +135,8 @@ def _head(section: object) -> str:
         if values.get("classes"):
             shown.append(f"{len(values['classes'])} classes")
         parts.append(f"{_TITLES.get(entry.name, entry.name)} ({', '.join(shown)})")
-    return ", ".join(parts)
+    first, others = parts[0], parts[1:]
+    return ", ".join([first.removesuffix(")"), *others]) + ")" if others else first
 
 
 def _count(number: int | None) -> str:
@@ -211,7 +219,7 @@ def _results(folder: Path) -> list[Table]:
         rows.append(("Best val loss", f"{losses[best]:.6f} (epoch {history.epochs[best]})"))
     rates = _known(history, "learning_rate")
     if len(rates):
-        rows.append(("Final LR", f"{rates[-1]:g}"))
+        rows.append(("Final LR", str(float(rates[-1]))))
     return [Table("Training Results", tuple(rows))]
 
 
@@ -228,13 +236,20 @@ def _metrics(folder: Path) -> list[Table]:
             metrics = load_metrics(folder, split)
         except (MissingFileError, DataError):
             continue
+        of_centroids = "detection_metrics" in metrics
         rows = [
-            (name, f"{float(metrics[section][key]):.{decimals}f}")
+            (name, _number(metrics, section, key, decimals))
             for name, section, key, decimals in _METRICS
-            if section in metrics and key in metrics[section]
+            if key in metrics.get(section, {}) or not (of_centroids or section == "detection_metrics")
         ]
         return [Table(f"Evaluation Metrics ({split})", tuple(rows))]
     return []
+
+
+def _number(metrics: Mapping[str, Any], section: str, key: str, decimals: int) -> str:
+    """Return one of the metrics, N/A if it is not there."""
+    value = metrics.get(section, {}).get(key)
+    return "N/A" if value is None else f"{float(value):.{decimals}f}"
 
 
 def _files(folder: Path) -> Table:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
+from contextlib import nullcontext
 from inspect import Parameter, Signature
 from pathlib import Path
 from typing import Any
@@ -16,14 +17,18 @@ from sleap_nn.config.tracker_config import TrackerConfig, complete_tracking
 from sleap_nn.data.labels import Labels
 from sleap_nn.data.other_formats import is_labels
 from sleap_nn.errors import UsageError
-from sleap_nn.inference.options import PREPROCESSING, LoadKeywords, part
+from sleap_nn.heartbeat import phase
+from sleap_nn.inference.gui_lines import GuiLines, ProgressListener, Unheard
+from sleap_nn.inference.options import PREPROCESSING, LoadKeywords, part, refuse_raw
 from sleap_nn.inference.output import Output, default_output
 from sleap_nn.inference.predictor import Predictor
 from sleap_nn.inference.raw_dicts import KEEP, raw_dicts
 from sleap_nn.inference.raw_outputs import RawKeywords, kept_names
-from sleap_nn.inference.run import predict, read_source
-from sleap_nn.inference.select import ChoiceKeywords, Selection
-from sleap_nn.log import logger
+from sleap_nn.inference.run import labels_of, predict_selection, read_source
+from sleap_nn.inference.select import ChoiceKeywords
+from sleap_nn.inference.to_file import Writing
+from sleap_nn.log import logger, redirect_logs_to_stderr
+from sleap_nn.stages.raw import EARLIER_CONFMAPS
 from sleap_nn.stages.stream import flattened
 from sleap_nn.track import track_labels
 
@@ -37,7 +42,8 @@ def run_inference(*args: Any, **keywords: Any) -> Labels | list[dict[str, np.nda
 
     The input is one of ``input_labels``, ``input_video`` and ``data_path``; the first that is given counts. Without
     ``output_path`` the labels go to ``<data_path without its ending>.predictions.slp``, without a ``data_path`` to
-    ``results.predictions.slp`` here. Without ``model_paths``, ``tracking=True`` tracks the instances of labels.
+    ``results.predictions.slp`` here. Without ``model_paths``, ``tracking=True`` tracks the instances of labels. With
+    ``gui=True`` standard output carries the lines of `gui_lines` and nothing else; the log goes to standard error.
 
     Returns:
         Labels; with ``make_labels=False`` dictionaries of raw results, see `raw_dicts`, and nothing is saved.
@@ -49,8 +55,6 @@ def run_inference(*args: Any, **keywords: Any) -> Labels | list[dict[str, np.nda
     bound = _SIGNATURE.bind(*args, **keywords)
     bound.apply_defaults()
     given = bound.arguments
-    if given["gui"]:
-        raise UsageError("gui=True writes lines for another program to read; call `sleap-nn track --gui` for them.")
     source = next(
         (given[name] for name in ("input_labels", "input_video", "data_path") if given[name] is not None), None
     )
@@ -61,29 +65,46 @@ def run_inference(*args: Any, **keywords: Any) -> Labels | list[dict[str, np.nda
         raise UsageError("only_predicted_frames needs labels with predictions, but the input is a video.")
     tracking = _tracker(given) if given["tracking"] else None
     filters = FilterConfig(**{name: given[keyword] for keyword, name in FILTER_KEYWORDS.items()})
-    if not given["make_labels"]:
-        return list(_raw_results(source, given, filters))
-    path = _output_path(given)
-    if given["model_paths"]:
-        return predict(
-            source,
-            model_paths=given["model_paths"],
-            batch_size=given["batch_size"],
-            frames=given["frames"],
-            output_path=path,
-            clean_empty_frames=given["no_empty_frames"],
-            filter_config=filters,
-            tracker_config=tracking,
-            queue_maxsize=given["queue_maxsize"],
-            **_loading(given),
-            **part(given, ChoiceKeywords),
-            **part(given, RawKeywords),
-        )
-    return _tracked(source, path, tracking, filters, given)
+    if given["gui"]:
+        redirect_logs_to_stderr()
+    with GuiLines() if given["gui"] else nullcontext(Unheard()) as listener:
+        if not given["make_labels"]:
+            return _raw_results(source, given, filters, listener)
+        if given["model_paths"]:
+            return _predicted(source, given, filters, tracking, listener)
+        return _tracked(source, given, filters, tracking, listener)
+
+
+def _predicted(
+    source: Any,
+    given: Mapping[str, Any],
+    filters: FilterConfig,
+    tracking: TrackerConfig | None,
+    listener: ProgressListener,
+) -> Labels:
+    """Predict with models into a file, and return what it holds.
+
+    Raises:
+        ConfigError: Raw results are asked for, which labels do not hold.
+    """
+    refuse_raw(part(given, RawKeywords))
+    output = Output.from_keywords(_output_path(given))
+    selection = read_source(source, given["frames"], **part(given, ChoiceKeywords))
+    output.check(selection)
+    predictor = _loaded(given, filters, tracking)
+    listener.started(_name(source), len(selection.frames))
+    writing = Writing.from_keywords(keep_empty=not given["no_empty_frames"])
+    summary = predict_selection(predictor, selection, output, writing, listener, listener.tracked)
+    listener.finished(summary.files)
+    return labels_of(summary, selection)
 
 
 def _tracked(
-    source: Any, path: Path, config: TrackerConfig | None, filters: FilterConfig, given: Mapping[str, Any]
+    source: Any,
+    given: Mapping[str, Any],
+    filters: FilterConfig,
+    config: TrackerConfig | None,
+    listener: ProgressListener,
 ) -> Labels:
     """Track the instances of labels, or of a labels file.
 
@@ -95,19 +116,24 @@ def _tracked(
     if not isinstance(source, Labels | str | Path):
         raise UsageError("Only the instances of labels can be tracked; name a model in model_paths to find some.")
     options: dict[str, Any] = {name: given[name] for name in ("frames", "video_index", "max_instances")}
-    labels = source.copy() if isinstance(source, Labels) else Path(source)
-    return track_labels(
-        labels,
-        Output.from_keywords(path),
+    listener.started(_name(source), None)
+    labels, written = track_labels(
+        source.copy() if isinstance(source, Labels) else Path(source),
+        Output.from_keywords(_output_path(given)),
         config,
         filter_config=filters,
         clean_empty_frames=given["no_empty_frames"],
+        progress_callback=listener,
         **options,
-    )[0]
+    )
+    listener.finished(written)
+    return labels
 
 
-def _raw_results(source: Any, given: Mapping[str, Any], filters: FilterConfig) -> Iterator[dict[str, np.ndarray]]:
-    """Yield raw results.
+def _raw_results(
+    source: Any, given: Mapping[str, Any], filters: FilterConfig, listener: ProgressListener
+) -> list[dict[str, np.ndarray]]:
+    """Return raw results.
 
     Raises:
         UsageError: They are asked for together with tracks, or without a model.
@@ -118,17 +144,41 @@ def _raw_results(source: Any, given: Mapping[str, Any], filters: FilterConfig) -
         raise UsageError("Raw results come from a model; name its folder in model_paths.")
     if filters != FilterConfig():
         logger.warning("Raw results are not filtered; the filters have no effect with make_labels=False.")
-    predictor = Predictor.from_model_paths(
-        given["model_paths"],
-        batch_size=given["batch_size"],
-        queue_maxsize=given["queue_maxsize"],
-        **_loading(given),
-    )
-    selection: Selection = read_source(source, given["frames"], **part(given, ChoiceKeywords))
+    selection = read_source(source, given["frames"], **part(given, ChoiceKeywords))
+    predictor = _loaded(given)
     keep = kept_names(part(given, RawKeywords)) | KEEP
-    form = predictor.output_form
+    keep = keep | {EARLIER_CONFMAPS} if given["return_confmaps"] else keep
+    results: list[dict[str, np.ndarray]] = []
+    done, total = 0, len(selection.frames)
+    listener.started(_name(source), total)
     for batch in predictor.batches(selection, keep=keep):
-        yield from raw_dicts(list(flattened([batch], len(batch))), form, keep)
+        results += raw_dicts(list(flattened([batch], len(batch))), predictor.layer.form, keep)
+        done += len(batch)
+        listener(done, total)
+    listener.finished([])
+    return results
+
+
+def _loaded(
+    given: Mapping[str, Any], filters: FilterConfig | None = None, tracking: TrackerConfig | None = None
+) -> Predictor:
+    """Load the models."""
+    with phase("loading the model"):
+        return Predictor.from_model_paths(
+            given["model_paths"],
+            batch_size=given["batch_size"],
+            queue_maxsize=given["queue_maxsize"],
+            filter_config=filters,
+            tracker_config=tracking,
+            **_loading(given),
+        )
+
+
+def _name(source: Any) -> str:
+    """Return what progress calls the input."""
+    if isinstance(source, Labels):
+        return "labels in memory"
+    return str(source if isinstance(source, str | Path) else source.filename)
 
 
 def _loading(given: Mapping[str, Any]) -> LoadKeywords:

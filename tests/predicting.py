@@ -1,6 +1,5 @@
 """Predictions in other processes, which import this module by name."""
 
-import multiprocessing
 import signal
 import sys
 from multiprocessing.process import BaseProcess
@@ -8,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from click.testing import CliRunner, Result
+from forking import fork_server
 
 from sleap_nn.cli import cli
 from sleap_nn.inference import Predictor
@@ -15,9 +15,7 @@ from sleap_nn.inference import Predictor
 
 def start(target: Any, *arguments: Any) -> BaseProcess:
     """Run in a process of its own, forked from one that has imported everything."""
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["predicting", "sleap_nn.cli.predict", "sleap_nn.cli.frames_bar"])
-    process = context.Process(target=target, args=arguments)
+    process = fork_server().Process(target=target, args=arguments)
     process.start()
     return process
 

@@ -1,6 +1,5 @@
 """Processes that train together as torchrun or srun would start them, forked from one that has imported everything."""
 
-import multiprocessing
 import os
 import signal
 import socket
@@ -13,7 +12,7 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
-PRELOADED = ["sleap_nn.training.model_trainer", "sleap_nn.after_training"]
+from forking import fork_server
 
 
 @dataclass(frozen=True)
@@ -94,8 +93,7 @@ def fit_together(
     count, port = len(configs), free_port()
     if environments is None:
         environments = [torchrun_environment(rank, count, port) for rank in range(count)]
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(PRELOADED)
+    context = fork_server()
     processes = []
     for rank, (config, variables) in enumerate(zip(configs, environments, strict=True)):
         own = folder / f"machine{rank}"
@@ -120,8 +118,7 @@ def start_program(folder: Path, *arguments: str) -> BaseProcess:
 
     The process lives in a session of its own and hears Ctrl+C, whatever the shell that runs the tests made of it.
     """
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(PRELOADED)
+    context = fork_server()
     process = context.Process(target=_run_program, args=(folder, arguments))
     process.start()
     return process

@@ -6,6 +6,7 @@ from click.testing import CliRunner
 from sleap_nn.cli import cli
 from sleap_nn.config.training_job_config import TrainingJobConfig
 from sleap_nn.errors import ConfigError, MissingFileError
+from sleap_nn.evaluation.metrics_files import write_metrics
 from sleap_nn.info import Table, info, size_text
 
 SKELETON = {
@@ -46,7 +47,7 @@ def test_model_data_and_training(run: Path) -> None:
     found = values(info(run))
     assert found["Model Info/Model type"] == "Bottomup"
     assert found["Model Info/Backbone"] == "UNet (8 filters, 1.5x rate, stride 16)"
-    assert found["Model Info/Head"] == "ConfMaps (sigma=2.5, output_stride=2, 2 parts), PAFs (sigma=50, stride=4)"
+    assert found["Model Info/Head"] == "ConfMaps (sigma=2.5, output_stride=2, 2 parts, PAFs (sigma=50, stride=4))"
     assert found["Model Info/Total parameters"] == "33.6K"
     assert found["Model Info/Skeleton"] == "2 nodes, 1 edge"
     assert found["Model Info/Nodes"] == "nose, tail"
@@ -61,12 +62,12 @@ def test_model_data_and_training(run: Path) -> None:
     "header", ["epoch,train/loss,val/loss,learning_rate", "epoch,train_loss,val_loss,learning_rate"]
 )
 def test_results_of_every_spelling_of_the_log(run: Path, header: str) -> None:
-    (run / "training_log.csv").write_text(f"{header}\n0,,0.5,\n1,0.25,0.125,0.001\n2,0.2,0.25,0.0005\n")
+    (run / "training_log.csv").write_text(f"{header}\n0,,0.5,\n1,0.25,0.125,0.001\n2,0.2,0.25,0.0005000000237487257\n")
     found = values(info(run))
     assert found["Training Results/Epochs trained"] == "3"
     assert found["Training Results/Final train loss"] == "0.200000"
     assert found["Training Results/Best val loss"] == "0.125000 (epoch 1)"
-    assert found["Training Results/Final LR"] == "0.0005"
+    assert found["Training Results/Final LR"] == "0.0005000000237487257"
 
 
 def test_a_configuration_alone(run: Path) -> None:
@@ -76,7 +77,33 @@ def test_a_configuration_alone(run: Path) -> None:
     assert "UNet (8 filters, 1.5x rate, stride 16)" in result.stdout
 
 
+def test_metrics_of_the_first_split_that_has_some_never_of_the_test_set(run: Path) -> None:
+    poses = {"mOKS": {"mOKS": 0.5}, "distance_metrics": {"avg": 1.234, "p50": 1.0}, "voc_metrics": {"oks_voc.mAP": 0.1}}
+    write_metrics(poses, run / "metrics.test.0.npz")
+    assert not any(table.title.startswith("Evaluation") for table in info(run))
+    write_metrics(poses, run / "metrics.train.0.npz")
+    (table,) = [table for table in info(run) if table.title.startswith("Evaluation")]
+    assert table.title == "Evaluation Metrics (train)"
+    assert dict(table.rows) == {
+        "mOKS": "0.5000", "mAP (OKS)": "0.1000", "mAR (OKS)": "N/A", "Avg distance (px)": "1.23",
+        "Median distance (px)": "1.00", "P95 distance (px)": "N/A", "mPCK": "N/A", "PCK@5": "N/A", "PCK@10": "N/A",
+        "Vis. precision": "N/A", "Vis. recall": "N/A",
+    }  # fmt: skip
+    centroids = {"detection_metrics": {"precision": 1.0, "recall": 0.5}, "distance_metrics": {"avg": 2.0}}
+    write_metrics(centroids, run / "metrics.val.0.npz")
+    (table,) = [table for table in info(run) if table.title.startswith("Evaluation")]
+    assert table.title == "Evaluation Metrics (val)"
+    assert dict(table.rows) == {"Precision": "1.0000", "Recall": "0.5000", "Avg distance (px)": "2.00"}
+
+
+def test_weights_stand_for_their_folder(run: Path) -> None:
+    assert info(run / "best.ckpt") == info(run)
+
+
 def test_what_cannot_be_described(tmp_path: Path) -> None:
+    (tmp_path / "labels.slp").touch()
+    with pytest.raises(ConfigError, match=r"labels\.slp is no configuration"):
+        info(tmp_path / "labels.slp")
     with pytest.raises(MissingFileError, match="does not exist"):
         info(tmp_path / "none")
     with pytest.raises(MissingFileError, match=r"has no training_config\.yaml"):

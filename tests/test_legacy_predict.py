@@ -1,3 +1,4 @@
+import json
 from pathlib import Path
 from typing import Any
 
@@ -7,7 +8,7 @@ import sleap_io as sio
 from factories import make_labels, make_video
 from model_folders import HEADS, write_model
 
-from sleap_nn.errors import ConfigError, UsageError
+from sleap_nn.errors import ConfigError, MissingFileError, UsageError
 from sleap_nn.predict import frame_list, predict, run_inference
 
 FAST = {"device": "cpu", "peak_threshold": 0.5}
@@ -72,7 +73,6 @@ def test_labels_are_tracked_without_a_model(folder: Path, tmp_path: Path) -> Non
         ({"data_path": "clip.mp4"}, "There is no model"),
         ({"data_path": "clip.mp4", "tracking": True}, "no labels file with instances to track"),
         ({"data_path": "clip.mp4", "only_predicted_frames": True}, "needs labels with predictions"),
-        ({"data_path": "clip.mp4", "gui": True}, "sleap-nn track --gui"),
         ({"data_path": "clip.mp4", "make_labels": False, "tracking": True}, "not in raw results"),
         ({"data_path": "clip.mp4", "make_labels": False}, "come from a model"),
     ],
@@ -80,6 +80,42 @@ def test_labels_are_tracked_without_a_model(folder: Path, tmp_path: Path) -> Non
 def test_what_does_not_go_together_is_refused(keywords: dict[str, Any], message: str) -> None:
     with pytest.raises(UsageError, match=message):
         run_inference(**keywords)
+
+
+def said(capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
+    """Return the lines on standard output, which are all JSON."""
+    return [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+
+
+def test_progress_goes_to_another_program_as_lines(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    clip, output = folder / "clip.mp4", tmp_path / "out.slp"
+    models = [str(folder / "bottomup")]
+    run_inference(str(clip), model_paths=models, output_path=output, tracking=True, gui=True, **FAST)
+    start, *progress, done = said(capsys)
+    assert (start["event"], start["source"], start["n_total"]) == ("start", str(clip), 5)
+    assert (done["event"], done["outputs"]) == ("done", [output.as_posix()])
+    predicted = [line["n_processed"] for line in progress if "phase" not in line]
+    tracked = [line["n_processed"] for line in progress if line.get("phase") == "tracking"]
+    assert (predicted[-1], tracked[-1]) == (5, 5)
+    run_inference(output, tracking=True, output_path=tmp_path / "again.slp", gui=True)
+    events = [line["event"] for line in said(capsys)]
+    assert (events[0], set(events[1:-1]), events[-1]) == ("start", {"progress"}, "done")
+    run_inference(str(clip), model_paths=models, make_labels=False, gui=True, **FAST)
+    assert [(line["event"], line["n_processed"]) for line in said(capsys)][-1] == ("done", 5)
+
+
+def test_a_failure_is_a_line_too(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(MissingFileError):
+        run_inference(str(tmp_path / "none.mp4"), model_paths=["none"], gui=True)
+    (line,) = said(capsys)
+    assert (line["error"], line["type"]) == (True, "MissingFileError")
+
+
+def test_raw_results_are_no_part_of_labels(folder: Path) -> None:
+    with pytest.raises(ConfigError, match="give make_labels=False with return_confmaps"):
+        run_inference(str(folder / "clip.mp4"), model_paths=[str(folder / "bottomup")], return_confmaps=True)
 
 
 def test_kalman_needs_the_number_of_animals() -> None:
@@ -148,12 +184,20 @@ def test_raw_results_of_crops_are_relative_to_the_crop(folder: Path) -> None:
         assert own["instance_image"].shape[:3] == (count, 1, 1)
         assert own["image"].shape[0] == own["pred_confmaps"].shape[0] == len(own["centroid_val"]) == count
         assert own["frame_idx"].dtype == np.float32
+        # The values of centroids are those of the map in which they were found.
+        maps = own["pred_centroid_confmaps"]
+        assert maps.shape == (count, 1, 32, 32)
+        assert np.isin(own["centroid_val"], maps[0]).all()
+        assert (maps == maps[0]).all()
 
 
 def test_raw_results_of_labelled_crops_with_identities(folder: Path) -> None:
-    results = raw(folder, "multi_class_topdown", source="labels.pkg.slp", return_class_vectors=True)
+    results = raw(
+        folder, "multi_class_topdown", source="labels.pkg.slp", return_class_vectors=True, return_confmaps=True
+    )
     assert results[0]["pred_class_inds"].dtype == np.int64
     assert results[0]["pred_class_vectors"].shape == (len(results[0]["instance_scores"]), 2)
+    assert "pred_centroid_confmaps" not in results[0]
 
 
 @pytest.mark.parametrize(("text", "frames"), [("1,2,3", [1, 2, 3]), ("1-3", [1, 2, 3]), ("", None)])

@@ -72,6 +72,8 @@ sleap_nn.inference.run:save_predictions(labels, output_path, output_format="slp"
 restore_source_videos=False)
 sleap_nn.inference.run:save_analysis_h5_files(labels, slp_output_path, video_index=None)
 
+sleap_nn.inference.predictor:Predictor(layer, skeleton=None, batch_size=4, filter_config=None, paf_workers=0, \
+tracker_config=None, model_paths=None, device=None, emit_centroid="instance")
 sleap_nn.inference.predictor:Predictor.from_model_paths(model_paths, *, device, batch_size=4, backbone_ckpt_path, \
 head_ckpt_path, peak_threshold, integral_refinement, integral_patch_size, max_instances, return_confmaps=False, \
 preprocess_config, anchor_part, filter_config=None, paf_workers=0, tracker_config=None, centroid_only, \
@@ -85,7 +87,7 @@ peak_threshold, return_confmaps)
 sleap_nn.inference.predictor:Predictor.predict_to_file(self, source, path, *, frames=None, skeleton=None, videos=None, \
 write_interval, progress_callback=None)
 sleap_nn.inference.predictor:Predictor.retrack(labels, tracker_config, clean_empty_frames=False, progress_callback=None)
-sleap_nn.inference.predictor:Predictor.to_labels(self, outputs)
+sleap_nn.inference.predictor:Predictor.to_labels(self, outputs, source=None)
 sleap_nn.inference.layer:Layer.predict(self, image)
 sleap_nn.inference.layer:Layer.__call__(self, image)
 sleap_nn.inference.layer:Layer.warmup(self, sample_shape=None)
@@ -255,7 +257,9 @@ sleap_nn.inference.tracking:TrackerConfig scoring_method_explicit candidates_met
 
 MEMBERS = """
 sleap_nn.inference.outputs:Outputs batch_size n_instances n_nodes
-sleap_nn.inference.predictor:Predictor layer skeleton filter_pipeline model_paths device
+sleap_nn.inference.predictor:Predictor skeleton filter_pipeline model_paths device
+sleap_nn.inference.layer:Layer backend centroid_layer centered_instance_layer
+sleap_nn.inference.runtime:Backend use_fp16 use_compile
 sleap_nn.training.model_trainer:ModelTrainer config train_labels val_labels skeletons model_type backbone_type
 sleap_nn.config.model_config:BackboneConfig which_oneof which_oneof_attrib_name
 sleap_nn.config.model_config:HeadConfig which_oneof which_oneof_attrib_name

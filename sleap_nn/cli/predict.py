@@ -106,7 +106,7 @@ def run_command(name: str, data_path: str, options: dict[str, Any]) -> None:
         data_path: The input, or several.
         options: Values of all other options.
     """
-    from sleap_nn.cli.gui_lines import GuiLines
+    from sleap_nn.inference.gui_lines import GuiLines
 
     if options["gui"]:
         log.redirect_logs_to_stderr()

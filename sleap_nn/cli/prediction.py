@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 from sleap_nn.cli.frames_bar import FramesBar
-from sleap_nn.cli.gui_lines import GuiLines
 from sleap_nn.cli.inputs import expand_inputs, is_several, output_paths
 from sleap_nn.config.fields import fields_of
 from sleap_nn.config.filter_config import FilterConfig
@@ -18,6 +17,7 @@ from sleap_nn.config.tracker_config import TrackerConfig
 from sleap_nn.errors import UserError
 from sleap_nn.heartbeat import phase
 from sleap_nn.inference.announce import complete_line, starting_line
+from sleap_nn.inference.gui_lines import GuiLines
 from sleap_nn.inference.manifest import MissingFramesError
 from sleap_nn.inference.options import PREPROCESSING, LoadKeywords, part
 from sleap_nn.inference.output import Output, default_output

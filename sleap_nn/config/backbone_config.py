@@ -7,15 +7,18 @@ from typing import Annotated, Any
 
 from sleap_nn.config.checks import power_of_two
 from sleap_nn.config.fields import Option
+from sleap_nn.config.limits import LARGEST_STRIDE, MOST_CELLS, MOST_FILTERS, MOST_LAYERS, MOST_STACKS
 from sleap_nn.config.oneof import OneOf
 from sleap_nn.config.schema import config_class
 
-InChannels = Annotated[int, Option("Channels of the input image; filled in from the images.", gt=0)]
-KernelSize = Annotated[int, Option("Side of the convolution kernels in cells, except in the stem.", gt=0)]
-Filters = Annotated[int, Option("Filters of the first block.", gt=0)]
+InChannels = Annotated[int, Option("Channels of the input image; filled in from the images.", gt=0, le=MOST_CELLS)]
+KernelSize = Annotated[
+    int, Option("Side of the convolution kernels in cells, except in the stem.", gt=0, le=MOST_CELLS)
+]
+Filters = Annotated[int, Option("Filters of the first block.", gt=0, le=MOST_FILTERS)]
 FiltersRate = Annotated[
     float,
-    Option("Growth of the number of filters from block to block; the result is cut to a whole number.", gt=0),
+    Option("Growth of the number of filters from block to block; the result is cut to a whole number.", gt=0, le=64),
 ]
 UNetMaxStride = Annotated[
     int,
@@ -31,7 +34,7 @@ StemMaxStride = Annotated[
 UpInterpolate = Annotated[
     bool, Option("Enlarge by bilinear interpolation in the decoder; false: by transposed convolution.")
 ]
-ConvsPerBlock = Annotated[int, Option("Convolutions in every block.", gt=0)]
+ConvsPerBlock = Annotated[int, Option("Convolutions in every block.", gt=0, le=MOST_LAYERS)]
 OutputStride = Annotated[
     int,
     Option(
@@ -39,7 +42,9 @@ OutputStride = Annotated[
         check=power_of_two,
     ),
 ]
-StemPatchStride = Annotated[int, Option("Stride in px of the stem that cuts the image into patches.", gt=0)]
+StemPatchStride = Annotated[
+    int, Option("Stride in px of the stem that cuts the image into patches.", gt=0, le=LARGEST_STRIDE // 16)
+]
 ConvNextModelType = Annotated[
     str, Option("Size of the encoder: tiny, small, base or large; any other name: the sizes in arch.")
 ]
@@ -66,7 +71,7 @@ class UNetConfig:
     ] = None
     middle_block: Annotated[bool, Option("Put an extra block at the bottleneck.")] = True
     up_interpolate: UpInterpolate = True
-    stacks: Annotated[int, Option("Number of networks stacked one after another.", gt=0)] = 1
+    stacks: Annotated[int, Option("Number of networks stacked one after another.", gt=0, le=MOST_STACKS)] = 1
     convs_per_block: ConvsPerBlock = 2
     output_stride: OutputStride = 1
     keras_layers: Annotated[
@@ -116,7 +121,7 @@ class ConvNextConfig:
         dict[str, Any] | None,
         Option("Sizes `depths` and `channels` (four numbers each) for another model_type; null: by model_type."),
     ] = None
-    stem_patch_kernel: Annotated[int, Option("Side in px of the kernel of the stem.", gt=0)] = 4
+    stem_patch_kernel: Annotated[int, Option("Side in px of the kernel of the stem.", gt=0, le=MOST_CELLS)] = 4
     stem_patch_stride: StemPatchStride = 2
     in_channels: InChannels = 1
     kernel_size: KernelSize = 3
@@ -165,9 +170,11 @@ class SwinTConfig:
         None
     )
     max_stride: StemMaxStride = 32
-    patch_size: Annotated[int, Option("Side in px of the kernel of the stem.", gt=0)] = 4
+    patch_size: Annotated[int, Option("Side in px of the kernel of the stem.", gt=0, le=MOST_CELLS)] = 4
     stem_patch_stride: StemPatchStride = 2
-    window_size: Annotated[int, Option("Side in cells of the window in which attention is computed.", gt=0)] = 7
+    window_size: Annotated[
+        int, Option("Side in cells of the window in which attention is computed.", gt=0, le=MOST_CELLS)
+    ] = 7
     in_channels: InChannels = 1
     kernel_size: KernelSize = 3
     filters_rate: FiltersRate = 2.0

@@ -3,13 +3,14 @@
 import re
 from typing import Any
 
+from sleap_nn.config.limits import LARGEST_STRIDE, MOST_SAMPLES, MOST_WORKERS
 from sleap_nn.errors import ConfigError
 
 
 def power_of_two(value: int) -> str | None:
     """Strides are powers of two, because every pooling halves the map."""
     if value >= 1 and value & (value - 1) == 0:
-        return None
+        return None if value <= LARGEST_STRIDE else f"must be at most {LARGEST_STRIDE}, not {value}"
     return f"must be a power of two (1, 2, 4, ...), not {value}"
 
 
@@ -20,23 +21,23 @@ def odd(value: int) -> str | None:
 
 def device_count(value: int | str) -> str | None:
     """A number of devices is 0 or more, or "auto"."""
-    if value == "auto" or (isinstance(value, int) and value >= 0):
+    if value == "auto" or (isinstance(value, int) and 0 <= value <= MOST_WORKERS):
         return None
-    return f"must be a whole number of devices, auto or null, not {value!r}"
+    return f"must be a whole number of devices up to {MOST_WORKERS}, auto or null, not {value!r}"
 
 
 def worker_count(value: int | str) -> str | None:
     """A number of worker processes is 0 or more, or "auto"."""
-    if value == "auto" or (isinstance(value, int) and value >= 0):
+    if value == "auto" or (isinstance(value, int) and 0 <= value <= MOST_WORKERS):
         return None
-    return f"must be a whole number of worker processes or auto, not {value!r}"
+    return f"must be a whole number of worker processes up to {MOST_WORKERS}, or auto, not {value!r}"
 
 
 def sample_count(value: int | str) -> str | None:
     """A number of samples is 1 or more, or "auto"."""
-    if value == "auto" or (isinstance(value, int) and value >= 1):
+    if value == "auto" or (isinstance(value, int) and 1 <= value <= MOST_SAMPLES):
         return None
-    return f"must be a whole number of samples from 1, or auto, not {value!r}"
+    return f"must be a whole number of samples from 1 to {MOST_SAMPLES}, or auto, not {value!r}"
 
 
 def device_name(value: str) -> str | None:

@@ -16,6 +16,7 @@ from sleap_nn.config.augmentation_config import (
 )
 from sleap_nn.config.checks import no_number
 from sleap_nn.config.fields import Option
+from sleap_nn.config.limits import MOST_PX
 from sleap_nn.config.schema import config_class
 from sleap_nn.config.sleap_profiles import section_of
 from sleap_nn.errors import ConfigError
@@ -106,6 +107,7 @@ class PreprocessingConfig:
             "Height in px to which frames are fitted before scale; null: filled in with the largest height "
             "of all videos.",
             gt=0,
+            le=MOST_PX,
         ),
     ] = None
     max_width: Annotated[
@@ -114,27 +116,30 @@ class PreprocessingConfig:
             "Width in px to which frames are fitted before scale; null: filled in with the largest width "
             "of all videos.",
             gt=0,
+            le=MOST_PX,
         ),
     ] = None
     scale: Annotated[
-        float, Option("Factor by which the image (or the crop) is resized before the network sees it.", gt=0)
+        float, Option("Factor by which the image (or the crop) is resized before the network sees it.", gt=0, le=64)
     ] = 1.0
     crop_size: Annotated[
         int | None,
         Option(
             "Side in px, before scale, of the square crop about an animal; null: computed from the labels.",
             gt=0,
+            le=MOST_PX,
         ),
     ] = None
     min_crop_size: Annotated[
         int | None,
-        Option("Lower bound in px of a computed crop_size; null: none.", ge=0),
+        Option("Lower bound in px of a computed crop_size; null: none.", ge=0, le=MOST_PX),
     ] = 100
     crop_padding: Annotated[
         int | None,
         Option(
             "Pixels added to the largest animal when crop_size is computed; null: enough for the augmentation.",
             ge=0,
+            le=MOST_PX,
         ),
     ] = None
     tiling: Annotated[TilingConfig, Option("Cutting of large images into tiles.", available=False)] = field(

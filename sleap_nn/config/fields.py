@@ -14,6 +14,8 @@ from collections.abc import Callable, Iterator
 from functools import cache
 from typing import Any
 
+from sleap_nn.config.limits import LARGEST_NUMBER
+
 Members = tuple[Any, ...]
 
 
@@ -124,9 +126,11 @@ class Option:
         if self.gt is not None and value <= self.gt:
             return f"must be above {self.gt:g}, not {value!r}"
         if self.le is not None and value > self.le:
-            return f"must be at most {self.le:g}, not {value!r}"
+            return f"must be at most {self.le if isinstance(self.le, int) else format(self.le, 'g')}, not {value!r}"
         if self.lt is not None and value >= self.lt:
             return f"must be below {self.lt:g}, not {value!r}"
+        if isinstance(value, int) and abs(value) > LARGEST_NUMBER:
+            return f"must be at most {LARGEST_NUMBER}, not {value!r}"
         return None
 
     def _choice_problem(self, value: Any) -> str | None:

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 from sleap_nn.compat.config_keys import centroid_source_name
 from sleap_nn.config.checks import power_of_two
 from sleap_nn.config.fields import Option
+from sleap_nn.config.limits import MOST_FILTERS, MOST_LAYERS, MOST_PX
 from sleap_nn.config.oneof import OneOf
 from sleap_nn.config.schema import config_class
 
@@ -22,7 +23,7 @@ AnchorPart = Annotated[
 ]
 Sigma = Annotated[
     float,
-    Option("Spread of a peak in cells of the output map; in input px it is sigma x output_stride.", gt=0),
+    Option("Spread of a peak in cells of the output map; in input px it is sigma x output_stride.", gt=0, le=MOST_PX),
 ]
 HeadStride = Annotated[int, Option("Input px per cell of the output map, a power of two.", check=power_of_two)]
 LossWeight = Annotated[float | None, Option("Weight of this map in the total loss; null: 1.", ge=0)]
@@ -114,7 +115,7 @@ class PAFConfig:
         list[list[str]] | None,
         Option("Edges as pairs of node names (from, to); filled in from the labels."),
     ] = None
-    sigma: Annotated[float, Option("Half width of the field about an edge, in input px.", gt=0)] = 15.0
+    sigma: Annotated[float, Option("Half width of the field about an edge, in input px.", gt=0, le=MOST_PX)] = 15.0
     output_stride: HeadStride = 1
     loss_weight: LossWeight = None
 
@@ -138,8 +139,8 @@ class ClassVectorsConfig:
     classes: Annotated[
         list[str] | None, Option("Class names; filled in with the track names of the training labels.")
     ] = None
-    num_fc_layers: Annotated[int, Option("Fully connected layers before the class scores.", ge=0)] = 1
-    num_fc_units: Annotated[int, Option("Units in every fully connected layer.", gt=0)] = 64
+    num_fc_layers: Annotated[int, Option("Fully connected layers before the class scores.", ge=0, le=MOST_LAYERS)] = 1
+    num_fc_units: Annotated[int, Option("Units in every fully connected layer.", gt=0, le=MOST_FILTERS)] = 64
     global_pool: Annotated[bool, Option("Reduce the bottleneck to one value per channel first.")] = True
     output_stride: Annotated[int, Option("Filled in with max_stride of the backbone.", check=power_of_two)] = 1
     loss_weight: LossWeight = 1.0

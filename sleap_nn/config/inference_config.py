@@ -12,6 +12,7 @@ from sleap_nn.config.checks import device_name, odd
 from sleap_nn.config.fields import Cli, Option
 from sleap_nn.config.filter_config import FilterConfig
 from sleap_nn.config.frames import frame_numbers
+from sleap_nn.config.limits import MOST_CELLS, MOST_PX, MOST_SAMPLES, MOST_WORKERS
 from sleap_nn.config.mask_config import MaskConfig
 from sleap_nn.config.tracker_config import TrackerConfig
 from sleap_nn.errors import UsageError
@@ -90,9 +91,11 @@ class InferenceConfig:
         ),
     ] = "auto"
     batch_size: Annotated[
-        int, Option("Frames in one pass through the network.", ge=1, cli=Cli(_MODELS, short="-b"))
+        int, Option("Frames in one pass through the network.", ge=1, le=MOST_SAMPLES, cli=Cli(_MODELS, short="-b"))
     ] = 4
-    queue_maxsize: Annotated[int, Option("Frames that are read ahead of the network.", ge=1, cli=Cli(_MODELS))] = 32
+    queue_maxsize: Annotated[
+        int, Option("Frames that are read ahead of the network.", ge=1, le=MOST_SAMPLES, cli=Cli(_MODELS))
+    ] = 32
     runtime: Annotated[
         str,
         Option(
@@ -230,17 +233,18 @@ class InferenceConfig:
     ] = 100
     max_height: Annotated[
         int | None,
-        Option("Height in px to which frames are fitted; null: as in training.", gt=0, cli=Cli(_IMAGES)),
+        Option("Height in px to which frames are fitted; null: as in training.", gt=0, le=MOST_PX, cli=Cli(_IMAGES)),
     ] = None
     max_width: Annotated[
         int | None,
-        Option("Width in px to which frames are fitted; null: as in training.", gt=0, cli=Cli(_IMAGES)),
+        Option("Width in px to which frames are fitted; null: as in training.", gt=0, le=MOST_PX, cli=Cli(_IMAGES)),
     ] = None
     input_scale: Annotated[
         float | None,
         Option(
             "Factor by which the image is resized before the network sees it; null: as in training.",
             gt=0,
+            le=64,
             cli=Cli(_IMAGES),
         ),
     ] = None
@@ -254,7 +258,7 @@ class InferenceConfig:
     ] = None
     crop_size: Annotated[
         int | None,
-        Option("Side of crops in px before scale; null: as in training.", gt=0, cli=Cli(_IMAGES)),
+        Option("Side of crops in px before scale; null: as in training.", gt=0, le=MOST_PX, cli=Cli(_IMAGES)),
     ] = None
     anchor_part: Annotated[
         str | None,
@@ -299,6 +303,7 @@ class InferenceConfig:
         Option(
             "Side of those surroundings in cells of the map, an odd number.",
             ge=1,
+            le=MOST_CELLS,
             check=odd,
             none_is_default=True,
             cli=Cli(_PEAKS),
@@ -309,6 +314,7 @@ class InferenceConfig:
         Option(
             "Largest number of instances in a frame, those with the highest scores; null: any number.",
             ge=1,
+            le=MOST_SAMPLES,
             cli=Cli(_PEAKS, short="-n"),
         ),
     ] = None
@@ -323,7 +329,9 @@ class InferenceConfig:
     dist_penalty_weight: Annotated[float, Option("Weight of the penalty for longer edges.", ge=0, cli=Cli(_PEAKS))] = (
         1.0
     )
-    n_points: Annotated[int, Option("Points sampled along a candidate edge.", ge=1, cli=Cli(_PEAKS))] = 10
+    n_points: Annotated[int, Option("Points sampled along a candidate edge.", ge=1, le=MOST_CELLS, cli=Cli(_PEAKS))] = (
+        10
+    )
     min_instance_peaks: Annotated[
         float,
         Option(
@@ -340,6 +348,7 @@ class InferenceConfig:
         Option(
             "Processes that group bottom-up predictions; 0: none besides the main one.",
             ge=0,
+            le=MOST_WORKERS,
             cli=Cli(_PEAKS, name="paf-workers", aliases=("cpu-workers",)),
         ),
     ] = 0

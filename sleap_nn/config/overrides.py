@@ -98,7 +98,7 @@ def parse_value(text: str, is_text: bool = False) -> Any:
         return text
     try:
         parsed = _parser().parse_override(f"key={text}")
-    except HydraException:
+    except (HydraException, ValueError):  # the latter for a number of thousands of digits
         return _plain(text)
     if parsed.is_sweep_override():
         if is_text:

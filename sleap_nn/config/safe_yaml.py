@@ -8,6 +8,8 @@ import yaml
 
 MOST_VALUES = 1_000_000
 """Most values that a document may stand for when everything it repeats is written out."""
+_MOST_DIGITS = 1000
+"""Digits of a whole number; Python itself reads no more than a few thousand."""
 
 
 def check_yaml(text: str) -> None:
@@ -39,7 +41,7 @@ def _size(node: yaml.Node, sizes: dict[int, int]) -> int:
     """Return the number of values that a node stands for; `sizes` keeps it by node, 0 while it is counted.
 
     Raises:
-        yaml.YAMLError: The node contains itself.
+        yaml.YAMLError: The node contains itself, or is an endless number.
     """
     known = sizes.get(id(node))
     if known == 0:
@@ -51,5 +53,7 @@ def _size(node: yaml.Node, sizes: dict[int, int]) -> int:
         inner = [part for pair in node.value for part in pair]
     else:
         inner = node.value if isinstance(node, yaml.SequenceNode) else []
+        if not inner and node.tag.endswith(":int") and len(node.value) > _MOST_DIGITS:
+            raise yaml.YAMLError(f"it holds a number of more than {_MOST_DIGITS} digits")
     sizes[id(node)] = 1 + sum(_size(part, sizes) for part in inner)
     return sizes[id(node)]

@@ -8,6 +8,7 @@ from typing import Annotated
 
 from sleap_nn.config.availability import check_available
 from sleap_nn.config.fields import Cli, Option
+from sleap_nn.config.limits import MOST_CELLS
 from sleap_nn.errors import ConfigError, UsageError
 
 _TRACKING = "Tracking"
@@ -110,13 +111,13 @@ class TrackerConfig:
         bool, Option("Shift earlier instances by optical flow before comparing.", cli=Cli(_TRACKING))
     ] = False
     of_img_scale: Annotated[
-        float, Option("Factor by which images are resized for the flow.", gt=0, cli=Cli(_TRACKING))
+        float, Option("Factor by which images are resized for the flow.", gt=0, le=16, cli=Cli(_TRACKING))
     ] = 1.0
     of_window_size: Annotated[
-        int, Option("Side in px of the window in which flow is estimated.", ge=1, cli=Cli(_TRACKING))
+        int, Option("Side in px of the window in which flow is estimated.", ge=1, le=MOST_CELLS, cli=Cli(_TRACKING))
     ] = 21
     of_max_levels: Annotated[
-        int, Option("Number of halvings of the image for large movements.", ge=0, cli=Cli(_TRACKING))
+        int, Option("Number of halvings of the image for large movements.", ge=0, le=16, cli=Cli(_TRACKING))
     ] = 3
     use_kalman: Annotated[
         bool, Option("Predict movements by a Kalman filter; excludes use_flow.", cli=Cli(_TRACKING))

@@ -11,6 +11,7 @@ from typing import Annotated, Any
 from sleap_nn.compat.config_keys import digits_as_number, monitor_name, one_item_list
 from sleap_nn.config.checks import device_count, sample_count, worker_count
 from sleap_nn.config.fields import Option
+from sleap_nn.config.limits import LARGEST_SEED
 from sleap_nn.config.optimization_config import (
     CosineAnnealingWarmupConfig,
     EarlyStoppingConfig,
@@ -228,7 +229,10 @@ class TrainerConfig:
         float | None,
         Option("Minutes after which training ends; null: no limit.", gt=0, extension=True),
     ] = None
-    seed: Annotated[int | None, Option("Seed of all random numbers, the split included; null: not seeded.", ge=0)] = 42
+    seed: Annotated[
+        int | None,
+        Option("Seed of all random numbers, the split included; null: not seeded.", ge=0, le=LARGEST_SEED),
+    ] = 42
     use_wandb: Annotated[bool, Option("Log to Weights & Biases as wandb says.")] = False
     use_tensorboard: Annotated[
         bool, Option("Log to TensorBoard, into the folder tensorboard of the run.", extension=True)

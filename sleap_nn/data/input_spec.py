@@ -5,6 +5,7 @@ Size match, scale, crop, padding and augmentation are folded into one resampling
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -18,6 +19,9 @@ from sleap_nn.ops import resample
 from sleap_nn.structures.region import Region
 from sleap_nn.structures.sample import Frame
 from sleap_nn.structures.transform import Transform
+
+MOST_INPUT_PX = 2**28
+"""Most px of an input, 16384 x 16384."""
 
 
 @dataclass(frozen=True)
@@ -94,6 +98,25 @@ class InputSpec:
             raise ConfigError(f"The network input has {self.channels} channels; 1 (grey) and 3 (RGB) are known.")
         if self.scale <= 0:
             raise ConfigError(f"preprocessing.scale is {self.scale}; it must be larger than 0.")
+        sides = (self.max_height, self.max_width) if self.crop_size is None else (self.crop_size, self.crop_size)
+        self._check_size(*(1 if side is None else side for side in sides))
+
+    def _check_size(self, height: int, width: int) -> None:
+        """Refuse an input that no memory holds.
+
+        Args:
+            height: Of the frame or the crop before `scale`.
+            width: As above.
+
+        Raises:
+            ConfigError: The message says how large it would be.
+        """
+        padded = [self.stride * math.ceil(max(1.0, side * self.scale) / self.stride) for side in (height, width)]
+        if padded[0] * padded[1] > MOST_INPUT_PX:
+            raise ConfigError(
+                f"The network input would be {padded[0]} x {padded[1]} px; lower max_height and max_width or "
+                f"crop_size, scale, or max_stride of the backbone, until it has at most {MOST_INPUT_PX} px."
+            )
 
     def regions(self, frame: Frame, anchors: Sequence[Region] | None = None) -> list[Region]:
         """Return the regions of a frame: the whole of it, or those found before."""
@@ -131,12 +154,19 @@ class InputSpec:
         """Return the (height, width) of the part of an input in which points can lie; the rest is padding."""
         return self._layout(frame.image.shape[0], frame.image.shape[1], region).content
 
+    def sizes(self, height: int, width: int) -> tuple[tuple[int, int], tuple[int, int]]:
+        """Return (height, width) of the part in which points can lie, and of the whole input, of a whole frame."""
+        layout = self._layout(height, width, Region())
+        return layout.content, layout.padded
+
     def _layout(self, height: int, width: int, region: Region) -> _Layout:
         """Return how a region of a frame of (height, width) is read."""
         canvas = (
             height if self.max_height is None else self.max_height,
             width if self.max_width is None else self.max_width,
         )
+        if self.crop_size is None:
+            self._check_size(*canvas)
         match = min(canvas[0] / height, canvas[1] / width)
         matched = (max(1, round(height * match)), max(1, round(width * match)))
         mapping = _Mapping(resample.resize_map((height, width), matched), Transform.scaling(match))

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
+from typing import Any
 
+from sleap_nn.config.filter_config import FilterConfig
+from sleap_nn.config.limits import MOST_SAMPLES, MOST_WORKERS
 from sleap_nn.data.labels import LabelSet
 from sleap_nn.errors import ConfigError
 from sleap_nn.inference.exported import enforced
 from sleap_nn.inference.loaded_model import LoadedModel
+from sleap_nn.inference.manifest import labels_hash
+from sleap_nn.inference.runtime import resolve_device
 from sleap_nn.inference.select import Selection, Source, Video, select_frames
 from sleap_nn.inference.settings import DecodeKeywords, overridden
 from sleap_nn.inference.to_labels import AnySkeleton
@@ -20,6 +25,7 @@ from sleap_nn.stages.stage import Stage
 from sleap_nn.stages.stream import DoneFrames, LabelledAnchors, Progress, anchors_of_labels, predict_batches
 from sleap_nn.structures.predictions import Predictions
 from sleap_nn.tasks.base import Task
+from sleap_nn.version import __version__
 
 _EMIT = ("instance", "centroid", "both")
 
@@ -30,12 +36,46 @@ def check_settings(batch_size: int, queue_size: int, paf_workers: int, emit_cent
     Raises:
         ConfigError: The message names the first.
     """
-    if batch_size < 1 or queue_size < 1:
-        raise ConfigError(f"batch_size is {batch_size} and queue_maxsize {queue_size}; both must be at least 1.")
-    if paf_workers < 0:
-        raise ConfigError(f"paf_workers is {paf_workers}; give the number of processes, or 0 for none.")
+    if batch_size < 1 or queue_size < 1 or max(batch_size, queue_size) > MOST_SAMPLES:
+        raise ConfigError(
+            f"batch_size is {batch_size} and queue_maxsize {queue_size}; both must be at least 1 and at most "
+            f"{MOST_SAMPLES}."
+        )
+    if not 0 <= paf_workers <= MOST_WORKERS:
+        raise ConfigError(
+            f"paf_workers is {paf_workers}; give the number of processes, at most {MOST_WORKERS}, or 0 for none."
+        )
     if emit_centroid not in _EMIT:
         raise ConfigError(f"emit_centroid is {emit_centroid!r}; choose {', '.join(_EMIT)}.")
+
+
+def check_device(asked: str, actual: str) -> None:
+    """Refuse a device on which the models are not.
+
+    Raises:
+        ConfigError: The message names both.
+    """
+    if not actual.startswith(str(resolve_device(asked))):
+        raise ConfigError(f"device is {asked!r}, but the models are on {actual}; load them with device={asked!r}.")
+
+
+def label_skeleton(skeleton: AnySkeleton | None, task: Task) -> AnySkeleton | None:
+    """Return the skeleton that labels get in place of that of training; None for the latter.
+
+    Args:
+        skeleton: One with the nodes that are predicted; or, where those are fewer, with the nodes of training, which
+            leaves labels as they are.
+        task: The model type.
+
+    Raises:
+        ConfigError: It has other nodes.
+    """
+    if skeleton is None:
+        return None
+    count, predicted = len(skeleton.node_names), len(task.predicted_skeleton.node_names)
+    if count not in (predicted, len(task.skeleton.node_names)):
+        raise ConfigError(f"skeleton has {count} node(s), the model {predicted}; leave it out.")
+    return skeleton if count == predicted else None
 
 
 def warn_of_unused(
@@ -122,6 +162,37 @@ def unfiltered(
             pool = GroupingPool(last.task, last.settings, pace.paf_workers)
             stages = [*stages[:-1], replace(last, pool=processes.enter_context(pool))]
         yield from predict_batches(stages, selection.frames, pace.batch_size, pace.queue_size, anchors, start)
+
+
+def what_decides(
+    models: Sequence[LoadedModel],
+    selection: Selection,
+    filters: FilterConfig,
+    roi: RoiSettings | None,
+    batch_size: int,
+) -> dict[str, Any]:
+    """Return everything that instances before tracking depend on, and by which an interrupted run is known again.
+
+    Args:
+        models: In the order in which they run.
+        selection: The frames.
+        filters: Which instances are removed.
+        roi: How one animal is followed, None for whole frames.
+        batch_size: Frames in one pass of the network, which decide how an animal is followed.
+    """
+    path, labels = selection.path, selection.labels
+    return {
+        "sleap_nn_version": __version__,
+        "weights": {model.model_type: model.weights_hash() for model in models},
+        "settings": {model.model_type: model.what_decides() for model in models},
+        "filters": asdict(filters),
+        "roi": None if roi is None else {**asdict(roi), "batch_size": batch_size},
+        "input": {
+            "frames": len(selection.frames),
+            "content": selection.frames.fingerprint(),
+            "labels": None if path is None or labels is None else labels_hash(labels, path),
+        },
+    }
 
 
 def from_position(batches: Iterable[DoneFrames], start: int) -> Iterator[DoneFrames]:

@@ -2,51 +2,57 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
 from torch import Tensor
 
 from sleap_nn.data.sources import ArrayFrames
+from sleap_nn.errors import ModelError
+from sleap_nn.inference.chain import Pace, unfiltered
+from sleap_nn.inference.loaded_model import LoadedModel
 from sleap_nn.inference.outputs import Outputs
 from sleap_nn.inference.raw_outputs import OutputForm
+from sleap_nn.inference.runtime import Backend
 from sleap_nn.inference.select import Selection
+from sleap_nn.stages.raw import EARLIER_CONFMAPS
+from sleap_nn.stages.stage import Stage
+from sleap_nn.stages.stream import flattened
 from sleap_nn.structures.predictions import Predictions
-
-Stream = Callable[[Selection], Iterable[Predictions]]
 
 
 class Layer:
-    """Predicts on arrays; results are in px of the image given."""
+    """Loaded models and what raw results of them hold; called with an array, it predicts on it, in px of the array.
 
-    def __init__(self, stream: Stream, form: OutputForm, keep: frozenset[str], device: str = "cpu") -> None:
-        """Take what a predictor gives.
+    Attributes:
+        models: The models, in the order in which they run.
+        keep: What raw results hold besides points, see `raw_outputs.kept_names`.
+        batch_size: Images in one pass of the network.
+    """
 
-        Args:
-            stream: Gives the unfiltered instances of every frame, with `Predictions.raw`.
-            form: How results are laid out.
-            keep: What they hold besides points.
-            device: Where the networks run.
-        """
-        self._stream = stream
-        self._form = form
-        self._keep = keep
-        self._device = device
+    def __init__(self, models: Sequence[LoadedModel], keep: frozenset[str] = frozenset(), batch_size: int = 4) -> None:
+        """Take models that `load_models` returned; the arguments are the attributes."""
+        self.models = tuple(models)
+        self.keep = keep
+        self.batch_size = batch_size
 
     def predict(self, image: np.ndarray | Tensor) -> Outputs:
         """Return the raw results of one image or a batch.
 
         Args:
-            image: uint8, (H, W), (H, W, C), (C, H, W), (B, H, W, C) or (B, C, H, W).
+            image: uint8, or floats of 0 to 255, (H, W), (H, W, C), (C, H, W), (B, H, W, C) or (B, C, H, W).
 
         Raises:
             TypeError: It is no array or tensor.
             DataError: It has another shape or type.
+            ConfigError: The models read crops about animals that something else has to find.
         """
         if not isinstance(image, np.ndarray | Tensor):
             raise TypeError(f"The image is a {type(image).__name__}; give an array or a tensor.")
-        found = list(self._stream(Selection(ArrayFrames(_one_picture(image)))))
-        outputs = self._form.outputs(found, self._keep)
+        selection = Selection(ArrayFrames(_one_picture(_as_integers(image))))
+        batches = unfiltered(self.stages(self.keep), selection, Pace(self.batch_size, 2 * self.batch_size))
+        outputs = self.form.outputs(list(flattened(batches, len(selection.frames))), self.keep)
         outputs.frame_indices = outputs.video_indices = None
         return outputs
 
@@ -58,8 +64,58 @@ class Layer:
         Args:
             sample_shape: Shape of an image, see `predict`; None: the size to which frames are matched, or 256 px.
         """
-        if self._device != "cpu":
-            self.predict(np.zeros(self._form.sample_shape if sample_shape is None else sample_shape, np.uint8))
+        if self.device != "cpu":
+            self.predict(np.zeros(self.form.sample_shape if sample_shape is None else sample_shape, np.uint8))
+
+    @property
+    def backend(self) -> Backend:
+        """What executes the networks."""
+        return Backend([model.stage.runtime for model in self.models])
+
+    @property
+    def centroid_layer(self) -> Layer:
+        """The model that finds centroids, as a layer of its own."""
+        return self._only("centroid_layer", [model for model in self.models if model.stage.task.one_point])
+
+    @property
+    def centered_instance_layer(self) -> Layer:
+        """The model that reads crops, as a layer of its own."""
+        return self._only("centered_instance_layer", [m for m in self.models if m.stage.task.view == "crop"])
+
+    @property
+    def device(self) -> str:
+        """Where the networks run."""
+        return self.models[-1].device
+
+    @property
+    def form(self) -> OutputForm:
+        """How raw results are laid out."""
+        stage = self.models[-1].stage
+        slots = self.models[0].stage.settings.max_instances if stage.task.one_point or len(self.models) > 1 else None
+        return OutputForm(stage.task, stage.spec, len(self.models) > 1, slots)
+
+    def stages(self, keep: frozenset[str] | None) -> list[Stage]:
+        """Return what runs, in order.
+
+        Args:
+            keep: What `Predictions.raw` holds; None for nothing.
+        """
+        stages = [model.stage for model in self.models]
+        if keep is not None and EARLIER_CONFMAPS in keep and len(stages) > 1:
+            stages[0] = replace(stages[0], keep=frozenset({"confmaps"}))
+        stages[-1] = replace(stages[-1], keep=keep)
+        return stages
+
+    def _only(self, name: str, found: Sequence[LoadedModel]) -> Layer:
+        """Return some of the models as a layer.
+
+        Raises:
+            ModelError: There are none.
+        """
+        if not found:
+            given = ", ".join(model.model_type for model in self.models)
+            raise ModelError(f"There is no {name} for a {given} model; use the layer itself.")
+        return Layer(found, self.keep, self.batch_size)
 
 
 def raw_batches(
@@ -76,6 +132,12 @@ def raw_batches(
         yield form.outputs(batch, keep)
 
 
-def _one_picture(image: np.ndarray | Tensor) -> np.ndarray | Tensor | list[np.ndarray | Tensor]:
+def _as_integers(image: np.ndarray | Tensor) -> np.ndarray:
+    """Return an image as an array in main memory, floating-point numbers of 0 to 255 as uint8."""
+    array = image.detach().cpu().numpy() if isinstance(image, Tensor) else image
+    return np.clip(np.rint(np.nan_to_num(array)), 0, 255).astype(np.uint8) if array.dtype.kind == "f" else array
+
+
+def _one_picture(image: np.ndarray) -> np.ndarray | list[np.ndarray]:
     """Return three axes as one picture, and other shapes as they are: of a layer, they are never many grey ones."""
     return [image] if image.ndim == 3 else image

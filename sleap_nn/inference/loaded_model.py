@@ -13,6 +13,7 @@ import torch
 from sleap_nn.config.training_job_config import TrainingJobConfig
 from sleap_nn.errors import ModelError
 from sleap_nn.inference.manifest import file_hash
+from sleap_nn.inference.runtime import precision_in_use
 from sleap_nn.inference.to_labels import CentroidForm
 from sleap_nn.networks.network import PoseNetwork
 from sleap_nn.stages.stage import Stage
@@ -89,7 +90,7 @@ class LoadedModel:
             **asdict(self.stage.settings),
             **spec,
             "anchor_part": self.stage.task.anchor_node,
-            "precision": self.precision,
+            "precision": precision_in_use(self.stage.runtime, self.precision),
             "device": self.device.split(":")[0],
         }
 

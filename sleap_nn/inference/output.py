@@ -172,8 +172,13 @@ def default_output(source: str | Path, video_index: int | None = None, command: 
         MissingFileError: The labels file is not there.
         DataError: It is no labels file.
         ConfigError: It has no such video.
+        UsageError: The source has no name.
     """
     source = Path(source)
+    if source.name in ("", ".."):  # the folder in which one is, or another that has its name elsewhere
+        source = source.resolve()
+        if not source.name:
+            raise UsageError(f"{source} is no video or labels file; name one.")
     if video_index is not None and is_labels(source):
         video = video_at(load_labels(source, open_videos=False), video_index)
         stem = video_stem(video) if video.filename else f"video_{video_index}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Unpack
@@ -12,18 +12,19 @@ from sleap_nn.config.filter_config import FilterConfig
 from sleap_nn.config.tracker_config import TrackerConfig, complete_tracking
 from sleap_nn.data.labels import Labels
 from sleap_nn.errors import ConfigError
+from sleap_nn.inference import chain
 from sleap_nn.inference.announce import loaded_line
-from sleap_nn.inference.chain import Pace, check_settings, counted, named, unfiltered, warn_of_unused, with_settings
 from sleap_nn.inference.filters import NOTHING, FilterPipeline, apply_filters, effective, filter_entries
+from sleap_nn.inference.label_form import unknown_video
 from sleap_nn.inference.layer import Layer, raw_batches
 from sleap_nn.inference.load import load_models
 from sleap_nn.inference.loaded_model import LoadedModel, ModelKeywords
-from sleap_nn.inference.manifest import MissingFramesError, failure_sentence, labels_hash
+from sleap_nn.inference.manifest import MissingFramesError, failure_sentence
 from sleap_nn.inference.options import CallKeywords, ExportKeywords, LoadKeywords, part, refuse_raw, refuse_unknown
 from sleap_nn.inference.output import Output
 from sleap_nn.inference.outputs import Outputs
 from sleap_nn.inference.provenance import RunTimes, prediction_provenance
-from sleap_nn.inference.raw_outputs import OutputForm, RawKeywords, kept_names
+from sleap_nn.inference.raw_outputs import RawKeywords, kept_names
 from sleap_nn.inference.select import Selection, Source, Video, select_frames
 from sleap_nn.inference.settings import DecodeKeywords, StageSettings
 from sleap_nn.inference.slp_writer import SlpHead
@@ -33,15 +34,14 @@ from sleap_nn.inference.tracking import apply_tracking, track_stream, tracking_e
 from sleap_nn.stages.follow import RoiSettings, check_can_follow
 from sleap_nn.stages.stream import DoneFrames, Failure, Progress, flattened
 from sleap_nn.structures.predictions import Predictions
-from sleap_nn.structures.skeleton import Skeleton
 from sleap_nn.tasks.base import Task
-from sleap_nn.version import __version__
 
 
 class Predictor:
     """Predicts with loaded models; it keeps no state between calls.
 
     Attributes:
+        layer: The part from an array to raw results, without filters: the models and how they are executed.
         batch_size: Frames in one pass of the network.
         queue_size: Frames prepared ahead of the network at most.
         filter_config: Which instances are removed.
@@ -51,42 +51,47 @@ class Predictor:
         roi: How the animal is followed with a part of the frame; None reads whole frames.
     """
 
-    def __init__(  # noqa: PLR0913 - one for every setting of a predictor
+    def __init__(  # noqa: PLR0913 - the documented signature
         self,
-        models: Sequence[LoadedModel],
+        layer: Layer,
+        skeleton: AnySkeleton | None = None,
         batch_size: int = 4,
-        queue_size: int = 32,
-        *,
         filter_config: FilterConfig | None = None,
-        tracker_config: TrackerConfig | None = None,
         paf_workers: int = 0,
+        tracker_config: TrackerConfig | None = None,
+        model_paths: Sequence[str | Path] | None = None,
+        device: str | None = None,
         emit_centroid: str = "instance",
-        keep: frozenset[str] = frozenset(),
+        *,
+        queue_size: int = 32,
         roi: RoiSettings | None = None,
     ) -> None:
-        """Take models that `load_models` returned.
+        """Take the models of a layer, such as that of another predictor; `from_model_paths` loads some.
 
         Args:
-            models: The models, in the order in which they run.
-            batch_size: See the attributes, as for all others.
-            queue_size: As above.
+            layer: What predicts.
+            skeleton: What labels call their nodes, as many as the model's; None: the skeleton of training.
+            batch_size: See the attributes, as for all others but two.
             filter_config: As above; None removes nothing.
-            tracker_config: As above.
             paf_workers: As above.
+            tracker_config: As above.
+            model_paths: What the provenance names as the models; None: the folders they were read from.
+            device: Where the models are, for scripts that say so; they stay where they were loaded.
             emit_centroid: As above.
-            keep: What raw results hold besides points, see `raw_outputs.kept_names`.
+            queue_size: As above.
             roi: As above.
 
         Raises:
-            ConfigError: A value is out of range, or `roi` is given for models that do not find one animal in whole
-                frames, or together with maps to keep.
+            ConfigError: A value is out of range, the layer is on another device, or `roi` is given for models that do
+                not find one animal in whole frames, or together with maps to keep.
         """
-        check_settings(batch_size, queue_size, paf_workers, emit_centroid)
-        self._models = tuple(models)
-        self._keep = keep
+        chain.check_settings(batch_size, queue_size, paf_workers, emit_centroid)
+        self.layer = layer
         self.roi = roi
         if roi is not None:
-            check_can_follow([model.stage.task for model in self._models], keep)
+            check_can_follow([model.stage.task for model in layer.models], layer.keep)
+        if device is not None:
+            chain.check_device(device, layer.device)
         self.batch_size = batch_size
         self.queue_size = queue_size
         self.paf_workers = paf_workers
@@ -94,6 +99,9 @@ class Predictor:
         self.filter_config = NOTHING if filter_config is None else filter_config
         self.tracker_config = tracker_config
         task = self._task
+        self._skeleton = skeleton
+        self._label_skeleton = chain.label_skeleton(skeleton, task)
+        self._named_paths = None if model_paths is None else [Path(path) for path in model_paths]
         self._filters = effective(self.filter_config, len(task.predicted_skeleton.node_names), task.one_point)
 
     @classmethod
@@ -137,16 +145,15 @@ class Predictor:
             complete_tracking(tracker_config, options.get("max_instances"))
         settings = StageSettings.from_keywords(part(options, DecodeKeywords))
         models = load_models(model_paths, settings, **part(options, ModelKeywords))
-        warn_of_unused(models, options.get("anchor_part"), emit_centroid, paf_workers)
+        chain.warn_of_unused(models, options.get("anchor_part"), emit_centroid, paf_workers)
         return cls(
-            models,
-            batch_size,
-            queue_maxsize,
+            Layer(models, kept_names({"return_confmaps": return_confmaps}), batch_size),
+            batch_size=batch_size,
             filter_config=filter_config,
-            tracker_config=tracker_config,
             paf_workers=paf_workers,
+            tracker_config=tracker_config,
             emit_centroid=emit_centroid,
-            keep=kept_names({"return_confmaps": return_confmaps}),
+            queue_size=queue_maxsize,
             roi=roi,
         )
 
@@ -163,13 +170,20 @@ class Predictor:
         return cls.from_model_paths(export_dir, **given)
 
     @property
-    def skeleton(self) -> Skeleton:
-        """The skeleton of the training labels."""
-        return self._models[-1].skeleton
+    def _models(self) -> tuple[LoadedModel, ...]:
+        """The models, in the order in which they run."""
+        return self.layer.models
+
+    @property
+    def skeleton(self) -> AnySkeleton:
+        """The skeleton of the training labels, or the one that was given in its place."""
+        return self._models[-1].skeleton if self._skeleton is None else self._skeleton
 
     @property
     def model_paths(self) -> list[Path]:
-        """The folders the models were read from."""
+        """The folders the models were read from, or what was given in their place."""
+        if self._named_paths is not None:
+            return self._named_paths
         return list(dict.fromkeys(model.folder for model in self._models))
 
     @property
@@ -180,17 +194,12 @@ class Predictor:
     @property
     def device(self) -> str:
         """Where the networks run."""
-        return self._models[-1].device
+        return self.layer.device
 
     @property
     def filter_pipeline(self) -> FilterPipeline:
         """The filters, for raw results."""
         return FilterPipeline(self.filter_config)
-
-    @property
-    def layer(self) -> Layer:
-        """The part from an array to raw results, without filters."""
-        return Layer(self._raw_frames, self.output_form, self._keep, self.device)
 
     def predict(  # noqa: PLR0913 - the documented signature
         self,
@@ -226,7 +235,7 @@ class Predictor:
         if not make_labels:
             return list(changed.predict_streaming(source, frames=frames, progress_callback=progress_callback))
         refuse_raw(overrides)
-        selection = named(source, frames, skeleton, videos, self._task)
+        selection = chain.named(source, frames, skeleton, videos, self._task)
         started = datetime.now()
         failures: list[Failure] = []
         found = list(changed._stream(selection, failures.append, progress_callback, None, tracking_progress_callback))
@@ -271,7 +280,7 @@ class Predictor:
             MissingFramesError: Some frames could not be read; the others are in the output.
             OutputError: The output cannot be written, or there is a journal that does not fit.
         """
-        selection = named(source, frames, skeleton, videos, self._task)
+        selection = chain.named(source, frames, skeleton, videos, self._task)
         refuse_raw(overrides)
         writing = Writing.from_keywords(write_interval, resume, not clean_empty_frames)
         output = Output(Path(path))
@@ -297,19 +306,28 @@ class Predictor:
             raise ConfigError("Tracks are stored in labels, not in raw results; use predict, or leave tracking out.")
         changed = self._with(overrides)
         selection = source if isinstance(source, Selection) else select_frames(source, frames)
-        found = changed._stream(selection, None, progress_callback, changed._keep)
-        return raw_batches(found, changed.output_form, changed._keep, self.batch_size)
+        keep = changed.layer.keep
+        found = changed._stream(selection, None, progress_callback, keep)
+        return raw_batches(found, changed.layer.form, keep, self.batch_size)
 
-    def to_labels(self, outputs: Iterable[Outputs], source: Source | Selection, keep_empty: bool = True) -> Labels:
+    def to_labels(
+        self, outputs: Iterable[Outputs], source: Source | Selection | None = None, keep_empty: bool = True
+    ) -> Labels:
         """Return raw results of a source as labels.
 
         Args:
             outputs: What `predict` or `predict_streaming` returned.
-            source: What they were predicted on.
+            source: What they were predicted on; without it a video named ``unknown`` stands for each that there was.
             keep_empty: Keep frames in which nothing was found.
         """
+        found = [frame for batch in outputs for frame in batch.to_predictions()]
+        if source is None:
+            count = 1 + max((frame.key.video for frame in found), default=0)
+            return self._as_labels(
+                found, self._labels_skeleton(None), [unknown_video() for _ in range(count)], keep_empty
+            )
         selection = source if isinstance(source, Selection) else select_frames(source)
-        return self.labels([frame for batch in outputs for frame in batch.to_predictions()], selection, keep_empty)
+        return self.labels(found, selection, keep_empty)
 
     def batches(self, selection: Selection, start: int = 0, keep: frozenset[str] | None = None) -> Iterator[DoneFrames]:
         """Yield what stages and filters give for each frame on its own: what a journal keeps.
@@ -335,7 +353,7 @@ class Predictor:
         run = tracking_run(self.tracker_config, self._task, self._models[0].stage.settings.max_instances)
         if run is None:
             return found
-        tracked = counted(track_stream(found, run, selection.frames), len(selection.frames), progress)
+        tracked = chain.counted(track_stream(found, run, selection.frames), len(selection.frames), progress)
         return run.finished(tracked)
 
     def _stream(
@@ -361,14 +379,8 @@ class Predictor:
 
     def _unfiltered(self, selection: Selection, start: int, keep: frozenset[str] | None) -> Iterator[DoneFrames]:
         """Run the stages; arguments as for `batches`."""
-        stages = [model.stage for model in self._models]
-        stages[-1] = replace(stages[-1], keep=keep)
-        pace = Pace(self.batch_size, self.queue_size, self.paf_workers)
-        return unfiltered(stages, selection, pace, start, self.roi)
-
-    def _raw_frames(self, selection: Selection) -> Iterator[Predictions]:
-        """Return the unfiltered instances of every frame, with `Predictions.raw`."""
-        return flattened(self._unfiltered(selection, 0, self._keep), len(selection.frames))
+        pace = chain.Pace(self.batch_size, self.queue_size, self.paf_workers)
+        return chain.unfiltered(self.layer.stages(keep), selection, pace, start, self.roi)
 
     def _with(self, overrides: CallKeywords) -> Predictor:
         """Return a predictor with the settings that a call changes; this one stays as it is."""
@@ -376,17 +388,18 @@ class Predictor:
         if all(value is None for value in overrides.values()):
             return self
         raw, decoding = part(overrides, RawKeywords), part(overrides, DecodeKeywords)
-        models = with_settings(self._models, decoding)
+        models = chain.with_settings(self._models, decoding)
         switched_off = kept_names({name: value is False for name, value in raw.items()})  # pyright: ignore[reportArgumentType]
         return Predictor(
-            models,
+            Layer(models, (self.layer.keep - switched_off) | kept_names(raw), self.layer.batch_size),
+            self._skeleton,
             self.batch_size,
-            self.queue_size,
-            filter_config=self._filters,
-            tracker_config=self.tracker_config,
-            paf_workers=self.paf_workers,
+            self._filters,
+            self.paf_workers,
+            self.tracker_config,
+            self._named_paths,
             emit_centroid=self.emit_centroid,
-            keep=(self._keep - switched_off) | kept_names(raw),
+            queue_size=self.queue_size,
             roi=self.roi,
         )
 
@@ -415,13 +428,6 @@ class Predictor:
         """The model type whose instances come out."""
         return self._models[-1].stage.task
 
-    @property
-    def output_form(self) -> OutputForm:
-        """Return how raw results are laid out."""
-        stage = self._models[-1].stage
-        slots = self._models[0].stage.settings.max_instances if stage.task.one_point or len(self._models) > 1 else None
-        return OutputForm(stage.task, stage.spec, len(self._models) > 1, slots)
-
     def labels(self, found: Iterable[Predictions], selection: Selection, keep_empty: bool = True) -> Labels:
         """Return instances as labels, without provenance.
 
@@ -430,8 +436,19 @@ class Predictor:
             selection: The frames.
             keep_empty: Keep frames in which nothing was found.
         """
-        skeleton = self._task.predicted_skeleton if selection.skeleton is None else selection.skeleton
-        return to_labels(found, skeleton, selection.videos, keep_empty, self._task.classes, self._centroids())
+        return self._as_labels(found, self._labels_skeleton(selection), selection.videos, keep_empty)
+
+    def _as_labels(
+        self, found: Iterable[Predictions], skeleton: AnySkeleton, videos: Sequence[Video], keep_empty: bool
+    ) -> Labels:
+        """Return instances as labels of videos."""
+        return to_labels(found, skeleton, videos, keep_empty, self._task.classes, self._centroids())
+
+    def _labels_skeleton(self, selection: Selection | None) -> AnySkeleton:
+        """Return what labels call their nodes: as a call asks for, as this predictor was told, or as in training."""
+        if selection is not None and selection.skeleton is not None:
+            return selection.skeleton
+        return self._task.predicted_skeleton if self._label_skeleton is None else self._label_skeleton
 
     def head(self, selection: Selection, provenance: Mapping[str, Any], restore_source_videos: bool) -> SlpHead | None:
         """Return what a file says besides instances; None if it must hold more than instances.
@@ -444,7 +461,7 @@ class Predictor:
         form = self._centroids()
         if form is not None and form.emit != "instance":
             return None
-        skeleton = self._task.predicted_skeleton if selection.skeleton is None else selection.skeleton
+        skeleton = self._labels_skeleton(selection)
         return SlpHead(skeleton, selection.videos, self._task.classes, provenance, form, restore_source_videos)
 
     def provenance(
@@ -458,25 +475,15 @@ class Predictor:
             cli_args: Options of a command line.
         """
         entries = prediction_provenance(self._models, selection, times, self._options())
+        if self._named_paths is not None:
+            entries["model_paths"] = [path.resolve().as_posix() for path in self._named_paths]
         if self.tracker_config is not None and not self._task.classes:
             entries["tracking_config"] = tracking_entries(self.tracker_config)
         return entries if cli_args is None else {**entries, "cli_args": dict(cli_args)}
 
     def what_decides(self, selection: Selection) -> dict[str, Any]:
         """Return everything that the result of `batches` depends on, and by which an interrupted run is known again."""
-        path, labels = selection.path, selection.labels
-        return {
-            "sleap_nn_version": __version__,
-            "weights": {model.model_type: model.weights_hash() for model in self._models},
-            "settings": {model.model_type: model.what_decides() for model in self._models},
-            "filters": asdict(self._filters),
-            "roi": None if self.roi is None else {**asdict(self.roi), "batch_size": self.batch_size},
-            "input": {
-                "frames": len(selection.frames),
-                "content": selection.frames.fingerprint(),
-                "labels": None if path is None or labels is None else labels_hash(labels, path),
-            },
-        }
+        return chain.what_decides(self._models, selection, self._filters, self.roi, self.batch_size)
 
     def _centroids(self) -> CentroidForm | None:
         """Return how centroids are stored, None for models that find keypoints."""

@@ -14,6 +14,7 @@ import torch
 
 from sleap_nn.data.labels import Labels
 from sleap_nn.inference.loaded_model import LoadedModel
+from sleap_nn.inference.runtime import precision_in_use
 from sleap_nn.inference.select import Selection
 from sleap_nn.networks.devices import resolve_accelerator
 from sleap_nn.tasks.base import DecodeSettings
@@ -122,7 +123,7 @@ def prediction_provenance(
             "max_width": spec.max_width,
             "ensure_rgb": spec.channels == 3,
             "ensure_grayscale": spec.channels == 1,
-            "precision": last.precision,
+            "precision": precision_in_use(last.stage.runtime, last.precision),
             **(_grouping(settings) if last.model_type == "bottomup" else {}),
             **options,
         },

@@ -13,6 +13,7 @@ import numpy as np
 
 from sleap_nn.inference.outputs import Outputs
 from sleap_nn.inference.raw_outputs import OutputForm
+from sleap_nn.stages.raw import EARLIER_CONFMAPS
 from sleap_nn.structures.predictions import Predictions, Raw
 
 KEEP = frozenset({"image", "crops"})
@@ -124,6 +125,8 @@ def _of_crops(found: Predictions, form: OutputForm, keep: frozenset[str]) -> dic
         values |= {"pred_class_inds": found.class_ids, "instance_scores": found.class_scores}
     if "confmaps" in keep and "confmaps" in own:
         values["pred_confmaps"] = own["confmaps"]
+    if EARLIER_CONFMAPS in raw.maps:
+        values["pred_centroid_confmaps"] = np.repeat(raw.maps[EARLIER_CONFMAPS][None], count, axis=0)
     if "class_vectors" in keep and "class_vectors" in own:
         values["pred_class_vectors"] = own["class_vectors"]
     return values

@@ -157,10 +157,22 @@ class OutputForm:
         return values
 
     def _info(self, batch: Sequence[Predictions]) -> PreprocInfo:
-        """Return how whole frames became inputs."""
+        """Return how whole frames became inputs; sizes are those of the first."""
         matrices = np.stack([np.eye(2, 3) if f.raw is None else f.raw.maps["transform"] for f in batch])
         scale = torch.from_numpy(matrices[:, 0, 0] / self.spec.scale).float()
-        return PreprocInfo(eff_scale=scale, input_scale=self.spec.scale, output_stride=self.task.heads[0].output_stride)
+        first = batch[0].raw
+        if first is None:
+            return PreprocInfo(eff_scale=scale, input_scale=self.spec.scale)
+        height, width = (int(side) for side in first.maps["frame_size"])
+        content, padded = self.spec.sizes(height, width)
+        return PreprocInfo(
+            original_size=(height, width),
+            processed_size=padded,
+            eff_scale=scale,
+            input_scale=self.spec.scale,
+            output_stride=self.task.heads[0].output_stride,
+            pad_amount=(padded[0] - content[0], padded[1] - content[1]),
+        )
 
 
 @dataclass(frozen=True)

@@ -95,7 +95,7 @@ def predict(  # noqa: PLR0913 - the public verb lists its main options
     refuse_raw(raw)
     told = (progress_callback, tracking_progress_callback)
     if output is not None:
-        return _labels_of(predict_selection(predictor, selection, output, writing, *told), selection)
+        return labels_of(predict_selection(predictor, selection, output, writing, *told), selection)
     with phase(_activity(selection), len(selection.frames)) as step:
         return predictor.predict(
             selection,
@@ -166,8 +166,8 @@ def predict_selection(
         return predict_into_file(predictor, selection, output, writing, counting, tracking_progress)
 
 
-def _labels_of(summary: FileSummary, selection: Selection) -> Labels:
-    """Return what was written, with the videos of the source.
+def labels_of(summary: FileSummary, selection: Selection) -> Labels:
+    """Return what `predict_selection` has written, with the videos of the source.
 
     Raises:
         MissingFramesError: Some frames could not be read.

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from typing import Any
+
 import torch
 from torch import Tensor
 
 from sleap_nn.errors import ConfigError
+from sleap_nn.networks.compilation import compiled
 from sleap_nn.networks.devices import native_bfloat16, resolve_accelerator
 from sleap_nn.networks.host_memory import keep_host_memory
 from sleap_nn.networks.network import PoseNetwork
@@ -33,12 +37,85 @@ class TorchRuntime:
             keep_host_memory()
         network = network.eval().to(self.device, _DTYPES[self.precision])
         self._network = network.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
+        self._run: Callable[[Tensor], dict[str, Tensor]] = self._network
+        self._casts_to_fp16 = False
 
     @torch.inference_mode()
     def __call__(self, images: Tensor) -> dict[str, Tensor]:
         """Run images (B, C, H, W) uint8; the outputs (B, K, h, w) float32 stay on the device."""
         images = images.to(self.device, non_blocking=True).contiguous(memory_format=torch.channels_last)
-        return {name: output.float() for name, output in self._network(images).items()}
+        with torch.autocast(self.device.type, torch.float16, enabled=self._casts_to_fp16):
+            outputs = self._run(images)
+        return {name: output.float() for name, output in outputs.items()}
+
+    @property
+    def use_fp16(self) -> bool:
+        """Whether layers compute in float16."""
+        return self._casts_to_fp16 or self.precision == "16"
+
+    def set_fp16(self, is_on: bool) -> None:
+        """Compute in float16, or in the precision of the weights again; only a CUDA device has a use for it.
+
+        Raises:
+            ConfigError: The weights themselves are in float16.
+        """
+        if not is_on and self.precision == "16":
+            raise ConfigError("The weights were loaded in float16; load the models with precision='32' or 'auto'.")
+        self._casts_to_fp16 = is_on and self.device.type == "cuda" and self.precision != "16"
+
+    @property
+    def use_compile(self) -> bool:
+        """Whether the network is translated for its device when it is called."""
+        return self._run is not self._network
+
+    def set_compile(self, is_on: bool) -> None:
+        """Translate the network when it is called next, or take it as it is again."""
+        if is_on != self.use_compile:
+            self._run = compiled(self._network) if is_on else self._network
+
+
+class Backend:
+    """What executes the networks of a layer; a switch acts from the next image on."""
+
+    __slots__ = ("_runtimes",)
+
+    def __init__(self, runtimes: Sequence[Callable[..., Any]]) -> None:
+        """Take what runs the networks.
+
+        Raises:
+            ConfigError: Something other than PyTorch does.
+        """
+        own = [runtime for runtime in runtimes if isinstance(runtime, TorchRuntime)]
+        if len(own) != len(runtimes):
+            raise ConfigError("An exported model runs as it was exported; only run folders have a backend to switch.")
+        self._runtimes = tuple(own)
+
+    @property
+    def use_fp16(self) -> bool:
+        """Whether layers compute in float16; without a CUDA device this stays off."""
+        return all(runtime.use_fp16 for runtime in self._runtimes)
+
+    @use_fp16.setter
+    def use_fp16(self, is_on: bool) -> None:
+        """Switch all networks."""
+        for runtime in self._runtimes:
+            runtime.set_fp16(is_on)
+
+    @property
+    def use_compile(self) -> bool:
+        """Whether networks are translated for their device, which costs up to a minute at the first image."""
+        return all(runtime.use_compile for runtime in self._runtimes)
+
+    @use_compile.setter
+    def use_compile(self, is_on: bool) -> None:
+        """Switch all networks."""
+        for runtime in self._runtimes:
+            runtime.set_compile(is_on)
+
+
+def precision_in_use(runtime: Callable[..., Any], loaded: str) -> str:
+    """Return the precision in which a network computes, which is `loaded` unless its backend was switched."""
+    return "16" if isinstance(runtime, TorchRuntime) and runtime.use_fp16 else loaded
 
 
 def resolve_device(name: str) -> torch.device:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import TypedDict, cast
 
+from sleap_nn.config.limits import MOST_CELLS, MOST_SAMPLES
 from sleap_nn.errors import ConfigError
 from sleap_nn.ops.peaks import REFINEMENTS
 from sleap_nn.tasks.base import DecodeSettings, Task
@@ -151,12 +152,17 @@ def _check(settings: DecodeSettings) -> None:
     Raises:
         ConfigError: The message names the value.
     """
-    if settings.patch_size < 1 or settings.patch_size % 2 == 0:
-        raise ConfigError(f"integral_patch_size is {settings.patch_size}; give an odd number of map cells, such as 5.")
-    if settings.max_instances is not None and settings.max_instances < 1:
-        raise ConfigError(f"max_instances is {settings.max_instances}; give at least 1, or leave it out for all.")
-    if settings.num_line_points < 1:
-        raise ConfigError(f"n_points is {settings.num_line_points}; give at least 1 point, such as 10.")
+    if not 1 <= settings.patch_size <= MOST_CELLS or settings.patch_size % 2 == 0:
+        raise ConfigError(
+            f"integral_patch_size is {settings.patch_size}; give an odd number of map cells up to {MOST_CELLS}, such "
+            "as 5."
+        )
+    if settings.max_instances is not None and not 1 <= settings.max_instances <= MOST_SAMPLES:
+        raise ConfigError(
+            f"max_instances is {settings.max_instances}; give 1 to {MOST_SAMPLES}, or leave it out for all."
+        )
+    if not 1 <= settings.num_line_points <= MOST_CELLS:
+        raise ConfigError(f"n_points is {settings.num_line_points}; give 1 to {MOST_CELLS} points, such as 10.")
     if settings.max_edge_length_ratio <= 0:
         raise ConfigError(f"max_edge_length_ratio is {settings.max_edge_length_ratio}; give a number above 0.")
     if settings.min_instance_peaks < 0:

@@ -7,9 +7,16 @@ To add a backbone: write ``networks/<name>.py`` with one class that derives from
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from typing import NamedTuple
 
+import torch
 from torch import Tensor, nn
+
+from sleap_nn.errors import ConfigError
+
+MOST_WEIGHTS = 2**31
+"""Most weights of a network, which take 8 GB; the largest encoders in use have half as many."""
 
 
 class Features(NamedTuple):
@@ -60,3 +67,27 @@ class Backbone(nn.Module, ABC):
     @abstractmethod
     def blocks(self) -> list[Block]:
         """Return the steps in the order in which an image passes them; together they hold all weights."""
+
+
+def check_size(make: Callable[[], nn.Module], where: str) -> None:
+    """Refuse layers that no memory holds, before there are any: PyTorch's meta device knows shapes only.
+
+    Args:
+        make: Makes the layers.
+        where: The section that asks for them, for the message.
+
+    Raises:
+        ConfigError: They are too many.
+    """
+    try:
+        with torch.device("meta"):
+            layers = make()
+        count = sum(tensor.numel() for tensor in (*layers.parameters(), *layers.buffers()))
+        found = f"{count:,}"
+    except (RuntimeError, OverflowError, TypeError, MemoryError):  # a size beyond what PyTorch can count
+        count, found = MOST_WEIGHTS + 1, "more than can be counted"
+    if count > MOST_WEIGHTS:
+        raise ConfigError(
+            f"The network of {where} would have {found} weights, more than {MOST_WEIGHTS:,}; lower its filters, rates "
+            "and strides, or the layers of its heads."
+        )

@@ -8,10 +8,12 @@ in the file is refused.
 from __future__ import annotations
 
 import zipfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 from torch.serialization import get_unsafe_globals_in_checkpoint, safe_globals
 
 _PACKAGES = ("omegaconf", "sleap_nn", "typing")
@@ -50,13 +52,30 @@ def read_foreign(path: Path) -> Any:
 
 
 def refuse_packed(path: Path) -> None:
-    """Refuse an archive whose members are compressed: PyTorch writes none, and few bytes could unpack to any size.
+    """Refuse an archive that stands for more bytes than it has; PyTorch writes none whose members are compressed.
 
     Raises:
-        ValueError: A member is compressed.
+        ValueError: A member is compressed, or members lie on each other.
         zipfile.BadZipFile: The file is no archive.
     """
     with zipfile.ZipFile(path) as archive:
-        packed = [entry.filename for entry in archive.infolist() if entry.compress_type != zipfile.ZIP_STORED]
+        entries = archive.infolist()
+    packed = [entry.filename for entry in entries if entry.compress_type != zipfile.ZIP_STORED]
     if packed:
         raise ValueError(f"its part {packed[0]} is compressed, which no checkpoint is")
+    if sum(entry.file_size for entry in entries) > path.stat().st_size:
+        raise ValueError("its parts are larger than the whole")
+
+
+def refuse_strange(weights: Mapping[Any, Any]) -> None:
+    """Refuse entries that are no tensors whose numbers are all in the file.
+
+    Raises:
+        ValueError: The message names the first.
+    """
+    for name, tensor in weights.items():
+        if not isinstance(name, str) or not isinstance(tensor, Tensor):
+            raise ValueError(f"its entry {name!r} is no tensor")
+        plain = tensor.layout == torch.strided and tensor.device.type == "cpu" and not tensor.is_quantized
+        if not plain or tensor.numel() * tensor.element_size() > tensor.untyped_storage().nbytes():
+            raise ValueError(f"its entry {name} of shape {tuple(tensor.shape)} does not hold all its numbers")

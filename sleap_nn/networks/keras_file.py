@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import h5py
@@ -16,6 +16,8 @@ from sleap_nn.errors import ModelError
 _WEIGHTS = "model_weights"
 _MOST_NUMBERS = 2**30
 """Most numbers of one array: a header may claim any size."""
+_LARGEST_EXPANSION = 8
+"""Most bytes of arrays to a byte of the file: trained weights hardly compress."""
 
 
 def read_keras(path: Path) -> tuple[dict[str, Tensor], WeightPlan]:
@@ -32,6 +34,7 @@ def read_keras(path: Path) -> tuple[dict[str, Tensor], WeightPlan]:
             plan = plan_weights(
                 {name: {part: len(a.shape) for part, a in arrays.items()} for name, arrays in layers.items()}
             )
+            _refuse_expansion([layers[s.layer][s.part] for s in plan.tensors.values()], path.stat().st_size)
             tensors = {
                 name: torch.from_numpy(_array(layers[source.layer][source.part], source.axes))
                 for name, source in plan.tensors.items()
@@ -73,6 +76,17 @@ def _inside(group: object, name: str) -> object:
     if isinstance(group.get(name, getlink=True), h5py.ExternalLink):
         raise ValueError(f"{name!r} is a link into another file")
     return group[name]
+
+
+def _refuse_expansion(arrays: Sequence[h5py.Dataset], num_bytes: int) -> None:
+    """Refuse arrays that are far larger than the file they come from: compressed, never written, or one of many names.
+
+    Raises:
+        ValueError: They are.
+    """
+    claimed = sum((0 if data.size is None else data.size) * data.dtype.itemsize for data in arrays)
+    if claimed > _LARGEST_EXPANSION * num_bytes:
+        raise ValueError(f"its arrays would take {claimed} bytes, but it has {num_bytes}")
 
 
 def _array(data: h5py.Dataset, axes: tuple[int, ...]) -> np.ndarray:

@@ -22,7 +22,7 @@ from sleap_nn.config.availability import check_available
 from sleap_nn.config.training_job_config import TrainingJobConfig
 from sleap_nn.errors import ConfigError, MissingFileError, ModelError, OutputError
 from sleap_nn.log import logger
-from sleap_nn.networks.foreign import read_foreign, refuse_packed
+from sleap_nn.networks.foreign import read_foreign, refuse_packed, refuse_strange
 from sleap_nn.networks.keras_file import image_channels, read_keras
 
 WEIGHTS = "best.ckpt"
@@ -190,6 +190,10 @@ def load_weights(path: Path) -> dict[str, Tensor]:
     if path.suffix == ".safetensors":
         return _read_plain(path)
     state: dict[str, Tensor] = read_checkpoint(path)["state_dict"]
+    try:
+        refuse_strange(state)
+    except ValueError as error:
+        raise ModelError(f"{path} cannot be read as tensors ({error}); give an intact file.") from error
     return {name.removeprefix(_PREFIX): tensor for name, tensor in state.items()}
 
 

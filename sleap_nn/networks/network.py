@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import pkgutil
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -13,21 +14,22 @@ from torch import Tensor, nn
 from sleap_nn.config.model_config import BackboneConfig
 from sleap_nn.errors import ConfigError
 from sleap_nn.heads.base import Head
-from sleap_nn.networks.backbone import Backbone
+from sleap_nn.networks.backbone import Backbone, check_size
 from sleap_nn.networks.unet import UNet
 
 
-def _loaded_when_built(name: str) -> Callable[[Any], Backbone]:
-    """Return a constructor that imports ``module:Class`` when it is called: torchvision takes two seconds to load."""
-    return lambda config: pkgutil.resolve_name(f"sleap_nn.networks.{name}")(config)
+def _loaded_when_built(name: str) -> Callable[[], type[Backbone]]:
+    """Return a function that imports ``module:Class`` when it is called: torchvision takes two seconds to load."""
+    return partial(pkgutil.resolve_name, f"sleap_nn.networks.{name}")
 
 
-BACKBONES: dict[str, Callable[[Any], Backbone]] = {
-    "unet": UNet,
+BACKBONES: dict[str, Callable[[], type[Backbone]]] = {
+    "unet": lambda: UNet,
     "convnext": _loaded_when_built("convnext:ConvNext"),
     "swint": _loaded_when_built("swint:SwinT"),
     "pretrained": _loaded_when_built("pretrained:Pretrained"),
 }
+"""Name of the section -> what returns the class; importing it must not happen while `check_size` looks."""
 
 
 class PoseNetwork(nn.Module):
@@ -50,9 +52,16 @@ class PoseNetwork(nn.Module):
 
     @classmethod
     def from_config(cls, config: BackboneConfig, heads: Sequence[Head]) -> PoseNetwork:
-        """Build the network of the one backbone that is set."""
-        name = config.which_oneof_attrib_name()
-        return cls(BACKBONES[str(name)](config.which_oneof()), heads)
+        """Build the network of the one backbone that is set.
+
+        Raises:
+            ConfigError: The backbone is impossible, or too large for any memory.
+        """
+        name, section = str(config.which_oneof_attrib_name()), config.which_oneof()
+        backbone: Callable[[Any], Backbone] = BACKBONES[name]()
+        if name != "pretrained":  # the library that knows its encoder computes with real numbers while it builds it
+            check_size(lambda: cls(backbone(section), heads), f"model_config.backbone_config.{name}")
+        return cls(backbone(section), heads)
 
     def forward(self, image: Tensor) -> dict[str, Tensor]:
         """Map images (B, C, H, W), uint8 or floats 0..255, to raw outputs {head name: (B, C, h, w)}."""

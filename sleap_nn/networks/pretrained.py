@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from sleap_nn.config.backbone_config import PretrainedConfig
 from sleap_nn.errors import ConfigError, ModelError
-from sleap_nn.networks.backbone import Backbone, Block, Features
+from sleap_nn.networks.backbone import Backbone, Block, Features, check_size
 from sleap_nn.networks.blocks import Stack, UpBlock
 from sleap_nn.networks.pyramid import blocks_of
 
@@ -56,7 +56,9 @@ class Pretrained(Backbone):
         self.in_channels, self.max_stride = config.in_channels, config.max_stride
         self.bottleneck_channels = channels[-1]
         self.strides = strides
-        self.dec, self.channels = _make_decoder(config, dict(zip(strides, channels, strict=True)))
+        skips = dict(zip(strides, channels, strict=True))
+        check_size(lambda: _make_decoder(config, skips)[0], _WHERE)
+        self.dec, self.channels = _make_decoder(config, skips)
         self.frozen = config.freeze
         self.mean: Tensor
         self.deviation: Tensor
@@ -112,11 +114,12 @@ def timm_name(config: PretrainedConfig) -> str:
     Raises:
         ConfigError: timm has no encoder of that name.
     """
-    if config.source == "timm":
-        return config.model_name
-    for pattern, replacement in _HUB_NAMES:
-        if pattern.fullmatch(config.model_name):
-            return pattern.sub(replacement, config.model_name)
+    known = [(pattern, name) for pattern, name in _HUB_NAMES if pattern.fullmatch(config.model_name)]
+    name = config.model_name
+    if config.source != "timm":
+        name = known[0][0].sub(known[0][1], name) if known else ""
+    if re.fullmatch(r"[\w.-]+", name):  # timm takes names of places as well, from which it would load anything
+        return name
     raise ConfigError(
         f"{_WHERE}.model_name is {config.model_name!r}, which timm has no name for; give source=timm and a name that "
         "timm lists, or a hub name that starts with timm/."

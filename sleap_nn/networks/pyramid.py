@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from math import log2
-from typing import NamedTuple, cast
+from typing import Any, NamedTuple, cast
 
 from torch import Tensor, nn
 from torch.nn import functional
 
+from sleap_nn.config.limits import MOST_FILTERS, MOST_LAYERS
 from sleap_nn.config.model_config import ConvNextConfig, SwinTConfig
 from sleap_nn.errors import ConfigError
 from sleap_nn.networks.backbone import Block, Features
@@ -65,7 +66,24 @@ def chosen_size(model_type: str, sizes: Mapping[str, Mapping], arch: Mapping | N
             f"{where}.model_type is {model_type!r}; choose one of {', '.join(sizes)}, or give arch with "
             f"{', '.join(sorted(keys))}."
         )
+    for key in sorted(keys):
+        _check_numbers(arch[key], isinstance(next(iter(sizes.values()))[key], Sequence), f"{where}.arch.{key}")
     return arch
+
+
+def _check_numbers(given: Any, is_list: bool, where: str) -> None:
+    """Refuse what is not a size for every stage, or one size.
+
+    Raises:
+        ConfigError: The message names the entry.
+    """
+    numbers: list[Any] = list(given) if isinstance(given, Sequence) and not isinstance(given, str) else [given]
+    whole = all(type(number) is int and 1 <= number <= MOST_FILTERS for number in numbers)
+    if not whole or is_list != isinstance(given, Sequence) or (is_list and len(numbers) != NUM_STAGES):
+        asked = f"{NUM_STAGES} whole numbers" if is_list else "one whole number"
+        raise ConfigError(f"{where} is {given!r}; give {asked} from 1 to {MOST_FILTERS}.")
+    if where.endswith("depths") and sum(numbers) > NUM_STAGES * MOST_LAYERS:
+        raise ConfigError(f"{where} is {given!r}; give at most {NUM_STAGES * MOST_LAYERS} layers in all.")
 
 
 def make_decoder(config: ConvNextConfig | SwinTConfig, channels: Sequence[int]) -> Decoder:

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torchvision.models.swin_transformer import PatchMerging, SwinTransformerBlock
 
 from sleap_nn.config.model_config import SwinTConfig
+from sleap_nn.errors import ConfigError
 from sleap_nn.networks.backbone import Backbone, Block, Features
 from sleap_nn.networks.pyramid import (
     STEM_PADDING,
@@ -47,6 +48,10 @@ class SwinT(Backbone):
         size = chosen_size(config.model_type, SIZES, config.arch, _WHERE)
         depths, heads = list(size["depths"]), list(size["num_heads"])
         channels = [int(size["embed"]) * 2**stage for stage in range(len(depths))]
+        if any(width % count for width, count in zip(channels, heads, strict=True)):
+            raise ConfigError(
+                f"{_WHERE}.arch.num_heads is {heads}; each must divide the channels, which are {channels}."
+            )
         self.in_channels = config.in_channels
         self.max_stride = 16 * config.stem_patch_stride
         self.stem_stride = config.stem_patch_stride

@@ -14,6 +14,8 @@ from sleap_nn.structures.transform import Transform
 from sleap_nn.tasks.parts import found_anything
 
 CROPS, GRAPH, IMAGE = "crops", "paf_graph", "image"
+EARLIER_CONFMAPS = "earlier_confmaps"
+"""The confidence maps of the stage that found what this one reads."""
 _GRAPH_PARTS = ("edges", "sources", "destinations", "scores")
 
 
@@ -37,6 +39,18 @@ def raw_of_frame(
     return Raw(kept)
 
 
+def with_earlier(raw: Raw, earlier: Raw | None) -> Raw:
+    """Return what is kept of a frame together with the confidence maps that an earlier stage has kept of it."""
+    if earlier is None or "confmaps" not in earlier.maps:
+        return raw
+    return replace(raw, maps={**raw.maps, EARLIER_CONFMAPS: earlier.maps["confmaps"]})
+
+
+def with_size(raw: Raw, frame: Frame) -> Raw:
+    """Return what is kept of a frame together with its (height, width)."""
+    return replace(raw, maps={**raw.maps, "frame_size": np.array(frame.image.shape[:2], np.float32)})
+
+
 def with_image(raw: Raw, frame: Frame, image: np.ndarray, transform: Transform) -> Raw:
     """Return what is kept of a frame together with its image and sizes.
 
@@ -46,8 +60,8 @@ def with_image(raw: Raw, frame: Frame, image: np.ndarray, transform: Transform) 
         image: (C, H, W) uint8: the input of a model of whole frames, the size-matched frame of a model of crops.
         transform: Frame px to px of the image.
     """
-    size = np.array(frame.image.shape[:2], np.float32)
-    return replace(raw, maps={**raw.maps, IMAGE: image, "transform": transform.matrix, "frame_size": size})
+    sized = with_size(raw, frame)
+    return replace(sized, maps={**sized.maps, IMAGE: image, "transform": transform.matrix})
 
 
 def raw_of_crops(

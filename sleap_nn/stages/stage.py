@@ -14,7 +14,7 @@ from torch import Tensor
 
 from sleap_nn.data.input_spec import InputSpec
 from sleap_nn.stages.grouping_pool import GroupingPool
-from sleap_nn.stages.raw import IMAGE, raw_of_crops, raw_of_frame, with_image
+from sleap_nn.stages.raw import IMAGE, raw_of_crops, raw_of_frame, with_earlier, with_image, with_size
 from sleap_nn.structures.predictions import Detection, Predictions, Raw
 from sleap_nn.structures.region import Region
 from sleap_nn.structures.sample import Frame
@@ -109,7 +109,7 @@ class Stage:
         if self.task.view == "frame":
             (detection,), (transform,) = lifted, prepared.transforms
             maps = {head.name: detection.extras[f"map_{head.name}"] for head in self.task.heads if head.name in keep}
-            raw = raw_of_frame(detection, maps, transform, keep)
+            raw = with_size(raw_of_frame(detection, maps, transform, keep), prepared.frame)
             return raw if IMAGE not in keep else with_image(raw, prepared.frame, prepared.images[0], transform)
         raw = raw_of_crops(lifted, prepared.regions, prepared.images, prepared.transforms, keep)
         if IMAGE not in keep:
@@ -165,12 +165,22 @@ def run_stages(stages: Sequence[Stage], batch: Sequence[Prepared]) -> list[Predi
 
 def begin_stages(stages: Sequence[Stage], batch: Sequence[Prepared]) -> list[Assembled]:
     """Run a chain of stages; of the last, the entries give the instances of each frame when they are called."""
+    found: list[Predictions] = []
     for stage, following in pairwise(stages):
         found = stage.finish(batch)
         batch = [
             following.prepare(prepared.frame, result.anchors()) for prepared, result in zip(batch, found, strict=True)
         ]
-    return stages[-1].begin(batch)
+    last = stages[-1].begin(batch)
+    if len(stages) == 1 or stages[-2].keep is None:
+        return last
+    return [partial(_with_earlier, result, own.raw) for result, own in zip(last, found, strict=True)]
+
+
+def _with_earlier(result: Assembled, earlier: Raw | None) -> Predictions:
+    """Wait for the instances of a frame, and return them with what an earlier stage has kept of it."""
+    found = result()
+    return replace(found, raw=with_earlier(Raw() if found.raw is None else found.raw, earlier))
 
 
 def batched(items: Sequence[int], size: int) -> Iterator[Sequence[int]]:

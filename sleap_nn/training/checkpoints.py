@@ -78,9 +78,12 @@ class Position:
                 "weights set model_config.pretrained_backbone_weights and pretrained_head_weights to it."
             )
         stored = checkpoint.get(POSITION)
-        if stored is None:
-            return cls(int(checkpoint["epoch"]) + 1)
-        return cls(stored["epoch"], stored["batch"], stored["seed"], stored.get("group"))
+        try:
+            if stored is None:
+                return cls(int(checkpoint["epoch"]) + 1)
+            return cls(stored["epoch"], stored["batch"], stored["seed"], stored.get("group"))
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise ModelError(f"{path} does not say where its training was ({error}); give an intact file.") from error
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for a checkpoint."""

@@ -11,12 +11,15 @@ from torch.autograd.graph import saved_tensors_hooks
 
 from sleap_nn.config.trainer_config import TrainerConfig
 from sleap_nn.data.memory import available_memory
+from sleap_nn.errors import DeviceMemoryError
 from sleap_nn.log import logger
 from sleap_nn.training.microbatches import REMEDIES
 
 MEGABYTE, GIGABYTE = 1e6, 1e9
 SAFE_SHARE = 0.9
 """Share of the free memory that a need may take before it is doubted."""
+HOPELESS_SHARE = 4
+"""Share of the free memory beyond which a need is refused: the estimate is never so far off."""
 _MAP_COPIES = 6
 """Float32 maps of the size of the output at once: output, target, their difference, and what the loss keeps."""
 
@@ -78,6 +81,9 @@ def announce(need: MemoryNeed, batch_size: int, accelerator: str, frames: int) -
         batch_size: Samples of a step.
         accelerator: The device.
         frames: Bytes of frames that will be kept in main memory.
+
+    Raises:
+        DeviceMemoryError: It cannot fit, even if the estimate is far off; a GPU splits a batch, a sample it cannot.
     """
     free, step = free_memory(accelerator), need.of(batch_size)
     beside = frames if accelerator == "cpu" else 0
@@ -93,6 +99,12 @@ def announce(need: MemoryNeed, batch_size: int, accelerator: str, frames: int) -
     if free is None or step + beside <= SAFE_SHARE * free:
         return
     fitting = int((SAFE_SHARE * free - beside - need.weights) // need.sample)
+    if need.of(batch_size if accelerator == "cpu" else 1) > HOPELESS_SHARE * free:
+        hint = f" About {fitting} samples would fit." if fitting > 0 else ""
+        raise DeviceMemoryError(
+            f"A step of {batch_size} samples takes about {_text(step)}, but {_text(free)} are free on {accelerator}; "
+            f"{REMEDIES}.{hint}"
+        )
     logger.warning(
         "A step of %d samples will hardly fit into the memory of the %s: %s.%s",
         batch_size,

@@ -27,6 +27,7 @@ from sleap_nn.errors import DataError
 from sleap_nn.heads.losses import HardKeypointMining, LossSettings
 from sleap_nn.heartbeat import phase
 from sleap_nn.log import logger
+from sleap_nn.networks.compilation import compile_network
 from sleap_nn.networks.host_memory import keep_host_memory
 from sleap_nn.networks.network import PoseNetwork, initialise
 from sleap_nn.networks.reuse import Starts, read_starts, start_from
@@ -41,7 +42,6 @@ from sleap_nn.training.callbacks.listeners import Listeners
 from sleap_nn.training.checkpoints import check_fits
 from sleap_nn.training.collapse import HeadStrength
 from sleap_nn.training.collectives import share_weights
-from sleap_nn.training.compilation import compile_network
 from sleap_nn.training.devices import Devices
 from sleap_nn.training.frame_cache import frame_cache, machine_folder
 from sleap_nn.training.handover import Outcome, Progress
@@ -220,6 +220,7 @@ class ModelTrainer:
         choose_workers(self.job, len(self.datasets()[1]), place)
         with_negatives = self.job.data_config.use_negative_frames
         self.lightning_model = TrainingModule(self.task, network, settings, self._seed, with_negatives)
+        self._announce(network)
         self._prepare_run_folder(report)
         if resume is not None and team.is_first:
             check_fits(resume, network)
@@ -230,7 +231,6 @@ class ModelTrainer:
             watch,
             *engine.make_callbacks(settings, columns, self.run_dir, self._seed, self.listeners, place.size),
         ]
-        self._announce(network)
         if settings.compile:
             compile_network(network)
         try:

@@ -17,6 +17,7 @@ from sleap_nn.errors import ConfigError
 from sleap_nn.log import logger
 from sleap_nn.structures.skeleton import Skeleton
 from sleap_nn.tasks import TASKS
+from sleap_nn.training import run_folder
 
 BOTTLENECK_PARTS = frozenset({"class_vectors"})
 
@@ -239,3 +240,4 @@ def _resolve_trainer(config: TrainingJobConfig, facts: LabelFacts, now: datetime
     if not trainer.run_name:
         model_type = config.model_config.head_configs.which_oneof_attrib_name()
         trainer.run_name = f"{now:%y%m%d_%H%M%S}.{model_type}.n={facts.num_frames}"
+    run_folder.check_name(trainer.run_name)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 
 from sleap_nn.config.training_job_config import TrainingJobConfig
 from sleap_nn.data.label_table import labeled_indices, subset
 from sleap_nn.data.labels import Labels, write_labels
 from sleap_nn.data.video_paths import VideoPaths
-from sleap_nn.errors import MissingFileError, ModelError, OutputError
+from sleap_nn.errors import ConfigError, MissingFileError, ModelError, OutputError
 from sleap_nn.networks import model_dir
 
 LOG = "training_log.csv"
@@ -28,8 +28,10 @@ def create(config: TrainingJobConfig) -> Path:
     So does one with drawings of another run. A run that is resumed from a checkpoint in its own folder goes on there.
 
     Raises:
+        ConfigError: The name leads out of ``ckpt_dir``.
         OutputError: The folder cannot be made or written to.
     """
+    check_name(str(config.trainer_config.run_name))
     parent = Path(str(config.trainer_config.ckpt_dir))
     name = str(config.trainer_config.run_name)
     folder, suffix = parent / name, 0
@@ -49,6 +51,20 @@ def create(config: TrainingJobConfig) -> Path:
             f"The run folder {folder} cannot be written ({error}); choose another trainer_config.ckpt_dir."
         ) from error
     return folder
+
+
+def check_name(name: str) -> None:
+    """Refuse a name that would put the run folder outside ``ckpt_dir``, here or on another system.
+
+    Raises:
+        ConfigError: It is a path of its own, or leads upwards.
+    """
+    path = PureWindowsPath(name)  # knows both kinds of separators
+    if path.anchor or ".." in path.parts or "\0" in name or not path.parts:
+        raise ConfigError(
+            f"trainer_config.run_name is {name!r}, which is no folder inside trainer_config.ckpt_dir; give a plain "
+            "name."
+        )
 
 
 def resume_point(given: str | None) -> Path | None:
@@ -98,6 +114,7 @@ def resume_config(folder: Path, overrides: Sequence[str] = ()) -> TrainingJobCon
     resume_point(str(folder))
     if not folder.is_dir():
         raise MissingFileError(f"{folder} is a file; give the run folder.")
+    folder = folder if folder.name not in ("", "..") else folder.resolve()  # "." has no name
     config = TrainingJobConfig.load(folder / model_dir.CONFIG, overrides)
     config.trainer_config.resume_ckpt_path = str(folder)
     config.trainer_config.ckpt_dir, config.trainer_config.run_name = str(folder.parent), folder.name

@@ -28,8 +28,13 @@ def test_references_that_are_used_a_few_times_are_read() -> None:
 
 @pytest.mark.parametrize(
     ("text", "reason"),
-    [(BOMB, str(MOST_VALUES)), ("a: &a [*a]", "contains itself"), ("[" * 20_000, "nested too deeply")],
-    ids=["bomb", "endless", "deep"],
+    [
+        (BOMB, str(MOST_VALUES)),
+        ("a: &a [*a]", "contains itself"),
+        ("[" * 20_000, "nested too deeply"),
+        (f"a: [1, {'9' * 5000}]", "a number of more than 1000 digits"),
+    ],
+    ids=["bomb", "endless", "deep", "digits"],
 )
 def test_documents_that_stand_for_too_much_are_refused(text: str, reason: str) -> None:
     with pytest.raises(yaml.YAMLError, match=reason):
@@ -53,7 +58,15 @@ def test_objects_of_a_program_are_refused_and_nothing_runs(
 
 
 @pytest.mark.parametrize(
-    ("name", "text"), [("c.yaml", BOMB), ("c.yaml", "a: &a [*a]"), ("c.json", "[" * 200_000), ("c.yaml", "[" * 20_000)]
+    ("name", "text"),
+    [
+        ("c.yaml", BOMB),
+        ("c.yaml", "a: &a [*a]"),
+        ("c.json", "[" * 200_000),
+        ("c.yaml", "[" * 20_000),
+        ("c.json", f'{{"a": {"9" * 5000}}}'),
+        ("c.yaml", f"filters: {'9' * 5000}"),
+    ],
 )
 def test_configurations_that_stand_for_too_much_are_refused_in_one_sentence(
     tmp_path: Path, name: str, text: str

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from guide_snippets import DEVICES, WANDB, repaired
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, ValidationError
 
@@ -306,46 +307,14 @@ def test_old_files_without_newer_keys_load():
     )
 
 
-GUIDE_WANDB = """
-trainer_config:
-  use_wandb: true
-  wandb_config:
-    viz_enabled: true
-    viz_boxes: false
-    viz_masks: false
-    viz_box_size: 5.0
-    viz_confmap_threshold: 0.1
-"""
-GUIDE_DEVICES = """
-trainer_config:
-  ckpt_dir: models
-  run_name: multi_gpu_training_1
-  trainer_accelerator: "auto"
-  trainer_devices:
-  trainer_device_indices:
-  trainer_strategy: "auto"
-"""
-GUIDE_SEVERAL = """
-trainer_config:
-  ckpt_dir: models
-  run_name: multi_gpu_training_1
-  trainer_accelerator: "gpu"
-  trainer_devices: 2
-  trainer_device_indices:
-    - 0
-    - 2
-  trainer_strategy: "ddp"
-"""
-
-
-@pytest.mark.parametrize("snippet", [GUIDE_WANDB, GUIDE_DEVICES, GUIDE_SEVERAL])
+@pytest.mark.parametrize("snippet", [WANDB, *DEVICES.values()], ids=["wandb", *DEVICES])
 def test_snippets_of_the_training_guide(snippet):
-    cfg = verify_training_cfg(job(**yaml.safe_load(snippet)))
+    cfg = verify_training_cfg(job(**yaml.safe_load(repaired(snippet))))
     assert cfg.trainer_config.wandb.viz_box_size == 5.0
-    several = snippet == GUIDE_SEVERAL
-    assert cfg.trainer_config.trainer_devices == (2 if several else None)
-    assert cfg.trainer_config.trainer_device_indices == ([0, 2] if several else None)
-    assert cfg.trainer_config.trainer_strategy == ("ddp" if several else "auto")
+    numbers = {DEVICES["number"]: 4, DEVICES["indices"]: 2}
+    assert cfg.trainer_config.trainer_devices == numbers.get(snippet)
+    assert cfg.trainer_config.trainer_device_indices == ([0, 2] if snippet == DEVICES["indices"] else None)
+    assert cfg.trainer_config.trainer_strategy == ("ddp" if snippet in numbers else "auto")
 
 
 @pytest.mark.parametrize("snippet", ["data_config: {bbox_source: masks}"])

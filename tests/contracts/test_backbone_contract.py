@@ -1,6 +1,7 @@
 """What every feature extractor promises to the heads that read it."""
 
 import pickle
+from typing import Any
 
 import pytest
 import torch
@@ -15,7 +16,8 @@ pytestmark = pytest.mark.parametrize("name", BACKBONES)
 
 def build(name: str, **options: object) -> Backbone:
     torch.manual_seed(0)
-    return BACKBONES[name](section(name, **options).which_oneof()).eval()
+    make: Any = BACKBONES[name]()
+    return make(section(name, **options).which_oneof()).eval()
 
 
 @pytest.mark.parametrize("in_channels", [1, 3])

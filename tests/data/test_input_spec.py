@@ -194,3 +194,27 @@ def test_regions_are_the_whole_frame_or_those_found_before() -> None:
 def test_values_that_make_no_image_are_refused(options: dict, word: str) -> None:
     with pytest.raises(ConfigError, match=word):
         InputSpec(**options)
+
+
+@pytest.mark.parametrize(
+    "sizes",
+    [
+        {"max_height": 2**15, "max_width": 2**15},
+        {"crop_size": 20_000},
+        {"crop_size": 300, "scale": 64.0},
+        {"max_height": 8, "max_width": 8, "stride": 2**15},
+        {"crop_size": 64, "scale": 1e300},
+        {"max_height": 2**40},
+    ],
+)
+def test_inputs_that_no_memory_holds_are_refused_before_there_is_one(sizes: dict) -> None:
+    with pytest.raises(ConfigError, match="lower max_height and max_width or crop_size") as caught:
+        InputSpec(channels=1, **sizes)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_frame_decides_where_the_input_has_no_size_of_its_own() -> None:
+    spec = InputSpec(channels=1, scale=64.0, stride=2)
+    assert read(spec, np.zeros((4, 4, 1), np.uint8))[0].shape == (256, 256, 1)
+    with pytest.raises(ConfigError, match="32768 x 32768 px"):
+        read(spec, np.broadcast_to(np.zeros((1, 1, 1), np.uint8), (512, 512, 1)))

@@ -186,3 +186,83 @@ def test_a_frame_list_that_makes_no_sense_is_a_usage_error(folder: Path, model: 
     result = run("predict", "-i", folder / "clip.mp4", "-m", model, f"--frames={text}")
     assert result.exit_code == 2
     assert "--frames" in result.output
+
+
+@pytest.mark.parametrize(
+    ("override", "words"),
+    [
+        ("model_config.backbone_config.unet.filters=65536", "weights, more than"),
+        ("model_config.backbone_config.unet.filters=1000000000", "filters must be at most 65536"),
+        ("data_config.preprocessing.max_height=60000", "until it has at most"),
+        ("trainer_config.train_data_loader.batch_size=65536", "samples takes about"),
+        ("trainer_config.run_name=../../escaped", "no folder inside"),
+    ],
+)
+def test_a_training_that_no_machine_can_do(
+    folder: Path, model: Path, monkeypatch: pytest.MonkeyPatch, override: str, words: str
+) -> None:
+    monkeypatch.setattr("sleap_nn.training.memory.available_memory", lambda: 2**30)
+    width = ["data_config.preprocessing.max_width=60000"] if "max_height" in override else []
+    refused(train(folder, model.parent / "labels.pkg.slp", override, *width), words)
+    assert not (folder / "models").exists()
+    assert not (folder.parent / "escaped").exists()
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "width", "words"),
+    [
+        ("filters: 4", "filters: 60000", 64, "weights, more than"),
+        ("filters: 4", f"filters: {'9' * 400}", 64, "filters must be at most"),
+        ("max_height: 64", "max_height: 65536", 65536, "until it has at most"),
+    ],
+)
+def test_a_model_folder_that_no_machine_can_load(
+    folder: Path, model: Path, key: str, value: str, width: int, words: str
+) -> None:
+    copy = shutil.copytree(model, folder / "copy")
+    config = copy / "training_config.yaml"
+    text = config.read_text()
+    assert key in text
+    text = text.replace(key, value, 1).replace(
+        "max_width: 64", "max_width: 65536" if "65536" in value else "max_width: 64"
+    )
+    config.write_text(text)
+    refused(run("predict", "-i", make_video(folder / "clip.mp4"), "-m", copy), words)
+
+
+def test_names_of_videos_never_lead_out_of_the_folder_of_the_output(folder: Path) -> None:
+    """Files of other formats are named after the videos of a labels file, which may say anything."""
+    labels = make_labels(4, num_animals=1)
+    names = ["../../escaped.mp4", "..\\..\\escaped.mp4", "/escaped.mp4", "../.."]
+    skeleton, frames = labels.skeletons[0], []
+    videos = [sio.Video(filename=name, open_backend=False) for name in names]
+    for video, frame in zip(videos, labels, strict=True):
+        points = sio.PredictedInstance.from_numpy(
+            frame.instances[0].numpy(), skeleton=skeleton, point_scores=np.ones(len(skeleton.nodes)), score=1.0
+        )
+        frames.append(sio.LabeledFrame(video=video, frame_idx=0, instances=[points]))
+    inside = folder / "a" / "b"
+    inside.mkdir(parents=True)
+    sio.Labels(frames, videos=videos, skeletons=[skeleton]).save(str(folder / "tracks.slp"), verbose=False)
+    before = set(folder.parent.rglob("*"))
+    out = ("-o", inside / "out.slp", "--output_format", "slp", "--output_format", "csv")
+    result = run("track", "-i", folder / "tracks.slp", "-t", *out)
+    assert result.exit_code == 0, result.output
+    written = set(folder.parent.rglob("*")) - before
+    assert len(written) == 1 + len(names)
+    assert {path.parent for path in written} == {inside}
+    assert not Path("/escaped.csv").exists()
+    result = run("track", "-i", folder / "tracks.slp", "-t", "--video_index", 3)
+    assert result.exit_code == 0, result.output
+    assert {path.parent for path in set(folder.parent.rglob("*")) - before - written} == {folder}
+
+
+def test_a_list_of_inputs_names_no_place_for_outputs(folder: Path, model: Path) -> None:
+    (folder / "elsewhere").mkdir()
+    make_video(folder / "elsewhere" / "clip.mp4", num_frames=2)
+    (folder / "lists").mkdir()
+    (folder / "lists" / "inputs.txt").write_text("../elsewhere/clip.mp4\n")
+    result = run("predict", "-i", folder / "lists" / "inputs.txt", "-m", model, "-o", folder / "out", "-d", "cpu")
+    assert result.exit_code == 0, result.output
+    assert [path.name for path in (folder / "elsewhere").iterdir()] == ["clip.mp4"]
+    assert any(path.name == "clip.mp4.slp" for path in (folder / "out").iterdir())

@@ -1,6 +1,5 @@
 """`kill -9` at random moments of a run: its folder can always be resumed, and its best weights always load."""
 
-import multiprocessing
 import random
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import Any
 import pytest
 import torch
 from factories import make_labels
+from forking import fork_server
 
 from sleap_nn.networks import model_dir
 from sleap_nn.train import resume_training, run_training
@@ -45,9 +45,7 @@ def settings(folder: Path, name: str) -> dict[str, Any]:
 
 def start(target: Any, *arguments: Any) -> BaseProcess:
     """Run in a process of its own, forked from one that has imported everything."""
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["sleap_nn.training.model_trainer", "sleap_nn.after_training"])
-    process = context.Process(target=target, args=arguments)
+    process = fork_server().Process(target=target, args=arguments)
     process.start()
     return process
 

@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 import yaml
+from guide_snippets import DEVICES, GUIDE, WANDB, repaired
 
 from sleap_nn.config.training_job_config import TrainingJobConfig
 from sleap_nn.errors import ConfigError
 
 SHARED = Path(__file__).parents[3] / "shared"
 INTEROP = Path(os.environ.get("SLEAP_NN_INTEROP", SHARED / "interop"))
-GUIDE = Path(os.environ.get("SLEAP_NN_TRAINING_GUIDE", SHARED / "spec" / "training-guide.md"))
 SAVED = sorted(INTEROP.glob("checkpoints/*/*_config.yaml"))
 
 MODEL = """
@@ -25,44 +25,17 @@ model_config:
 
 SAMPLES: dict[str, tuple[str, dict[str, Any], str]] = {
     "weights and biases of the guide": (
-        """
-trainer_config:
-  use_wandb: true
-  wandb_config:
-    viz_enabled: true         # Pre-rendered matplotlib images (default)
-    viz_boxes: false          # Interactive keypoint boxes with sliders
-    viz_masks: false          # Confidence map overlay masks
-    viz_box_size: 5.0         # Size of keypoint boxes in pixels
-    viz_confmap_threshold: 0.1  # Threshold for confidence map masks
-""",
+        WANDB,
         {"trainer_config.wandb.viz_box_size": 5.0, "trainer_config.wandb.viz_boxes": False},
         "trainer_config.wandb_config as trainer_config.wandb",
     ),
     "all devices": (
-        """
-trainer_config:
-  ckpt_dir: models
-  run_name: multi_gpu_training_1
-  trainer_accelerator: "auto"
-  trainer_devices:
-  trainer_device_indices:
-  trainer_strategy: "auto"
-""",
+        DEVICES["automatic"],
         {"trainer_config.trainer_devices": None, "trainer_config.run_name": "multi_gpu_training_1"},
         "",
     ),
     "first and third device": (
-        """
-trainer_config:
-  ckpt_dir: models
-  run_name: multi_gpu_training_1
-  trainer_accelerator: "gpu"
-  trainer_devices: 2
-  trainer_device_indices:
-    - 0
-    - 2
-  trainer_strategy: "ddp"
-""",
+        repaired(DEVICES["indices"]),
         {"trainer_config.trainer_devices": 2, "trainer_config.trainer_device_indices": [0, 2]},
         "",
     ),

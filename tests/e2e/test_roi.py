@@ -13,6 +13,7 @@ from torch import Tensor
 from sleap_nn.cli import cli
 from sleap_nn.errors import ConfigError
 from sleap_nn.inference import Predictor, predict
+from sleap_nn.inference.layer import Layer
 from sleap_nn.inference.runtime import TorchRuntime
 from sleap_nn.stages.follow import RoiSettings
 from sleap_nn.training.model_trainer import ModelTrainer
@@ -118,7 +119,7 @@ def test_what_cannot_be_followed_is_one_line(folder: Path) -> None:
     result = run("predict", "-i", folder / "video.mp4", "-m", folder / "run", "--roi", "--roi_check_interval", "0")
     assert result.exit_code == 2
     with pytest.raises(ConfigError, match="single_instance"):
-        Predictor([], roi=RoiSettings())
+        Predictor(Layer([]), roi=RoiSettings())
     with pytest.raises(ConfigError, match="no maps of whole frames"):
         Predictor.from_model_paths(folder / "run", roi=RoiSettings(), return_confmaps=True)
     predictor = Predictor.from_model_paths(folder / "run", roi=RoiSettings())

@@ -4,7 +4,6 @@ The blocks stand here as users write them; paths are moved below a temporary fol
 else. Where the guide itself is at hand, a test makes sure that none of its blocks is missing here.
 """
 
-import os
 import re
 import shlex
 from collections.abc import Callable
@@ -17,6 +16,7 @@ import sleap_io as sio
 import yaml
 from click.testing import CliRunner
 from factories import make_labels, make_video
+from guide_snippets import DEVICES, GUIDE, WANDB, repaired
 
 import sleap_nn.train
 from sleap_nn.cli import cli
@@ -25,9 +25,6 @@ from sleap_nn.errors import TrainingCollapsedError
 from sleap_nn.networks import model_dir
 from sleap_nn.training.model_trainer import ModelTrainer
 
-GUIDE = Path(
-    os.environ.get("SLEAP_NN_TRAINING_GUIDE", Path(__file__).parents[3] / "shared" / "spec" / "training-guide.md")
-)
 NOT_RUN = {"uv run sleap-nn train ..."}
 """A prefix for an installation with uv, not a command of ours."""
 
@@ -225,50 +222,6 @@ train(
     geometric_aug=["rotation", "scale"]
 )
 """
-
-WANDB = """
-trainer_config:
-  use_wandb: true
-  wandb_config:
-    # ... other wandb settings ...
-    viz_enabled: true         # Pre-rendered matplotlib images (default)
-    viz_boxes: false          # Interactive keypoint boxes with sliders
-    viz_masks: false          # Confidence map overlay masks
-    viz_box_size: 5.0         # Size of keypoint boxes in pixels
-    viz_confmap_threshold: 0.1  # Threshold for confidence map masks
-"""
-
-DEVICES = {
-    "automatic": """
-trainer_config:
-  ckpt_dir: models
-  run_name: multi_gpu_training_1
-  trainer_accelerator: "auto"
-  trainer_devices:
-  trainer_device_indices:
-  trainer_strategy: "auto"
-""",
-    "number": """
-trainer_config:
-ckpt_dir: models
-  run_name: multi_gpu_training_1
-  trainer_accelerator: "gpu"
-  trainer_devices: 4
-  trainer_device_indices:
-  trainer_strategy: "ddp"
-""",
-    "indices": """
-trainer_config:
-ckpt_dir: models
-  run_name: multi_gpu_training_1
-  trainer_accelerator: "gpu"
-  trainer_devices: 2
-  trainer_device_indices:
-    - 0
-    - 2
-  trainer_strategy: "ddp"
-""",
-}
 
 BLOCKS = (
     TRAIN,
@@ -527,9 +480,7 @@ def test_devices_are_chosen_automatically(project: Project) -> None:
 
 @pytest.mark.parametrize("kind", ["number", "indices"])
 def test_devices_that_are_not_here_are_refused_in_a_sentence(project: Project, kind: str) -> None:
-    """The guide's `ckpt_dir` stands one level too far left, which no YAML reader accepts."""
-    text = DEVICES[kind].replace("\nckpt_dir", "\n  ckpt_dir")
-    project.write_config(trainer_config=yaml.safe_load(text)["trainer_config"])
+    project.write_config(trainer_config=yaml.safe_load(repaired(DEVICES[kind]))["trainer_config"])
     result = CliRunner().invoke(cli, shlex.split(project.place(TRAIN))[1:], catch_exceptions=False)
     import torch
 

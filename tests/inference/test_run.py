@@ -5,7 +5,7 @@ from factories import make_labels
 from phase_recorder import PhaseRecorder
 
 from sleap_nn import heartbeat
-from sleap_nn.errors import ConfigError, MissingFileError
+from sleap_nn.errors import ConfigError, MissingFileError, UsageError
 from sleap_nn.inference.output import default_output
 from sleap_nn.inference.run import predict
 
@@ -13,6 +13,16 @@ from sleap_nn.inference.run import predict
 @pytest.mark.parametrize("name", ["clip.mp4", "labels.pkg.slp", "labels.slp"])
 def test_the_output_lies_beside_the_input(name: str) -> None:
     assert default_output(f"folder/{name}") == Path(f"folder/{name}.slp")
+
+
+def test_the_output_of_a_folder_lies_beside_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "images").mkdir()
+    monkeypatch.chdir(tmp_path / "images")
+    for name in (".", "../images"):
+        assert default_output(name).resolve() == tmp_path / "images.slp"
+    assert default_output("..", None, "track") == tmp_path.parent / f"{tmp_path.name}.predictions.slp"
+    with pytest.raises(UsageError, match="is no video or labels file"):
+        default_output("/")
 
 
 def test_one_video_of_a_labels_file_names_the_output(tmp_path: Path) -> None:

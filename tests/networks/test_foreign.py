@@ -1,3 +1,5 @@
+import contextlib
+import copy
 import os
 import zipfile
 from pathlib import Path
@@ -72,3 +74,76 @@ def test_a_packed_archive_is_refused_before_it_is_unpacked(tmp_path: Path) -> No
     assert packed.stat().st_size < 1_000_000
     with pytest.raises(ModelError, match="compressed"):
         model_dir.read_checkpoint(packed)
+
+
+def test_parts_that_lie_on_each_other_are_refused(tmp_path: Path) -> None:
+    """Many names for the same bytes: an archive that is a hundred times as large when it is read."""
+    path = tmp_path / "best.ckpt"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("archive/data/0", bytes(10_000))
+        (entry,) = archive.filelist
+        for number in range(1, 1000):
+            other = copy.copy(entry)
+            other.filename = f"archive/data/{number}"
+            archive.filelist.append(other)
+            archive.NameToInfo[other.filename] = other
+    assert path.stat().st_size < 200_000
+    with pytest.raises(ModelError, match="larger than the whole"):
+        model_dir.read_checkpoint(path)
+
+
+def test_names_in_an_archive_make_no_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "a" / "b").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "a" / "b")
+    intact, path = save(tmp_path / "intact.ckpt"), tmp_path / "a" / "b" / "best.ckpt"
+    with zipfile.ZipFile(intact) as source, zipfile.ZipFile(path, "w") as target:
+        for name in source.namelist():
+            target.writestr(name, source.read(name))
+        target.writestr("../../escaped", b"x")
+        target.writestr(f"{tmp_path}/escaped", b"x")
+    before = sorted(tmp_path.rglob("*"))
+    with contextlib.suppress(ModelError):
+        model_dir.read_checkpoint(path)
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+@pytest.mark.parametrize("zipped", [True, False])
+def test_a_tensor_that_claims_more_than_its_part_of_the_file_is_refused(tmp_path: Path, zipped: bool) -> None:
+    path, damaged = tmp_path / "best.ckpt", tmp_path / "damaged.ckpt"
+    torch.save({"state_dict": {"model.a": torch.arange(77.0)}}, path, _use_new_zipfile_serialization=zipped)
+    for claimed in (b"J\x00\x00\x00\x10", b"\x8a\x06\x00\x00\x00\x00\x00\x01"):  # 2**28 and 2**40 in place of 77
+        if zipped:
+            with zipfile.ZipFile(path) as source, zipfile.ZipFile(damaged, "w") as target:
+                for name in source.namelist():
+                    target.writestr(name, source.read(name).replace(b"KM", claimed))
+        else:
+            damaged.write_bytes(path.read_bytes().replace(b"KM", claimed))
+        with pytest.raises(ModelError, match="give an intact file") as caught:
+            model_dir.load_weights(damaged)
+        assert "\n" not in str(caught.value)
+
+
+@pytest.mark.filterwarnings("ignore:Validating sparse tensor")
+@pytest.mark.parametrize(
+    "entry",
+    [
+        torch.zeros(1).expand(2**40),
+        torch.zeros(3, device="meta"),
+        torch.sparse_coo_tensor(torch.tensor([[2**40 - 1]]), torch.ones(1), (2**40,), check_invariants=True),
+        "text",
+        [1.0, 2.0],
+        None,
+    ],
+    ids=["expanded", "meta", "sparse", "text", "list", "none"],
+)
+def test_entries_that_are_no_whole_tensors_are_refused(tmp_path: Path, entry: object) -> None:
+    path = tmp_path / "best.ckpt"
+    torch.save({"state_dict": {"model.a": entry}}, path)
+    with pytest.raises(ModelError, match=r"its entry '?model\.a"):
+        model_dir.load_weights(path)
+
+
+def test_names_of_tensors_are_text(tmp_path: Path) -> None:
+    torch.save({"state_dict": {7: torch.ones(1)}}, tmp_path / "best.ckpt")
+    with pytest.raises(ModelError, match="its entry 7 is no tensor"):
+        model_dir.load_weights(tmp_path / "best.ckpt")

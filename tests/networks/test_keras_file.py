@@ -127,7 +127,25 @@ def damage_layer(file: h5py.File) -> None:
     file.create_group("model_weights/lambda/lambda")["kernel:0"] = np.ones(3, np.float32)
 
 
-@pytest.mark.parametrize("damage", [damage_shape, damage_link, damage_external, damage_group, damage_layer])
+def damage_packed(file: h5py.File) -> None:
+    """A kernel of a gigabyte of zeros in a few kilobytes."""
+    layer = group(file, "model_weights/stack0_enc0_conv0/stack0_enc0_conv0")
+    del layer["kernel:0"]
+    layer.create_dataset("kernel:0", shape=(16, 16, 1024, 1024), dtype="f4", chunks=True, compression="gzip")
+
+
+def damage_names(file: h5py.File) -> None:
+    """One array under a hundred names."""
+    kernel = file.create_dataset("large", data=np.random.default_rng(0).normal(size=(3, 3, 32, 64)).astype("f4"))
+    for number in range(2, 102):
+        layer = file.create_group(f"model_weights/stack0_enc{number}_conv0/stack0_enc{number}_conv0")
+        layer["kernel:0"], layer["bias:0"] = kernel, np.ones(64, np.float32)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [damage_shape, damage_link, damage_external, damage_group, damage_layer, damage_packed, damage_names],
+)
 def test_files_that_ask_for_more_than_their_weights_are_refused(tmp_path: Path, damage) -> None:
     path = write(tmp_path / "best_model.h5")
     with h5py.File(path, "a") as file:

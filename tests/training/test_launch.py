@@ -1,7 +1,6 @@
 """The launcher with programs in place of trainings; real ones are in `tests/e2e/test_distributed.py`."""
 
 import logging
-import multiprocessing
 import os
 import signal
 import sys
@@ -11,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ranks import PRELOADED
+from forking import fork_server
 
 from sleap_nn.errors import DataError, DistributedError, TrainingInterruptedError
 from sleap_nn.training import launch
@@ -201,9 +200,7 @@ def test_an_interruption_is_one_only_if_there_is_something_to_resume(tmp_path: P
 
 
 def test_sigterm_ends_a_program_that_has_nothing_to_save() -> None:
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(PRELOADED)
-    program = context.Process(target=launch._raise_for, args=(None, None, [signal.SIGTERM], None))
+    program = fork_server().Process(target=launch._raise_for, args=(None, None, [signal.SIGTERM], None))
     program.start()
     program.join(60)
     assert program.exitcode == -signal.SIGTERM

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.autograd.graph import saved_tensors_hooks
 
 from sleap_nn.config.trainer_config import OptimizerConfig, TrainerConfig
+from sleap_nn.errors import DeviceMemoryError
 from sleap_nn.heads.confidence_maps import ConfidenceMapsHead
 from sleap_nn.networks.network import BACKBONES, PoseNetwork
 from sleap_nn.training import memory
@@ -132,7 +133,7 @@ def test_what_will_hardly_fit_is_said_with_remedies(
     assert level == "WARNING"
     assert warning.startswith("A step of 4 samples will hardly fit into the memory of the cuda: lower trainer_config.")
     assert warning.endswith("About 3 samples would fit.")
-    _, (_, warning) = told(caplog, 100_000_000, monkeypatch)
+    _, (_, warning) = told(caplog, 300_000_000, monkeypatch)
     assert "would fit" not in warning
 
 
@@ -142,3 +143,25 @@ def test_frames_share_the_main_memory_with_the_processor(
     assert len(told(caplog, 4_000_000_000, monkeypatch)) == 1
     _, (_, warning) = told(caplog, 4_500_000_000, monkeypatch, accelerator="cpu")
     assert warning.endswith("About 2 samples would fit.")
+
+
+@pytest.mark.parametrize(
+    ("accelerator", "batch_size", "fits"),
+    [("cpu", 39, True), ("cpu", 50, False), ("cuda", 50, True)],
+)
+def test_a_step_that_cannot_fit_is_refused(
+    monkeypatch: pytest.MonkeyPatch, accelerator: str, batch_size: int, fits: bool
+) -> None:
+    monkeypatch.setattr(memory, "free_memory", lambda _: 10_000_000)
+    need = MemoryNeed(weights=0, sample=1_000_000)
+    if fits:
+        announce(need, batch_size, accelerator, 0)
+        return
+    with pytest.raises(DeviceMemoryError, match=r"takes about 50 MB, but 10 MB are free on cpu; .* 9 samples"):
+        announce(need, batch_size, accelerator, 0)
+
+
+def test_a_gpu_cannot_split_a_sample(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(memory, "free_memory", lambda _: 1_000_000)
+    with pytest.raises(DeviceMemoryError, match="free on cuda"):
+        announce(MemoryNeed(weights=5_000_000, sample=1_000_000), 1, "cuda", 0)

@@ -98,3 +98,8 @@ def test_a_head_stride_beyond_the_bottleneck_deepens_the_backbone() -> None:
     job.model_config.head_configs.single_instance.confmaps.output_stride = 16
     unet = resolve(job, FACTS, NOW).model_config.backbone_config.unet
     assert (unet.max_stride, unet.output_stride) == (16, 16)
+
+
+def test_a_name_that_leads_out_of_the_folder_of_runs_is_refused_before_anything_is_written() -> None:
+    with pytest.raises(ConfigError, match="run_name"):
+        resolve(config(run_name="../../run"), FACTS, NOW)

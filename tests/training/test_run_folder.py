@@ -5,7 +5,7 @@ import sleap_io as sio
 from factories import make_labels
 
 from sleap_nn.config.training_job_config import TrainingJobConfig
-from sleap_nn.errors import ModelError, OutputError
+from sleap_nn.errors import ConfigError, ModelError, OutputError
 from sleap_nn.training import run_folder
 
 
@@ -155,3 +155,23 @@ def test_plain_tensors_are_not_written_over_and_not_resumed_from(tmp_path: Path)
             run_folder.resume_point(str(given))
     (folder / "last.ckpt").touch()
     assert run_folder.resume_point(str(folder)) == folder / "last.ckpt"
+
+
+@pytest.mark.parametrize("name", ["../run", "a/../../run", "/tmp/run", "..", ".", "..\\run", "C:\\run", "a\0b"])
+def test_a_name_never_leads_out_of_the_folder_of_runs(tmp_path: Path, name: str) -> None:
+    folder = tmp_path / "models"
+    with pytest.raises(ConfigError, match=r"run_name is .* no folder inside trainer_config\.ckpt_dir"):
+        run_folder.create(config(folder, run_name=name))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_name_may_have_folders_of_its_own(tmp_path: Path) -> None:
+    assert run_folder.create(config(tmp_path, run_name="day 1/run")) == tmp_path / "day 1" / "run"
+
+
+def test_the_working_folder_can_be_resumed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = run_folder.create(config(tmp_path))
+    config(tmp_path).save(folder / "training_config.yaml")
+    monkeypatch.chdir(folder)
+    resumed = run_folder.resume_config(Path()).trainer_config
+    assert (resumed.ckpt_dir, resumed.run_name) == (str(tmp_path), "run")

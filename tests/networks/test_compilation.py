@@ -9,10 +9,9 @@ from factories import make_labels
 from small_backbones import section
 
 from sleap_nn.heads.confidence_maps import ConfidenceMapsHead
-from sleap_nn.networks import model_dir
+from sleap_nn.networks import compilation, model_dir
+from sleap_nn.networks.compilation import compile_network
 from sleap_nn.networks.network import PoseNetwork
-from sleap_nn.training import compilation
-from sleap_nn.training.compilation import compile_network
 from sleap_nn.training.model_trainer import ModelTrainer
 
 
@@ -57,7 +56,7 @@ def test_without_a_compiler_the_network_runs_as_it_is(
             image = torch.randint(0, 256, (size, 1, 32, 32), dtype=torch.uint8)
             assert torch.equal(net(image)["confmaps"], expected(image)["confmaps"])
     (record,) = caplog.records
-    assert record.getMessage().endswith("trains as it is: InvalidCxxCompiler: No working C++ compiler found")
+    assert record.getMessage().endswith("runs as it is: InvalidCxxCompiler: No working C++ compiler found")
 
 
 @pytest.mark.slow

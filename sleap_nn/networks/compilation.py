@@ -1,4 +1,4 @@
-"""Translation of the network for its device, where there is a compiler."""
+"""Translation of a network for its device, where there is a compiler."""
 
 from __future__ import annotations
 
@@ -18,6 +18,11 @@ def compile_network(network: nn.Module) -> None:
     network.compile(backend=_Translator())
 
 
+def compiled(network: nn.Module) -> Callable[..., Any]:
+    """Return what computes the same as a network, translated when it is called; the network itself stays as it is."""
+    return torch.compile(network, backend=_Translator())
+
+
 class _Translator:
     """Translates parts of a network; without a working compiler they run as they are."""
 
@@ -31,5 +36,5 @@ class _Translator:
             except (RuntimeError, OSError, ImportError) as error:
                 self._works = False
                 reason = next(line for line in (*str(error).splitlines(), type(error).__name__) if line.strip())
-                logger.warning("The network is not compiled, and trains as it is: %s", reason)
+                logger.warning("The network is not compiled, and runs as it is: %s", reason)
         return graph.forward

@@ -2,8 +2,8 @@ import json
 
 import pytest
 
-from sleap_nn.cli.gui_lines import GuiLines
 from sleap_nn.errors import DataError
+from sleap_nn.inference.gui_lines import GuiLines
 
 
 class Clock:

@@ -16,13 +16,43 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any
-
-import click
+from typing import Any, Protocol
 
 VERSION = 1
 _MIN_SECONDS = 0.25
 """Time between two lines of progress: at most four a second."""
+
+
+class ProgressListener(Protocol):
+    """Who is told how far a prediction is."""
+
+    def started(self, source: str, total: int | None) -> None:
+        """Hear that frames are going to be predicted."""
+
+    def __call__(self, done: int, total: int) -> None:
+        """Hear how many frames are predicted."""
+
+    def tracked(self, done: int, total: int) -> None:
+        """Hear how many frames are tracked."""
+
+    def finished(self, outputs: Sequence[Path]) -> None:
+        """Hear which files are written."""
+
+
+class Unheard:
+    """Listens, and says nothing."""
+
+    def started(self, source: str, total: int | None) -> None:
+        """Say nothing."""
+
+    def __call__(self, done: int, total: int) -> None:
+        """Say nothing."""
+
+    def tracked(self, done: int, total: int) -> None:
+        """Say nothing."""
+
+    def finished(self, outputs: Sequence[Path]) -> None:
+        """Say nothing."""
 
 
 class GuiLines:
@@ -100,4 +130,4 @@ class GuiLines:
 
     def _say(self, event: str, **values: Any) -> None:
         """Print a line."""
-        click.echo(json.dumps({"version": VERSION, "event": event, **values}))
+        print(json.dumps({"version": VERSION, "event": event, **values}), flush=True)
