@@ -13,7 +13,7 @@ NEEDS = pyproject.toml constraints.txt
 .PHONY: help demo test lint docs bench clean
 
 help:
-	@echo "make demo   train a small model on drawn animals, predict, evaluate, draw the result"
+	@echo "make demo   train a small model on drawn animals, predict, track, evaluate, draw the result"
 	@echo "make test   run the tests"
 	@echo "make lint   ruff, pyright, import-linter"
 	@echo "make docs   build the documentation into site/"

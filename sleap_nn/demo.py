@@ -1,6 +1,6 @@
 """The verb `demo`: the main job from start to end on drawn animals, small enough for a laptop.
 
-Draws labels and a video, trains, predicts the video, evaluates against the truth, and draws what came out.
+Draws labels and a video, trains, predicts and tracks the video, evaluates against the truth, and draws what came out.
 """
 
 from __future__ import annotations
@@ -9,9 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from sleap_nn.config.tracker_config import TrackerConfig
 from sleap_nn.config.training_job_config import TrainingJobConfig
 from sleap_nn.data.synthetic import Scene, SyntheticDataset, write_dataset
 from sleap_nn.evaluation import run_evaluation
+from sleap_nn.evaluation.tracks import run_tracking_evaluation
 from sleap_nn.inference.run import predict
 from sleap_nn.log import logger
 from sleap_nn.render import render
@@ -64,8 +66,10 @@ def run_demo(folder: str | Path, minutes: float = 3.2, num_video_frames: int = 3
     run_dir = folder if trainer.run_dir is None else trainer.run_dir
     predictions = folder / "predictions.slp"
     logger.info("Predicting the video ...")
-    predict(drawn.video, model_paths=run_dir, output_path=predictions)
+    predict(drawn.video, model_paths=run_dir, output_path=predictions, tracker_config=TrackerConfig())
     metrics = run_evaluation(drawn.truth, predictions, save_metrics=folder / "metrics.video")
+    if metrics is not None:
+        run_tracking_evaluation(drawn.truth, predictions, save_metrics=folder / "tracks.video.json")
     logger.info("Drawing the predictions ...")
     overlay, sheet = folder / "overlay.mp4", folder / "contact_sheet.png"
     render(predictions, output_path=overlay, gallery=sheet, truth=drawn.truth, scale=_SCALE, gallery_crop=False)

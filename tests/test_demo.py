@@ -59,7 +59,11 @@ def test_the_demo_leaves_predictions_metrics_and_pictures(
     assert result.metrics is not None
     assert result.metrics["distance_metrics"]["p50"] > 0
     assert (folder / "metrics.video.npz").exists()
-    assert "mOKS" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "mOKS" in printed
+    assert "IDF1" in printed
+    assert (folder / "tracks.video.json").exists()
+    assert all(instance.track is not None for frame in found for instance in frame)
     assert num_video_frames(result.overlay) == NUM_FRAMES
     sheet = cv2.imread(str(result.contact_sheet))
     assert sheet.shape[1] > 4 * 2 * SIDE

@@ -19,7 +19,7 @@ sleap-nn demo -o /tmp/demo --minutes 1 --num_frames 100
 @click.option("--num_frames", type=click.IntRange(min=2), default=300, help="Length of the video to predict.")
 @click.option("--seed", type=click.IntRange(min=0), default=0, help="Same seed, same animals and training.")
 def command(output: str, minutes: float, num_frames: int, seed: int) -> None:
-    """Draw animals, train on them, predict a video, evaluate, draw the result, and write a report.
+    """Draw animals, train on them, predict and track a video, evaluate, draw the result, and write a report.
 
     Nothing is downloaded; on two cores it takes a few minutes.
     """
