@@ -8,15 +8,18 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from sleap_nn.errors import ConfigError
 
 MOST_WEIGHTS = 2**31
 """Most weights of a network, which take 8 GB; the largest encoders in use have half as many."""
+_DRAWS = frozenset({"normal_", "uniform_", "kaiming_uniform_", "kaiming_normal_", "xavier_uniform_", "erfinv_"})
+"""Functions and methods of PyTorch that fill a tensor at random."""
 
 
 class Features(NamedTuple):
@@ -69,6 +72,19 @@ class Backbone(nn.Module, ABC):
         """Return the steps in the order in which an image passes them; together they hold all weights."""
 
 
+class _Undrawn(TorchFunctionMode):
+    """Leaves new weights undrawn: on the meta device there are none, and drawing them would load PyTorch's compiler."""
+
+    def __torch_function__(
+        self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        """Call everything but the ways to draw."""
+        named = kwargs or {}
+        if func.__name__ in _DRAWS:
+            return named["tensor"] if "tensor" in named else args[0]
+        return func(*args, **named)
+
+
 def check_size(make: Callable[[], nn.Module], where: str) -> None:
     """Refuse layers that no memory holds, before there are any: PyTorch's meta device knows shapes only.
 
@@ -80,7 +96,7 @@ def check_size(make: Callable[[], nn.Module], where: str) -> None:
         ConfigError: They are too many.
     """
     try:
-        with torch.device("meta"):
+        with torch.device("meta"), _Undrawn():
             layers = make()
         count = sum(tensor.numel() for tensor in (*layers.parameters(), *layers.buffers()))
         found = f"{count:,}"
