@@ -87,7 +87,7 @@ def demo_config(drawn: SyntheticDataset, folder: Path, minutes: float, seed: int
                 "preprocessing": {"scale": 0.5},
                 "augmentation_config": {
                     "intensity": {"contrast_p": 0.2, "brightness_p": 0.2},
-                    "geometric": {"rotation_min": -20.0, "rotation_max": 20.0},
+                    "geometric": {"rotation_min": -180.0, "rotation_max": 180.0},
                 },
             },
             "model_config": {
@@ -97,7 +97,7 @@ def demo_config(drawn: SyntheticDataset, folder: Path, minutes: float, seed: int
             "trainer_config": {
                 "train_data_loader": {"batch_size": 4},
                 "val_data_loader": {"batch_size": 4},
-                "max_epochs": 30,
+                "max_epochs": 36,
                 "min_train_steps_per_epoch": 50,
                 "max_time": minutes,
                 "seed": seed,
