@@ -7,6 +7,8 @@ and loads no training or inference code.
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from sleap_nn.lazy_names import lazy_names
+
 if TYPE_CHECKING:
     from sleap_nn import predict as predict
     from sleap_nn.evaluation import load_metrics as load_metrics
@@ -48,9 +50,7 @@ def __getattr__(name: str) -> Any:
         return import_module("sleap_nn.predict")
     if name == "RANK":
         return import_module("sleap_nn.log").rank()
-    if name in LAZY_NAMES:
-        return getattr(import_module(LAZY_NAMES[name]), name)
-    raise AttributeError(f"module 'sleap_nn' has no attribute {name!r}")
+    return lazy_names("sleap_nn", LAZY_NAMES)(name)
 
 
 def __dir__() -> list[str]:

@@ -1,3 +1,4 @@
+import json
 from pathlib import Path
 
 import pytest
@@ -75,6 +76,14 @@ def test_a_configuration_alone(run: Path) -> None:
     result = CliRunner().invoke(cli, ["info", str(run)])
     assert result.exit_code == 0
     assert "UNet (8 filters, 1.5x rate, stride 16)" in result.stdout
+
+
+def test_no_version_of_sleap_nn_wrote_a_profile_of_sleap(tmp_path: Path) -> None:
+    golden = json.loads((Path(__file__).parent / "golden" / "legacy_config_mapping.json").read_text())
+    (tmp_path / "training_config.json").write_text(json.dumps(golden["legacy"]))
+    model = dict(info(tmp_path / "training_config.json")[0].rows)
+    assert model["Model type"]
+    assert "sleap-nn version" not in model
 
 
 def test_metrics_of_the_first_split_that_has_some_never_of_the_test_set(run: Path) -> None:

@@ -3,12 +3,13 @@
 The import stays quick, because the command line's help reads it.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated
 
 from sleap_nn.config.checks import device_name
-from sleap_nn.config.fields import Cli, Option
-from sleap_nn.config.inference_config import lower_case
+from sleap_nn.config.fields import Cli, Option, fields_of
+from sleap_nn.config.inference_config import InferenceConfig, lower_case
+from sleap_nn.config.limits import MOST_CELLS, MOST_PX, MOST_SAMPLES
 
 FORMATS = ("onnx", "tensorrt", "both")
 """What models are exported as."""
@@ -17,6 +18,11 @@ _FILES = "Files"
 _INPUT = "Images"
 _READING = "Reading of the maps"
 _TENSORRT = "TensorRT"
+
+
+def _of_predictions(name: str, cli: Cli) -> Option:
+    """Return the declaration of an option that predictions have as well, as the export spells it."""
+    return replace(next(entry.option for entry in fields_of(InferenceConfig) if entry.name == name), cli=cli)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,31 +66,22 @@ class ExportConfig:
         ),
     ] = "cpu"
 
-    input_scale: Annotated[
-        float | None,
-        Option(
-            "Factor by which frames are resized before the network sees them; null: as in training.",
-            gt=0,
-            cli=Cli(_INPUT, name="input-scale"),
-        ),
-    ] = None
+    input_scale: Annotated[float | None, _of_predictions("input_scale", Cli(_INPUT, name="input-scale"))] = None
     input_height: Annotated[
         int | None,
         Option(
             "Height in px of the image with which the network is recorded; other heights go as well. null: as in "
             "training.",
             gt=0,
+            le=MOST_PX,
             cli=Cli(_INPUT, name="input-height"),
         ),
     ] = None
     input_width: Annotated[
         int | None,
-        Option("Its width in px; null: as in training.", gt=0, cli=Cli(_INPUT, name="input-width")),
+        Option("Its width in px; null: as in training.", gt=0, le=MOST_PX, cli=Cli(_INPUT, name="input-width")),
     ] = None
-    crop_size: Annotated[
-        int | None,
-        Option("Side of crops in px before scale; null: as in training.", gt=0, cli=Cli(_INPUT, name="crop-size")),
-    ] = None
+    crop_size: Annotated[int | None, _of_predictions("crop_size", Cli(_INPUT, name="crop-size"))] = None
 
     peak_threshold: Annotated[
         float,
@@ -95,6 +92,7 @@ class ExportConfig:
         Option(
             "Instances in the outputs of the graph itself; predictions of this package hold all.",
             ge=1,
+            le=MOST_SAMPLES,
             cli=Cli(_READING, name="max-instances", short="-n"),
         ),
     ] = 20
@@ -104,25 +102,19 @@ class ExportConfig:
             "Peaks a node in the outputs of the graph itself, of bottom-up models; predictions of this package "
             "hold all.",
             ge=1,
+            le=MOST_CELLS,
             cli=Cli(_READING, name="max-peaks-per-node"),
         ),
     ] = 20
-    n_line_points: Annotated[
-        int,
-        Option("Points sampled along a candidate edge.", ge=1, cli=Cli(_READING, name="n-line-points")),
-    ] = 10
+    n_line_points: Annotated[int, _of_predictions("n_points", Cli(_READING, name="n-line-points"))] = (
+        InferenceConfig.n_points
+    )
     max_edge_length_ratio: Annotated[
-        float,
-        Option(
-            "Longest edge that is not penalised, as a fraction of the larger image side.",
-            gt=0,
-            cli=Cli(_READING, name="max-edge-length-ratio"),
-        ),
-    ] = 0.25
+        float, _of_predictions("max_edge_length_ratio", Cli(_READING, name="max-edge-length-ratio"))
+    ] = InferenceConfig.max_edge_length_ratio
     dist_penalty_weight: Annotated[
-        float,
-        Option("Weight of the penalty for longer edges.", ge=0, cli=Cli(_READING, name="dist-penalty-weight")),
-    ] = 1.0
+        float, _of_predictions("dist_penalty_weight", Cli(_READING, name="dist-penalty-weight"))
+    ] = InferenceConfig.dist_penalty_weight
 
     precision: Annotated[
         str,
@@ -141,7 +133,9 @@ class ExportConfig:
     ] = None
     max_batch_size: Annotated[
         int,
-        Option("Largest batch of an engine.", ge=1, cli=Cli(_TENSORRT, name="max-batch-size", short="-b")),
+        Option(
+            "Largest batch of an engine.", ge=1, le=MOST_SAMPLES, cli=Cli(_TENSORRT, name="max-batch-size", short="-b")
+        ),
     ] = 8
 
     def __post_init__(self) -> None:

@@ -64,7 +64,7 @@ class TrainingJobConfig:
         path = Path(path)
         tree, remaining = read_file(path, [split_override(token) for token in overrides])
         if is_profile(tree):
-            tree = translated(tree, path).tree
+            tree = {"sleap_nn_version": "", **translated(tree, path).tree}  # no version of sleap-nn wrote it
         remaining = _known(remaining)
         tree = apply_overrides(canonical_tree(tree, remaining), remaining, _holds_text)
         if tree.get("model_config") is None:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from sleap_nn.config.fields import values_of
 from sleap_nn.config.get_config import get_backbone_config
+from sleap_nn.config.presets import HEADS
 from sleap_nn.config.training_job_config import TrainingJobConfig
 from sleap_nn.config_generator.recommend import ConfigRecommendation, StageValues
 from sleap_nn.tasks import TASKS
@@ -111,26 +113,22 @@ def _data(
 
 
 def _head(model_type: str, choices: Choices, values: StageValues, stride: int) -> dict[str, Any]:
-    """Return the parts of a head."""
+    """Return the parts of a head: those that its section has, each by its kind of map."""
+    section = HEADS[model_type]()
     sigma = _or(choices.sigma, values.sigma)
-    maps: dict[str, Any] = {"sigma": sigma, "output_stride": stride}
-    coarse = COARSER * stride
-    if model_type in ("centroid", "centered_instance", "multi_class_topdown"):
-        maps["anchor_part"] = choices.anchor_part
-    if model_type == "bottomup":
-        return {
-            "confmaps": maps | {"loss_weight": 1.0},
-            "pafs": {"output_stride": coarse, "loss_weight": 0.5},
-        }
-    if model_type == "multi_class_bottomup":
-        blob = max(sigma / COARSER, NARROWEST_CLASS_BLOB)
-        return {
-            "confmaps": maps | {"loss_weight": 1.0},
-            "class_maps": {"sigma": blob, "output_stride": coarse, "loss_weight": 1.0},
-        }
-    if model_type == "multi_class_topdown":
-        return {"confmaps": maps, "class_vectors": {"loss_weight": 0.01}}
-    return {"confmaps": maps}
+    parts: dict[str, dict[str, Any]] = {
+        "confmaps": {"sigma": sigma, "output_stride": stride, "anchor_part": choices.anchor_part},
+        "pafs": {"output_stride": COARSER * stride, "loss_weight": 0.5},
+        "class_maps": {"sigma": max(sigma / COARSER, NARROWEST_CLASS_BLOB), "output_stride": COARSER * stride},
+        "class_vectors": {"loss_weight": 0.01},
+    }
+    head = {
+        part: {key: value for key, value in parts[part].items() if key in values_of(own)}
+        for part, own in values_of(section).items()
+    }
+    for own in head.values() if len(head) > 1 else ():
+        own.setdefault("loss_weight", 1.0)
+    return head
 
 
 def _trainer(choices: Choices, values: StageValues) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from sleap_nn.config.export_config import ExportConfig
 from sleap_nn.errors import ModelError
-from sleap_nn.export.graph import NetworkGraph, Reading, TopDownGraph
+from sleap_nn.export.graph import READERS, NetworkGraph, Reading, TopDownGraph
 from sleap_nn.export.onnx_file import (
     Difference,
     device_of,
@@ -23,7 +23,7 @@ from sleap_nn.export.onnx_file import (
     sample_images,
     set_properties,
 )
-from sleap_nn.inference.export_metadata import MODEL, Baked, ExportedStage, ExportMetadata
+from sleap_nn.inference.export_metadata import MODEL, PAIRS, Baked, ExportedStage, ExportMetadata
 from sleap_nn.inference.loaded_model import LoadedModel
 from sleap_nn.inference.onnx_runtime import INPUT, MAP_PREFIX
 from sleap_nn.log import logger
@@ -39,8 +39,6 @@ _SEPARATOR = "---\n"
 _DEFAULT_SIDE = 512
 _OTHER_SIDES = (2, 3)
 """Height and width, in strides, of the second size at which a graph is compared."""
-_PAIRS = {"centered_instance": "topdown", "multi_class_topdown": "multi_class_topdown_combined"}
-"""Model type of the second model of a pair -> that of the whole."""
 
 
 @dataclass(frozen=True)
@@ -144,13 +142,12 @@ def metadata_of(models: Sequence[LoadedModel], texts: Sequence[str], config: Exp
     first, last = models[0].stage, models[-1].stage
     task, classes = last.task, list(last.task.classes)
     edges = task.pafs.edges if isinstance(task, BottomUp) else task.skeleton.edges
-    finds_all = task.view == "frame" and task.name.endswith("bottomup")
     anchor = task.anchor_node
     return ExportMetadata(
         sleap_nn_version=__version__,
         export_timestamp=datetime.now().isoformat(timespec="seconds"),
         export_format=kind,
-        model_type=task.name if len(models) == 1 else _PAIRS[task.name],
+        model_type=task.name if len(models) == 1 else PAIRS[task.name],
         model_name="+".join(model.folder.resolve().name for model in models),
         checkpoint_path=", ".join(model_dir.weights_file(model.folder).resolve().as_posix() for model in models),
         backbone=str(models[-1].config.model_config.backbone_config.which_oneof_attrib_name()),
@@ -163,7 +160,7 @@ def metadata_of(models: Sequence[LoadedModel], texts: Sequence[str], config: Exp
         output_stride=task.heads[0].output_stride,
         crop_size=None if last.spec.crop_size is None else (last.spec.crop_size, last.spec.crop_size),
         max_instances=config.max_instances if first.task.one_point else None,
-        max_peaks_per_node=config.max_peaks_per_node if finds_all else None,
+        max_peaks_per_node=config.max_peaks_per_node if READERS[task.name].lists_peaks else None,
         max_batch_size=config.max_batch_size if kind == "tensorrt" else None,
         precision=config.precision if kind == "tensorrt" else "fp32",
         peak_threshold=config.peak_threshold,

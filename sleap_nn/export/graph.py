@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import cast
+from typing import NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
@@ -123,15 +123,27 @@ def _masked(points: Tensor, values: Tensor, found: Tensor) -> Outputs:
     }
 
 
-READERS: dict[str, Callable[[Task, Mapping[str, Tensor], Reading], Outputs]] = {
-    "single_instance": read_points,
-    "centroid": read_centroids,
-    "centered_instance": read_points,
-    "bottomup": read_edges,
-    "multi_class_bottomup": read_classes,
-    "multi_class_topdown": read_points,
+class Reader(NamedTuple):
+    """What the graph of a model type gives besides the maps.
+
+    Attributes:
+        read: Reads it from the maps.
+        lists_peaks: Whether the peaks of all animals are among it, at most ``max_peaks_per_node`` of each node.
+    """
+
+    read: Callable[[Task, Mapping[str, Tensor], Reading], Outputs]
+    lists_peaks: bool = False
+
+
+READERS: dict[str, Reader] = {
+    "single_instance": Reader(read_points),
+    "centroid": Reader(read_centroids),
+    "centered_instance": Reader(read_points),
+    "bottomup": Reader(read_edges, lists_peaks=True),
+    "multi_class_bottomup": Reader(read_classes, lists_peaks=True),
+    "multi_class_topdown": Reader(read_points),
 }
-"""Model type -> what its graph gives besides the maps."""
+"""Model type -> its reader."""
 
 
 class NetworkGraph(nn.Module):
@@ -150,7 +162,7 @@ class NetworkGraph(nn.Module):
     def forward(self, image: Tensor) -> Outputs:
         """Return the outputs by name."""
         raw = self.network(image)
-        found = READERS[self._task.name](self._task, self._task.activate(raw), self._reading)
+        found = READERS[self._task.name].read(self._task, self._task.activate(raw), self._reading)
         for head in self._task.heads:
             if isinstance(head, ClassVectorsHead):
                 found["class_logits"] = raw[head.name]

@@ -28,7 +28,9 @@ ENGINE_METADATA = "model.trt.metadata.json"
 """The same keys about TensorRT engines, beside them."""
 SUFFIXES = {"onnx": ".onnx", "tensorrt": ".trt"}
 """Runtime -> ending of its files."""
-MODEL_TYPES = (*TASKS, "topdown", "multi_class_topdown_combined")
+PAIRS = {"centered_instance": "topdown", "multi_class_topdown": "multi_class_topdown_combined"}
+"""Model type of the second model of a pair -> that of the whole."""
+MODEL_TYPES = (*TASKS, *PAIRS.values())
 """Model types of exported folders: those of training, and the two pairs."""
 
 Kind = TypeVar("Kind")
