@@ -15,11 +15,12 @@ import torch
 from torch import Tensor
 
 from benchmarks.measure import median_seconds, print_table
+from sleap_nn.inference.chain import Pace, unfiltered
 from sleap_nn.inference.load import load_models
 from sleap_nn.inference.select import Selection, select_frames
 from sleap_nn.inference.settings import StageSettings
 from sleap_nn.stages.stage import Prepared, Runtime, Stage, run_stages
-from sleap_nn.stages.stream import flattened, predict_batches
+from sleap_nn.stages.stream import flattened
 from sleap_nn.structures.sample import Frame
 
 
@@ -61,9 +62,7 @@ def measure(stages: Sequence[Stage], selection: Selection, batch_size: int, roun
             for stage, own in zip(stages, inputs, strict=True)
         },
         "networks, maps and grouping": lambda: [run_stages(stages, batch) for batch in batches],
-        "all, as predicted": lambda: list(
-            flattened(predict_batches(stages, selection.frames, batch_size), len(frames))
-        ),
+        "all, as predicted": lambda: list(flattened(unfiltered(stages, selection, Pace(batch_size, 32)), len(frames))),
     }
     seconds = dict(zip(functions, median_seconds(list(functions.values()), rounds), strict=True))
     bare = sum(value for name, value in seconds.items() if name.startswith("network of "))

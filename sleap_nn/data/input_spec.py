@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from jaxtyping import UInt8
@@ -135,12 +136,13 @@ class InputSpec:
             region: A region of `regions`.
             augmentation: Random changes, already drawn.
         """
-        source = resample.to_channels(frame.image, self.channels)
-        layout = self._layout(source.shape[0], source.shape[1], region)
+        # Colour is dropped before pixels are moved, and grey repeated after, so that the fewest channels are moved.
+        source = resample.to_channels(frame.image, min(self.channels, frame.image.shape[2]))
+        layout = self._layout_of(frame, region)
         mapping, size = layout.mapping, layout.drawn
         if augmentation is not None:
             mapping = mapping.then(augmentation.transform(*size))
-        image = resample.warp(source, mapping.pixels, *size)
+        image = resample.to_channels(resample.warp(source, mapping.pixels, *size), self.channels)
         if augmentation is not None:
             if augmentation.changes_intensity:
                 inside = resample.coverage(source.shape[:2], mapping.pixels, *size)
@@ -152,12 +154,17 @@ class InputSpec:
 
     def content_size(self, frame: Frame, region: Region) -> tuple[int, int]:
         """Return the (height, width) of the part of an input in which points can lie; the rest is padding."""
-        return self._layout(frame.image.shape[0], frame.image.shape[1], region).content
+        return self._layout_of(frame, region).content
 
     def sizes(self, height: int, width: int) -> tuple[tuple[int, int], tuple[int, int]]:
         """Return (height, width) of the part in which points can lie, and of the whole input, of a whole frame."""
-        layout = self._layout(height, width, Region())
+        layout = _whole_layout(self, height, width)
         return layout.content, layout.padded
+
+    def _layout_of(self, frame: Frame, region: Region) -> _Layout:
+        """Return how a region of a frame is read; that of whole frames is the same for all frames of a size."""
+        height, width = frame.image.shape[:2]
+        return self._layout(height, width, region) if region.centre else _whole_layout(self, height, width)
 
     def _layout(self, height: int, width: int, region: Region) -> _Layout:
         """Return how a region of a frame of (height, width) is read."""
@@ -178,6 +185,12 @@ class InputSpec:
         mapping = mapping.then(resample.resize_map(area, scaled), Transform.scaling(self.scale))
         padded = (-(-scaled[0] // self.stride) * self.stride, -(-scaled[1] // self.stride) * self.stride)
         return _Layout(mapping, padded if self.crop_size is None else scaled, scaled, padded)
+
+
+@lru_cache(maxsize=256)
+def _whole_layout(spec: InputSpec, height: int, width: int) -> _Layout:
+    """Return how whole frames of a size are read."""
+    return spec._layout(height, width, Region())
 
 
 def _crop_map(region: Region, match: float, crop_size: int) -> Transform:

@@ -33,6 +33,8 @@ from sleap_nn.log import logger
 _OPEN_ERRORS = (FFmpegError, OSError, ValueError, IndexError)
 _MAX_FORWARD = 12
 """Frames that are decoded on the way to another rather than sought over."""
+_MOST_PX_OF_ONE_THREAD = 640 * 480
+"""Frames below this size take longer to be shared among threads than to be decoded by one."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -128,9 +130,9 @@ def _frame_index(path: Path, _size: int, _time: int) -> FrameIndex:
 class MediaReader:
     """Decodes the frames of one file; one thread at a time may use it.
 
-    If frames are read in order, several are decoded at once on several cores. A decoder that works so may lose good
-    frames beside a damaged one; therefore the surroundings of a frame that did not come are decoded again, one frame at
-    a time.
+    If frames are read in order and are not small, several are decoded at once on several cores. A decoder that works so
+    may lose good frames beside a damaged one; therefore the surroundings of a frame that did not come are decoded
+    again, one frame at a time.
     """
 
     def __init__(self, path: str | Path, is_gray: bool | None = None, in_order: bool = False) -> None:
@@ -250,7 +252,8 @@ class MediaReader:
         """Open the file at a time, or at its start; False if the container leads to a later place than that."""
         self._container = _opened(self._path)
         stream = self._container.streams.video[0]
-        one_by_one = self._is_careful or not self._in_order or self.index.times is None
+        is_small = stream.width * stream.height < _MOST_PX_OF_ONE_THREAD
+        one_by_one = self._is_careful or not self._in_order or self.index.times is None or is_small
         stream.thread_type = "NONE" if one_by_one else "AUTO"
         if key is not None and key > self.index.first_time:
             try:

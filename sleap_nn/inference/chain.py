@@ -14,7 +14,7 @@ from sleap_nn.errors import ConfigError
 from sleap_nn.inference.exported import enforced
 from sleap_nn.inference.loaded_model import LoadedModel
 from sleap_nn.inference.manifest import labels_hash
-from sleap_nn.inference.runtime import resolve_device
+from sleap_nn.inference.runtime import passes_at_a_time, resolve_device
 from sleap_nn.inference.select import Selection, Source, Video, select_frames
 from sleap_nn.inference.settings import DecodeKeywords, overridden
 from sleap_nn.inference.to_labels import AnySkeleton
@@ -161,7 +161,10 @@ def unfiltered(
         if pace.paf_workers and last.task.name == "bottomup":
             pool = GroupingPool(last.task, last.settings, pace.paf_workers)
             stages = [*stages[:-1], replace(last, pool=processes.enter_context(pool))]
-        yield from predict_batches(stages, selection.frames, pace.batch_size, pace.queue_size, anchors, start)
+        num_passes = passes_at_a_time([stage.runtime for stage in stages], len(selection.frames) // pace.batch_size)
+        yield from predict_batches(
+            stages, selection.frames, pace.batch_size, pace.queue_size, anchors, start, num_passes
+        )
 
 
 def what_decides(

@@ -68,6 +68,11 @@ class TorchRuntime:
         """Whether the network is translated for its device when it is called."""
         return self._run is not self._network
 
+    @property
+    def shares_processor(self) -> bool:
+        """Whether several threads may run the network at a time, each on a part of the processor."""
+        return self.device.type == "cpu" and not self.use_compile
+
     def set_compile(self, is_on: bool) -> None:
         """Translate the network when it is called next, or take it as it is again."""
         if is_on != self.use_compile:
@@ -116,6 +121,20 @@ class Backend:
 def precision_in_use(runtime: Callable[..., Any], loaded: str) -> str:
     """Return the precision in which a network computes, which is `loaded` unless its backend was switched."""
     return "16" if isinstance(runtime, TorchRuntime) and runtime.use_fp16 else loaded
+
+
+def passes_at_a_time(runtimes: Sequence[Callable[..., Any]], num_batches: int) -> int:
+    """Return on how many batches networks run at a time; on a processor of several cores that is two.
+
+    It depends on all batches of a source, not on those that are left, so that a run that was interrupted goes on with
+    the very same sums.
+
+    Args:
+        runtimes: What runs the networks of a chain.
+        num_batches: Batches of the source; one pass of a few is done sooner on all cores.
+    """
+    together = all(isinstance(one, TorchRuntime) and one.shares_processor for one in runtimes)
+    return 2 if together and num_batches > 2 and torch.get_num_threads() > 1 else 1
 
 
 def resolve_device(name: str) -> torch.device:

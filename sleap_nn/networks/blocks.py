@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
+from functools import cache
 from typing import cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+
+from sleap_nn.networks.devices import native_bfloat16
 
 
 class ConvBlock(nn.Module):
@@ -41,7 +44,7 @@ class ConvBlock(nn.Module):
         if self.pool_first:
             x = halve(x)
         for conv in self.blocks:
-            x = functional.relu(conv(x), inplace=True)
+            x = conv_relu(cast(nn.Conv2d, conv), x)
         return x
 
 
@@ -102,7 +105,7 @@ class UpBlock(nn.Module):
                 x = functional.interpolate(x, size=skip.shape[2:], mode="bilinear", align_corners=False)
             x = torch.cat([skip, x], dim=1)
         for name in self.conv_names:
-            x = functional.relu(self.blocks[name](x), inplace=True)
+            x = conv_relu(cast(nn.Conv2d, self.blocks[name]), x)
         return x
 
 
@@ -126,6 +129,32 @@ class Stack(nn.Module):
         return x
 
 
+def conv_relu(conv: nn.Conv2d, x: Tensor) -> Tensor:
+    """Convolve, and set what is negative to zero; in one go where that is the faster way to the same numbers."""
+    in_one_go = x.dtype == torch.bfloat16 and _only_predicts(x) and _bfloat16_layers() and conv.kernel_size[0] % 2
+    if not in_one_go:
+        return functional.relu(conv(x), inplace=True)
+    padding = [side // 2 for side in conv.kernel_size]
+    return torch.ops.mkldnn._convolution_pointwise.default(
+        x, conv.weight, conv.bias, padding, conv.stride, conv.dilation, conv.groups, "relu", [], ""
+    )
+
+
+@cache
+def _bfloat16_layers() -> bool:
+    """Tell whether PyTorch has its layers of several steps for processors, and this one computes them in bfloat16."""
+    return hasattr(torch.ops.mkldnn, "_convolution_pointwise") and native_bfloat16("cpu")
+
+
 def halve(x: Tensor) -> Tensor:
     """Take the maximum of every 2x2 cells; an odd last row or column makes a cell of its own."""
+    if _only_predicts(x) and x.shape[2] % 2 == 0 and x.shape[3] % 2 == 0:
+        # PyTorch's pooling on a processor also notes where each maximum was, one value at a time for few channels.
+        x = torch.maximum(x[:, :, 0::2], x[:, :, 1::2])
+        return torch.maximum(x[..., 0::2], x[..., 1::2])
     return functional.max_pool2d(x, kernel_size=2, stride=2, ceil_mode=True)
+
+
+def _only_predicts(x: Tensor) -> bool:
+    """Tell whether a map is on the processor, and nothing else than its values is wanted of what is done with it."""
+    return x.device.type == "cpu" and not torch.is_grad_enabled() and not torch.compiler.is_compiling()

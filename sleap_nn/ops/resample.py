@@ -6,6 +6,8 @@ centres; how labels move is decided by the caller.
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import cv2
 import numpy as np
 import torch
@@ -31,7 +33,7 @@ def to_channels(image: Image, channels: int) -> Image:
     if (given, channels) == (3, 1):
         return cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)[..., None]
     if (given, channels) == (1, 3):
-        return np.repeat(image, 3, axis=2)
+        return cv2.cvtColor(image, cv2.COLOR_GRAY2RGB)
     raise ValueError(f"An image of {given} channels cannot be turned into one of {channels}; 1 and 3 are known.")
 
 
@@ -72,16 +74,27 @@ def warp(image: Image, pixels: Transform, height: int, width: int) -> Image:
         height: Output height in px.
         width: Output width in px.
     """
-    size = image.shape[0], image.shape[1]
-    x_scale, y_scale = np.linalg.norm(pixels.matrix[:, :2], axis=0)
-    scaled = max(1, round(size[0] * y_scale)), max(1, round(size[1] * x_scale))
-    rest = resize_map(size, scaled).inverse().then(pixels)
-    if _is_identity(rest, *scaled):
-        return place(resize(image, *scaled), height, width)
-    if min(x_scale, y_scale) < 1 - _TOLERANCE_PX:
-        image, pixels = resize(image, *scaled), rest
-    warped = cv2.warpAffine(image, pixels.matrix, (width, height), flags=cv2.INTER_LINEAR, borderValue=(0, 0, 0))
+    scaled, rest = _steps(pixels, image.shape[0], image.shape[1])
+    if scaled is not None:
+        image = resize(image, *scaled)
+    if rest is None:
+        return place(image, height, width)
+    warped = cv2.warpAffine(image, rest.matrix, (width, height), flags=cv2.INTER_LINEAR, borderValue=(0, 0, 0))
     return warped if warped.ndim == 3 else warped[..., None]
+
+
+@lru_cache(maxsize=256)
+def _steps(pixels: Transform, height: int, width: int) -> tuple[tuple[int, int] | None, Transform | None]:
+    """Return the (height, width) to which `warp` resizes first, and what is left to warp; None where there is nothing.
+
+    Frames that are read as a whole share one map, so that this is worked out once.
+    """
+    x_scale, y_scale = np.linalg.norm(pixels.matrix[:, :2], axis=0)
+    scaled = max(1, round(height * y_scale)), max(1, round(width * x_scale))
+    rest = resize_map((height, width), scaled).inverse().then(pixels)
+    if _is_identity(rest, *scaled):
+        return scaled, None
+    return (scaled, rest) if min(x_scale, y_scale) < 1 - _TOLERANCE_PX else (None, pixels)
 
 
 def coverage(

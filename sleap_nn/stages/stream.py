@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import chain, islice
 from typing import NamedTuple
 
 from sleap_nn.data.labels import LabeledFrame
@@ -13,7 +14,7 @@ from sleap_nn.data.sources import FrameSource
 from sleap_nn.errors import DataError
 from sleap_nn.ops.centroids import centroids
 from sleap_nn.stages.stage import Assembled, Prepared, Stage, begin_stages
-from sleap_nn.stages.workers import ReadAhead
+from sleap_nn.stages.workers import ReadAhead, side_by_side
 from sleap_nn.structures.predictions import Predictions
 from sleap_nn.structures.region import Region
 from sleap_nn.structures.sample import FrameKey
@@ -56,6 +57,7 @@ def predict_batches(
     queue_size: int = 32,
     anchors: LabelledAnchors | None = None,
     start: int = 0,
+    num_passes: int = 1,
 ) -> Iterator[DoneFrames]:
     """Yield the instances of all frames batch by batch; taken together, the batches hold every frame once, in order.
 
@@ -68,11 +70,17 @@ def predict_batches(
         queue_size: Frames prepared ahead of the network at most.
         anchors: What the first stage reads, for one that reads crops; a frame that is not in it has none.
         start: Position of the first frame to predict.
+        num_passes: Batches on which the networks run at a time.
     """
+
+    def begin(read: tuple[list[Prepared], list[Failure]]) -> tuple[list[Assembled], list[Failure]]:
+        return begin_stages(stages, read[0]), read[1]
+
     waiting: deque[tuple[list[Assembled], list[Failure]]] = deque()
     depth = 0 if stages[-1].pool is None else stages[-1].pool.depth
-    for batch, failures in prepared_batches(stages[0], frames, batch_size, queue_size, anchors, start):
-        waiting.append((begin_stages(stages, batch), failures))
+    batches = prepared_batches(stages[0], frames, batch_size, queue_size, anchors, start)
+    for begun in side_by_side(begin, batches, num_passes):
+        waiting.append(begun)
         while waiting and sum(len(assembled) for assembled, _ in waiting) > depth:
             yield _done(*waiting.popleft())
     while waiting:
@@ -163,7 +171,10 @@ def prepared_batches(
     keys = (frames.keys[position] for position in range(start, len(frames)))
     batch: list[Prepared] = []
     failures: list[Failure] = []
-    for entry in ReadAhead(partial(_prepare, frames, stage, anchors), keys, queue_size):
+    several = iter(lambda: list(islice(keys, batch_size)), [])  # A thread that waits for every frame takes its share.
+    prepare = partial(_prepare, frames, stage, anchors)
+    read = ReadAhead(lambda some: [prepare(key) for key in some], several, queue_size // batch_size)
+    for entry in chain.from_iterable(read):
         if isinstance(entry, Failure):
             failures.append(entry)
         else:

@@ -1,11 +1,16 @@
-"""Overlap: a thread decodes and prepares frames ahead of the network."""
+"""Overlap: a thread decodes and prepares frames ahead of the network, and several run the network side by side."""
 
 from __future__ import annotations
 
 import threading
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from queue import Full, Queue
 from typing import Generic, TypeVar
+
+import torch
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -62,3 +67,50 @@ class ReadAhead(Generic[Item, Result]):
                 continue
             return True
         return False
+
+
+def side_by_side(function: Callable[[Item], Result], items: Iterable[Item], count: int) -> Iterator[Result]:
+    """Yield the results of a function that computes with PyTorch, in order, of `count` items at a time.
+
+    Two passes of a network, each on half of the processors, are done sooner than one after another on all of them: no
+    thread waits for the others after every layer, and what happens between the layers of one overlaps with the other.
+
+    Args:
+        function: Called in other threads, if `count` is not 1.
+        items: What it is called with; at most ``count + 1`` are taken ahead of the results.
+        count: How many items are worked at.
+    """
+    if count == 1:
+        yield from map(function, items)
+        return
+    waiting: deque[Future[Result]] = deque()
+    with _computing_threads(count) as pool:
+        for item in items:
+            waiting.append(pool.submit(function, item))
+            if len(waiting) > count:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+
+
+@contextmanager
+def _computing_threads(count: int) -> Iterator[ThreadPoolExecutor]:
+    """Start threads that share the processors; the number of threads that this one computes with stays as it is."""
+    all_threads = torch.get_num_threads()
+    started = threading.Barrier(count + 1)
+
+    def start() -> None:
+        torch.get_num_threads()  # A thread takes the number of the process when it is first asked.
+        torch.set_num_threads(max(1, all_threads // count))
+        started.wait()
+
+    pool = ThreadPoolExecutor(count, "network", start)
+    try:
+        ready = [pool.submit(int) for _ in range(count)]
+        started.wait()
+        torch.set_num_threads(all_threads)  # What threads get that start later; those above keep their share.
+        for entry in ready:
+            entry.result()
+        yield pool
+    finally:
+        pool.shutdown(cancel_futures=True)

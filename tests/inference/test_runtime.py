@@ -8,7 +8,7 @@ from torch import Tensor
 from sleap_nn.config.model_config import UNetConfig
 from sleap_nn.errors import ConfigError
 from sleap_nn.heads.confidence_maps import ConfidenceMapsHead
-from sleap_nn.inference.runtime import TorchRuntime, resolve_device
+from sleap_nn.inference.runtime import TorchRuntime, passes_at_a_time, resolve_device
 from sleap_nn.networks.network import PoseNetwork, initialise
 from sleap_nn.networks.unet import UNet
 
@@ -115,3 +115,19 @@ def test_the_images_are_left_alone(network: PoseNetwork, images: Tensor) -> None
     TorchRuntime(network, "cpu", "32")(images)
     assert torch.equal(images, before)
     assert images.is_contiguous()
+
+
+def test_a_processor_runs_two_passes_at_a_time(network: PoseNetwork, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 4)
+    runtime = TorchRuntime(network, "cpu", "32")
+    assert passes_at_a_time([runtime, runtime], 3) == 2
+    assert passes_at_a_time([runtime], 2) == 1, "one batch is done sooner on all cores"
+    assert passes_at_a_time([runtime, lambda images: {}], 3) == 1, "something else may have threads of its own"
+    on_gpu = copy.copy(runtime)
+    on_gpu.device = torch.device("cuda")
+    assert passes_at_a_time([runtime, on_gpu], 3) == 1
+    runtime.set_compile(True)
+    assert passes_at_a_time([runtime], 3) == 1
+    runtime.set_compile(False)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 1)
+    assert passes_at_a_time([runtime], 3) == 1

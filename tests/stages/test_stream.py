@@ -63,6 +63,20 @@ def test_frames_come_in_order_in_batches_and_report_progress() -> None:
     assert seen == [(2, 5), (4, 5), (5, 5)]
 
 
+@pytest.mark.parametrize("batch_size", [1, 2, 5])
+def test_two_passes_at_a_time_give_the_batches_of_one(batch_size: int) -> None:
+    stage = Stage(WHOLE, InputSpec(channels=1), Picture())
+    frames = BrokenFrames(pictures(11), {0, 3, 4, 10})
+    alone, together = (
+        list(predict_batches([stage], frames, batch_size, num_passes=num_passes)) for num_passes in (1, 2)
+    )
+    assert [len(batch) for batch in together] == [len(batch) for batch in alone]
+    assert [batch.failures for batch in together] == [batch.failures for batch in alone]
+    for one, other in zip(flattened(alone, 11, print), flattened(together, 11, print), strict=True):
+        assert one.key == other.key
+        np.testing.assert_array_equal(one.points, other.points)
+
+
 def test_a_frame_that_cannot_be_read_is_reported_and_the_others_go_on() -> None:
     stage, failures = Stage(WHOLE, InputSpec(channels=1), Picture()), []
     frames = BrokenFrames(pictures(4), {1})

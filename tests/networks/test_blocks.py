@@ -1,0 +1,77 @@
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from sleap_nn.networks import blocks
+from sleap_nn.networks.blocks import conv_relu, halve
+from sleap_nn.networks.devices import native_bfloat16
+
+DTYPES = [torch.float32, torch.bfloat16]
+
+
+def some_map(channels: int, height: int, width: int, dtype: torch.dtype = torch.float32) -> Tensor:
+    """Return a map with channels last."""
+    values = torch.randn(2, channels, height, width, generator=torch.Generator().manual_seed(0))
+    return values.to(dtype).contiguous(memory_format=torch.channels_last)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("size", [(8, 12), (7, 12), (8, 5), (1, 1), (2, 2)])
+def test_halving_is_the_same_in_training_and_prediction(size: tuple[int, int], dtype: torch.dtype) -> None:
+    x = some_map(3, *size, dtype)
+    expected = functional.max_pool2d(x, 2, ceil_mode=True)
+    assert torch.equal(halve(x), expected)
+    with torch.no_grad():
+        assert torch.equal(halve(x), expected)
+    with torch.inference_mode():
+        found = halve(x)
+    assert torch.equal(found, expected)
+    assert found.is_contiguous(memory_format=torch.channels_last)
+
+
+def test_halving_keeps_what_is_not_a_number() -> None:
+    x = some_map(3, 4, 4)
+    x[0, 1, 2, 3] = torch.nan
+    with torch.no_grad():
+        assert torch.equal(halve(x).isnan(), functional.max_pool2d(x, 2).isnan())
+
+
+def test_halving_is_one_layer_of_an_exported_network() -> None:
+    class Halving(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            return halve(x)
+
+    with torch.no_grad():
+        graph = torch.export.export(Halving(), (some_map(3, 8, 8),)).graph
+    assert [node.target for node in graph.nodes if node.op == "call_function"] == [torch.ops.aten.max_pool2d.default]
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize(("channels", "kernel"), [(1, 3), (5, 3), (16, 1), (16, 5)])
+def test_a_convolution_is_the_same_in_training_and_prediction(channels: int, kernel: int, dtype: torch.dtype) -> None:
+    torch.manual_seed(0)
+    conv = nn.Conv2d(channels, 8, kernel, padding="same").to(dtype)
+    x = some_map(channels, 12, 17, dtype)
+    expected = functional.relu(functional.conv2d(x, conv.weight, conv.bias, padding="same"))
+    assert (expected == 0).any()
+    with torch.inference_mode():
+        assert torch.equal(conv_relu(conv, x), expected)
+    trained = conv_relu(conv, x)
+    assert torch.equal(trained, expected)
+    assert trained.requires_grad
+
+
+@pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel lengths")
+def test_an_even_kernel_keeps_the_size() -> None:
+    conv = nn.Conv2d(4, 8, 4, padding="same").bfloat16()
+    with torch.inference_mode():
+        assert conv_relu(conv, some_map(4, 8, 10, torch.bfloat16)).shape == (2, 8, 8, 10)
+
+
+@pytest.mark.skipif(not native_bfloat16("cpu"), reason="this processor does not compute in bfloat16")
+def test_bfloat16_is_convolved_in_one_go(monkeypatch: pytest.MonkeyPatch) -> None:
+    conv = nn.Conv2d(4, 8, 3, padding="same").bfloat16()
+    monkeypatch.setattr(blocks.functional, "relu", None)
+    with torch.inference_mode():
+        assert (conv_relu(conv, some_map(4, 8, 8, torch.bfloat16)) >= 0).all()
