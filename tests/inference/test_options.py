@@ -1,6 +1,8 @@
 """Every option of prediction acts, or says why it cannot."""
 
 import shutil
+import threading
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -8,14 +10,17 @@ import numpy as np
 import pytest
 import sleap_io as sio
 import torch
+from model_folders import HEADS
 
 import sleap_nn
 from sleap_nn.config.filter_config import FilterConfig
 from sleap_nn.errors import ConfigError, MissingFileError, MixedModelsError, ModelError, UsageError
 from sleap_nn.inference import Predictor
+from sleap_nn.stages.stage import Assembled, Prepared, Stage, begin_stages
 
 FAST = {"device": "cpu", "precision": "32", "peak_threshold": 0.5}
 PAIR = ("centroid", "centered_instance")
+CROPS = ("centered_instance", "multi_class_topdown")
 
 
 @pytest.fixture
@@ -185,6 +190,31 @@ def test_grouping_in_processes_changes_nothing(untrained: Path, warned: pytest.L
     assert not warned.records
     run(untrained, "centroid", paf_workers=2, frames=[0])
     assert "paf_workers has no effect on a centroid model" in warned.text
+
+
+@pytest.mark.parametrize("models", [*((name,) for name in HEADS if name not in CROPS), PAIR])
+def test_two_batches_at_a_time_change_nothing(
+    untrained: Path, monkeypatch: pytest.MonkeyPatch, models: tuple[str, ...]
+) -> None:
+    names: set[str] = set()
+
+    def seen(stages: Sequence[Stage], batch: Sequence[Prepared]) -> list[Assembled]:
+        names.add(threading.current_thread().name)
+        return begin_stages(stages, batch)
+
+    own = torch.get_num_threads()
+    monkeypatch.setattr("sleap_nn.stages.stream.begin_stages", seen)
+    try:
+        torch.set_num_threads(1)
+        alone = run(untrained, *models, batch_size=1)
+        assert names == {"MainThread"}
+        torch.set_num_threads(2)
+        together = run(untrained, *models, batch_size=1)
+        assert names == {"MainThread", "network_0", "network_1"}
+    finally:
+        torch.set_num_threads(own)
+    assert counts(together) == counts(alone)
+    np.testing.assert_array_equal(points(together), points(alone))
 
 
 def test_a_call_changes_settings_for_itself_only(untrained: Path) -> None:
