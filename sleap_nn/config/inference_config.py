@@ -85,7 +85,7 @@ class InferenceConfig:
     precision: Annotated[
         str,
         Option(
-            "Floating-point numbers of the network; auto: bf16 where the GPU is fast at it, else 32.",
+            "Numbers of the network; auto: bf16 if it was trained so and the device is fast at it, else 32.",
             choices=("auto", "32", "bf16", "16"),
             cli=Cli(_MODELS),
         ),

@@ -119,10 +119,20 @@ def _load_model(
     _check_channels(config, network.backbone.in_channels, given)
     network_input = replace(config.data_config.preprocessing, **_without_channels(given))
     spec = InputSpec.from_config(network_input, network.backbone.in_channels, network.backbone.max_stride)
-    runtime = TorchRuntime(network, options.get("device", "cpu"), options.get("precision", "auto"))
+    runtime = TorchRuntime(network, options.get("device", "cpu"), _precision(options, config))
     stage = Stage(task, spec, runtime, settings.of(task))
     named = options.get("anchor_part") is not None
     return LoadedModel(folder, config, stage, str(runtime.device), runtime.precision, network, named)
+
+
+def _precision(options: ModelKeywords, config: TrainingJobConfig) -> str:
+    """Return the precision in which a network runs: as asked for, else no lower than it was trained in.
+
+    A network that was trained in float32 need not bear the rounding of bfloat16: points move by hundredths of a pixel,
+    and where two peaks of a map are nearly equal, to the other one.
+    """
+    asked = options.get("precision", "auto")
+    return "32" if asked == "auto" and config.trainer_config.precision in ("auto", "32") else asked
 
 
 def _checked_overrides(overrides: Mapping[str, object], tasks: Sequence[type[Task]]) -> dict[str, object]:

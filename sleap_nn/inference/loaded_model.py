@@ -100,7 +100,8 @@ class ModelKeywords(TypedDict, total=False):
 
     Attributes:
         device: ``cpu``, ``cuda``, ``cuda:N``, ``mps``, or ``auto`` (cuda, else mps, else cpu).
-        precision: ``auto`` (bf16 where the hardware computes it, else 32), ``32``, ``bf16`` or ``16``.
+        precision: ``auto`` (bf16 for models that were trained so, where the hardware computes it; else 32), ``32``,
+            ``bf16`` or ``16``.
         preprocess_config: Values of `load.PREPROCESSING_OVERRIDES` that replace those of training; None entries do not.
         backbone_ckpt_path: Checkpoint whose weights replace those of every model, or only of its backbone if
             `head_ckpt_path` is given.

@@ -14,8 +14,11 @@ from model_folders import HEADS
 
 import sleap_nn
 from sleap_nn.config.filter_config import FilterConfig
+from sleap_nn.config.training_job_config import TrainingJobConfig
 from sleap_nn.errors import ConfigError, MissingFileError, MixedModelsError, ModelError, UsageError
 from sleap_nn.inference import Predictor
+from sleap_nn.inference.load import load_models
+from sleap_nn.inference.settings import StageSettings
 from sleap_nn.stages.stage import Assembled, Prepared, Stage, begin_stages
 
 FAST = {"device": "cpu", "precision": "32", "peak_threshold": 0.5}
@@ -215,6 +218,23 @@ def test_two_batches_at_a_time_change_nothing(
         torch.set_num_threads(own)
     assert counts(together) == counts(alone)
     np.testing.assert_array_equal(points(together), points(alone))
+
+
+@pytest.mark.parametrize(
+    ("trained_in", "is_native", "used"),
+    [("bf16-mixed", True, "bf16"), ("16-mixed", True, "bf16"), ("32", True, "32"), ("bf16-mixed", False, "32")],
+)
+def test_a_network_is_read_in_the_precision_it_was_trained_in(
+    untrained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, trained_in: str, is_native: bool, used: str
+) -> None:
+    monkeypatch.setattr("sleap_nn.inference.runtime.native_bfloat16", lambda device: is_native)
+    model = shutil.copytree(untrained / "centroid", tmp_path / "model")
+    config = TrainingJobConfig.load(model / "training_config.yaml")
+    config.trainer_config.precision = trained_in
+    config.save(model / "training_config.yaml")
+    assert load_models(model, StageSettings())[0].precision == used
+    assert load_models(model, StageSettings(), precision="32")[0].precision == "32"
+    assert load_models(model, StageSettings(), precision="bf16")[0].precision == "bf16"
 
 
 def test_a_call_changes_settings_for_itself_only(untrained: Path) -> None:
