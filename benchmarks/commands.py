@@ -65,6 +65,7 @@ def main() -> None:
     parser.add_argument("--frames", type=int, nargs=2, default=[20, 160], help="few and many frames")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--options", default="", help="further options for both commands")
+    parser.add_argument("--own-options", default="", help="options that only this command knows")
     options = parser.parse_args()
     commands = {"this": [sys.executable, "-m", "sleap_nn.cli"], "other": shlex.split(options.other)}
     shared = [options.verb, "-i", options.video, "--device", "cpu", *shlex.split(options.options)]
@@ -74,7 +75,8 @@ def main() -> None:
         for _ in range(options.rounds):
             for num_frames in options.frames:
                 for name, command in commands.items():
-                    arguments = [*shared, "--frames", f"0-{num_frames - 1}"]
+                    own = shlex.split(options.own_options) if name == "this" else []
+                    arguments = [*shared, *own, "--frames", f"0-{num_frames - 1}"]
                     run = run_once(command, arguments, Path(folder) / f"{name}.slp")
                     runs.setdefault((name, num_frames), []).append(run)
     few, many = options.frames

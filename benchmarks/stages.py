@@ -85,9 +85,10 @@ def main() -> None:
     parser.add_argument("--frames", type=int, default=200)
     parser.add_argument("--batch-size", type=int, default=4)
     parser.add_argument("--device", default="auto")
+    parser.add_argument("--precision", default="auto")
     parser.add_argument("--rounds", type=int, default=3)
     options = parser.parse_args()
-    models = load_models(options.models, StageSettings(), device=options.device)
+    models = load_models(options.models, StageSettings(), device=options.device, precision=options.precision)
     selection = select_frames(options.video, range(options.frames))
     measure([model.stage for model in models], selection, options.batch_size, options.rounds)
 
