@@ -8,7 +8,7 @@ import shutil
 import signal
 import sys
 from collections.abc import Iterator
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from itertools import chain, repeat
 from pathlib import Path
@@ -27,6 +27,7 @@ from sleap_nn.structures.sample import Batch
 _MOST_WORKERS = 4
 _FEWEST_BATCHES = 8
 _SMALLEST_EXCHANGE = 512 * 2**20
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _GRACE_SECONDS = 15
 """How long a worker goes on after SIGTERM: enough for the training process to save its state and end it."""
 
@@ -151,7 +152,8 @@ class PoseLoader(DataLoader[Batch]):
         with nullcontext() if self._filler is None else self._filler.paused():
             self._poses.close_files()
             gc.collect()  # closes the decoders of others that nobody uses any more, while their threads exist
-            return super().__iter__()
+            with _signals_held():
+                return super().__iter__()
 
     def close(self) -> None:
         """End the worker processes."""
@@ -226,6 +228,19 @@ def free_exchange() -> int | None:
     return shutil.disk_usage(folder).free if folder.is_dir() else None
 
 
+@contextmanager
+def _signals_held() -> Iterator[None]:
+    """Hold back the signals that a worker which starts here would die of, until `_prepare_worker` has seen to them."""
+    if sys.platform == "win32":
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def _prepare_worker(_worker: int) -> None:
     """Let a worker process compute in one thread, as there are several, and leave Ctrl+C to the training process.
 
@@ -238,3 +253,4 @@ def _prepare_worker(_worker: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if sys.platform != "win32":
         signal.signal(signal.SIGTERM, lambda number, frame: signal.alarm(_GRACE_SECONDS))
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)

@@ -56,6 +56,7 @@ def settings(labels: Path, folder: Path, model_type: str, **trainer: Any) -> dic
             "max_epochs": 3,
             "min_train_steps_per_epoch": {"centroid": 100, "multi_class_topdown": 70}.get(model_type, 40),
             "trainer_accelerator": "cpu",
+            "precision": "32",
             "optimizer": {"lr": 4e-3},
             "ema_decay": 0.9,
             "save_ckpt": True,

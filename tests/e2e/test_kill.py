@@ -1,6 +1,7 @@
 """`kill -9` at random moments of a run: its folder can always be resumed, and its best weights always load."""
 
 import random
+import time
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
@@ -54,12 +55,14 @@ def start(target: Any, *arguments: Any) -> BaseProcess:
 def test_a_killed_run_can_always_be_resumed(tmp_path: Path) -> None:
     make_labels(8, path=tmp_path / "labels.pkg.slp")
     whole, parts = (tmp_path / "models" / name for name in ("whole", "parts"))
+    begin = time.monotonic()
     start(run_training, settings(tmp_path, "whole")).join(400)
+    longest = min(2.0, (time.monotonic() - begin) / 8)
     random_times = random.Random(5)
     process = start(run_training, settings(tmp_path, "parts"))
     kills = 0
     while kills < NUM_KILLS:
-        process.join(random_times.uniform(0.1, 2.0))
+        process.join(random_times.uniform(0.1, longest))
         if process.exitcode is not None:
             break
         process.kill()

@@ -73,6 +73,7 @@ def train(folder: Path, model_type: str, negatives: bool, **data: Any) -> Path:
             "max_epochs": 3,
             "min_train_steps_per_epoch": 40,
             "trainer_accelerator": "cpu",
+            "precision": "32",
             "optimizer": {"lr": 5e-3},
             "foreground_weight": 5.0,
             "save_ckpt": True,

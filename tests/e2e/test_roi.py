@@ -49,6 +49,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
             "ckpt_dir": str(folder),
             "run_name": "run",
             "trainer_accelerator": "cpu",
+            "precision": "32",
             "optimizer": {"lr": 3e-3},
         },
     }
