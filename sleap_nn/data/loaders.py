@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import multiprocessing
 import os
 import shutil
 import signal
@@ -152,8 +153,14 @@ class PoseLoader(DataLoader[Batch]):
         with nullcontext() if self._filler is None else self._filler.paused():
             self._poses.close_files()
             gc.collect()  # closes the decoders of others that nobody uses any more, while their threads exist
-            with _signals_held():
+            with _signals_held() if self._forks else nullcontext():
                 return super().__iter__()
+
+    @property
+    def _forks(self) -> bool:
+        """Whether workers are copies of this process; a server that starts them would hold back signals for ever."""
+        context = self.multiprocessing_context
+        return (multiprocessing if context is None else context).get_start_method() == "fork"
 
     def close(self) -> None:
         """End the worker processes."""
