@@ -20,8 +20,8 @@ def keep_host_memory() -> bool:
     The GNU C library hands every large block back to the system when it is freed. The next pass asks for the same
     blocks, and the system clears them page by page, which takes as long as the convolutions. After this call blocks are
     kept and used again, by all threads, as the areas of their own cannot hold large ones, and PyTorch asks for large
-    pages. The peak of memory grows by a few per cent, and is given back
-    when the process ends. Has no effect where another library allocates, and none where the user has set how.
+    pages. The peak of memory grows by a few per cent, and is given back when the process ends. Has no effect where
+    another library allocates, and none where the user has set how.
     """
     if any(name in os.environ for name in _BY_USER):
         return False
