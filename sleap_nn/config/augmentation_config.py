@@ -139,6 +139,25 @@ class GeometricConfig:
             le=1,
         ),
     ] = 0.0
+    random_crop_size: Annotated[
+        int | None,
+        Option(
+            "Side of the square that is cut out of every training frame, in px of the network input; for models that "
+            "read whole frames, which so learn small animals in large frames in a fraction of the time. Validation and "
+            "prediction see whole frames; null: so does training.",
+            gt=0,
+            extension=True,
+        ),
+    ] = None
+    random_crop_focus: Annotated[
+        float,
+        Option(
+            "Share of those squares that lie about a labelled animal; the others lie anywhere in the frame.",
+            ge=0,
+            le=1,
+            extension=True,
+        ),
+    ] = 0.9
 
     def __post_init__(self) -> None:
         """Check that every range has its smaller end first."""

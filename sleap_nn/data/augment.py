@@ -23,6 +23,47 @@ _MID_GREY = 127.5
 _NUM_QUANTILES = 2**16
 
 
+@dataclass(frozen=True)
+class Window:
+    """The square that is cut out of an input, after all movements.
+
+    Attributes:
+        side: Its side in px.
+        place: (x, y) from 0 to 1: where it lies between the ends of the frame, or about an animal, where 0.5 is the
+            middle and the ends are a quarter of the side away.
+        animal: Which animal it lies about, as a fraction of their number, below 1; None for anywhere.
+    """
+
+    side: int
+    place: tuple[float, float]
+    animal: float | None
+
+    def focus(self, anchors: Float[np.ndarray, "instances 2"]) -> tuple[float, float] | None:
+        """Return which of the anchors it lies about, None if it can lie anywhere."""
+        visible = anchors[~np.isnan(anchors).any(axis=-1)]
+        if self.animal is None or not len(visible):
+            return None
+        x, y = visible[int(self.animal * len(visible))]
+        return float(x), float(y)
+
+    def corner(self, focus: tuple[float, float] | None, height: int, width: int) -> tuple[int, int]:
+        """Return (left, top) in px of the input.
+
+        About an animal it may reach beyond the frame, which is turned and moved as well. A frame that is smaller than
+        the window lies somewhere in it.
+
+        Args:
+            focus: (x, y) in px of the input.
+            height: Of the frame, in px of the input.
+            width: As above.
+        """
+        if focus is None:
+            return round(self.place[0] * (width - self.side)), round(self.place[1] * (height - self.side))
+        from_middle = (np.array(self.place) - 0.5) * self.side / 2
+        left, top = np.round(focus + from_middle - self.side / 2).astype(int)
+        return int(left), int(top)
+
+
 @dataclass(frozen=True, eq=False)
 class Augmentation:
     """The changes of one sample.
@@ -43,6 +84,7 @@ class Augmentation:
         noise_seed: Seed of the noise itself.
         mixed: Share of a second sample that shines through, 0 for none.
         partner: Which row that is, as a fraction of their number, below 1.
+        window: What is cut out of a whole frame after all movements, None for nothing.
     """
 
     mirrored: bool = False
@@ -60,6 +102,7 @@ class Augmentation:
     noise_seed: int = 0
     mixed: float = 0.0
     partner: float = 0.0
+    window: Window | None = None
 
     def transform(self, height: int, width: int) -> Transform:
         """Return the map of pixel centres and points within an input of (height, width)."""
@@ -136,6 +179,7 @@ class Augmenter:
             fields |= _draw_blur(self.intensity, rng)
         if self.geometric is not None:
             fields |= _draw_mixture(self.geometric, rng)
+            fields |= _draw_window(self.geometric, rng)
         return Augmentation(**fields)
 
 
@@ -199,6 +243,15 @@ def _draw_mixture(config: GeometricConfig, rng: np.random.Generator) -> dict:
     mixed, partner = rng.random(2)
     weight = float(rng.uniform(config.mixup_lambda_min, config.mixup_lambda_max))
     return {"mixed": weight, "partner": float(partner)} if mixed < config.mixup_p else {}
+
+
+def _draw_window(config: GeometricConfig, rng: np.random.Generator) -> dict:
+    """Draw what is cut out."""
+    if config.random_crop_size is None:
+        return {}
+    x, y, focused, animal = (float(value) for value in rng.random(4))
+    chosen = animal if focused < config.random_crop_focus else None
+    return {"window": Window(config.random_crop_size, (x, y), chosen)}
 
 
 def blend(

@@ -106,13 +106,15 @@ class PoseDataset(Dataset):
         """Read the pixels of a row and move its points with them."""
         frame = self._source.read(row.frame.key)
         region = _anywhere(frame, rng) if row.region is None else row.region
-        image, transform = self._spec.read(frame, region, augmentation)
         labelled = row.frame.points[row.instances]
         if augmentation is not None and augmentation.mirrored:
             labelled = labelled[:, self._mirrored]
         stored = row.frame.centroids
         anchors = self._task.anchors(labelled) if stored is None else stored[row.instances]
-        height, width = self._spec.content_size(frame, region)
+        window = None if augmentation is None else augmentation.window
+        focus = None if window is None else window.focus(anchors)
+        image, transform = self._spec.read(frame, region, augmentation, focus)
+        height, width = self._spec.content_size(frame, region, augmentation)
         return Sample(
             key=row.frame.key,
             image=image,

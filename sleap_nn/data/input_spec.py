@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from sleap_nn.config.data_config import PreprocessingConfig
-from sleap_nn.data.augment import Augmentation
+from sleap_nn.data.augment import Augmentation, Window
 from sleap_nn.errors import ConfigError
 from sleap_nn.ops import resample
 from sleap_nn.structures.region import Region
@@ -124,7 +124,11 @@ class InputSpec:
         return [Region()] if anchors is None else list(anchors)
 
     def read(
-        self, frame: Frame, region: Region, augmentation: Augmentation | None = None
+        self,
+        frame: Frame,
+        region: Region,
+        augmentation: Augmentation | None = None,
+        focus: tuple[float, float] | None = None,
     ) -> tuple[UInt8[np.ndarray, "channels height width"], Transform]:
         """Return network input and the map of points from frame px to input px.
 
@@ -135,13 +139,17 @@ class InputSpec:
             frame: Decoded frame.
             region: A region of `regions`.
             augmentation: Random changes, already drawn.
+            focus: (x, y) frame px that the window of the augmentation lies about, None for anywhere.
         """
         # Colour is dropped before pixels are moved, and grey repeated after, so that the fewest channels are moved.
         source = resample.to_channels(frame.image, min(self.channels, frame.image.shape[2]))
         layout = self._layout_of(frame, region)
-        mapping, size = layout.mapping, layout.drawn
+        mapping, size, padded = layout.mapping, layout.drawn, layout.padded
         if augmentation is not None:
             mapping = mapping.then(augmentation.transform(*size))
+            if augmentation.window is not None:
+                mapping = mapping.then(_window_map(augmentation.window, mapping.points, focus, layout.content))
+                size = padded = (augmentation.window.side, augmentation.window.side)
         image = resample.to_channels(resample.warp(source, mapping.pixels, *size), self.channels)
         if augmentation is not None:
             if augmentation.changes_intensity:
@@ -149,11 +157,13 @@ class InputSpec:
                 changed = augmentation.intensity(image)
                 image = changed if inside is None else np.where(inside, changed, image)
             image = augmentation.erase(image)
-        image = resample.place(image, *layout.padded)
+        image = resample.place(image, *padded)
         return image.transpose(2, 0, 1), mapping.points
 
-    def content_size(self, frame: Frame, region: Region) -> tuple[int, int]:
+    def content_size(self, frame: Frame, region: Region, augmentation: Augmentation | None = None) -> tuple[int, int]:
         """Return the (height, width) of the part of an input in which points can lie; the rest is padding."""
+        if augmentation is not None and augmentation.window is not None:
+            return augmentation.window.side, augmentation.window.side
         return self._layout_of(frame, region).content
 
     def sizes(self, height: int, width: int) -> tuple[tuple[int, int], tuple[int, int]]:
@@ -191,6 +201,22 @@ class InputSpec:
 def _whole_layout(spec: InputSpec, height: int, width: int) -> _Layout:
     """Return how whole frames of a size are read."""
     return spec._layout(height, width, Region())
+
+
+def _window_map(
+    window: Window, points: Transform, focus: tuple[float, float] | None, size: tuple[int, int]
+) -> Transform:
+    """Return the map from an input to the window in it.
+
+    Args:
+        window: What is cut out.
+        points: Frame px to px of the whole input.
+        focus: (x, y) frame px it lies about, None for anywhere.
+        size: (height, width) of the whole input without padding.
+    """
+    moved = None if focus is None else tuple(points(np.array(focus)).tolist())
+    left, top = window.corner(moved, *size)
+    return Transform.translation(-left, -top)
 
 
 def _crop_map(region: Region, match: float, crop_size: int) -> Transform:

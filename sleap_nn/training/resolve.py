@@ -63,6 +63,7 @@ def resolve(config: TrainingJobConfig, facts: LabelFacts, now: datetime) -> Trai
     _resolve_preprocessing(resolved, facts)
     _resolve_heads(resolved.model_config.head_configs, facts)
     _resolve_backbone(resolved, facts)
+    _resolve_random_crop(resolved)
     _resolve_crop(resolved, facts)
     _resolve_trainer(resolved, facts, now)
     resolved.data_config.skeletons = [facts.skeleton.to_config()]
@@ -104,6 +105,33 @@ def _resolve_crop(config: TrainingJobConfig, facts: LabelFacts) -> None:
         augmentation = config.data_config.augmentation_config if config.data_config.use_augmentations_train else None
         stride = bottleneck_stride(config.model_config.backbone_config.which_oneof())
         preprocessing.crop_size = find_crop_size(facts.extents, preprocessing, augmentation, stride)
+
+
+def _resolve_random_crop(config: TrainingJobConfig) -> None:
+    """Round the side of the squares that training cuts out up to what the backbone can read.
+
+    Raises:
+        ConfigError: The model type reads crops already.
+    """
+    data, backbone = config.data_config, config.model_config.backbone_config.which_oneof()
+    geometric = data.augmentation_config.geometric if data.augmentation_config is not None else None
+    if not data.use_augmentations_train or geometric is None or geometric.random_crop_size is None:
+        return
+    model_type, given = config.model_config.head_configs.which_oneof_attrib_name(), geometric.random_crop_size
+    where = "data_config.augmentation_config.geometric.random_crop_size"
+    if TASKS[str(model_type)].view == "crop":
+        raise ConfigError(
+            f"{where} is {given}, but a {model_type} model learns from crops about its animals already; leave it out "
+            "and set data_config.preprocessing.crop_size."
+        )
+    stride, preprocessing = bottleneck_stride(backbone), data.preprocessing
+    sides = [int(int(side or 0) * preprocessing.scale) for side in (preprocessing.max_height, preprocessing.max_width)]
+    geometric.random_crop_size = ceil(given / stride) * stride
+    if geometric.random_crop_size >= max(sides):
+        logger.warning("%s is %d, but frames are %d x %d px: they are read whole.", where, given, sides[1], sides[0])
+        geometric.random_crop_size = None
+    elif geometric.random_crop_size != given:
+        logger.info("%s is %d, rounded up to a multiple of the backbone's stride of %d.", where, given, stride)
 
 
 def input_channels(preprocessing: PreprocessingConfig, channels: int) -> int:

@@ -213,6 +213,56 @@ def test_the_tracks_of_labels_are_class_ids() -> None:
     assert [dataset[row].key.frame for row in range(3)] == [0, 10, 20]
 
 
+def windows(side: int, focus: float, spec: InputSpec, geometric: GeometricConfig, num_frames: int = 1) -> PoseDataset:
+    """Return a data set whose samples are squares out of its frames."""
+    cut = dataclasses.replace(geometric, random_crop_size=side, random_crop_focus=focus)
+    return make_dataset(AugmentationConfig(geometric=cut), spec, num_frames=num_frames)
+
+
+STILL = GeometricConfig(rotation_p=0, scale_p=0)
+
+
+@pytest.mark.parametrize("geometric", [STILL, MOVES], ids=["still", "moving"])
+@pytest.mark.parametrize("scale", [0.5, 1.0, 1.5])
+@pytest.mark.parametrize("focus", [0.0, 1.0])
+def test_nodes_sit_on_their_spots_in_random_crops(geometric: GeometricConfig, scale: float, focus: float) -> None:
+    dataset = windows(96, focus, InputSpec(1, scale=scale, stride=16), geometric)
+    samples = [dataset[Draw(0, number)] for number in range(40)]
+    assert {sample.image.shape for sample in samples} == {(1, 96, 96)}
+    assert sum(check_nodes(sample) for sample in samples) > 10
+    lost = np.isnan(np.stack([sample.points[0] for sample in samples])).all(axis=-1)
+    inside = np.stack([sample.transform(NODE_POINTS) for sample in samples])
+    assert (lost | ((inside >= 0) & (inside < 96)).all(axis=-1) | (geometric is MOVES)).all()
+
+
+def test_random_crops_lie_about_an_animal_or_anywhere() -> None:
+    spec = InputSpec(1, stride=16)
+    about = [windows(48, 1.0, spec, MOVES)[Draw(0, number)] for number in range(60)]
+    middles = np.stack([sample.transform(NODE_POINTS.mean(axis=0)) for sample in about])
+    assert (np.abs(middles - 24) <= 48 / 4 + 0.5).all()
+    assert np.ptp(middles, axis=0).min() > 18
+    anywhere = [windows(48, 0.0, spec, STILL)[Draw(0, number)] for number in range(200)]
+    corners = np.stack([sample.transform.inverse()(np.zeros(2)) for sample in anywhere])
+    np.testing.assert_allclose(corners.min(axis=0), 0, atol=3)
+    np.testing.assert_allclose(corners.max(axis=0), (WIDTH - 48, HEIGHT - 48), atol=3)
+
+
+def test_a_random_crop_of_a_frame_without_visible_animals_lies_anywhere() -> None:
+    dataset = windows(48, 1.0, InputSpec(1, stride=16), STILL, num_frames=2)
+    dataset.rows[0].frame.points[:] = np.nan
+    shown = [dataset[Draw(0, number)] for number in range(50)]
+    assert all(np.isnan(sample.points).all() for sample in shown)
+    assert np.ptp([sample.transform.matrix[0, 2] for sample in shown]) > WIDTH / 4
+
+
+def test_random_crops_of_frames_of_any_size_make_one_batch() -> None:
+    spec = InputSpec(1, stride=16)
+    dataset = windows(160, 0.0, spec, STILL)
+    samples = [dataset[Draw(0, number)] for number in range(20)]
+    assert Batch.stack(samples).image.shape == (20, 1, 160, 160)
+    assert all(check_nodes(sample) == 4 for sample in samples)
+
+
 class Crops(NamedTuple):
     """A data set of crops, and the points that it was made of."""
 

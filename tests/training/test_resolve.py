@@ -103,3 +103,37 @@ def test_a_head_stride_beyond_the_bottleneck_deepens_the_backbone() -> None:
 def test_a_name_that_leads_out_of_the_folder_of_runs_is_refused_before_anything_is_written() -> None:
     with pytest.raises(ConfigError, match="run_name"):
         resolve(config(run_name="../../run"), FACTS, NOW)
+
+
+def with_random_crop(head: str, size: int, **data: object) -> TrainingJobConfig:
+    job = config()
+    heads = {head: {"confmaps": {"output_stride": 2}}}
+    return TrainingJobConfig.from_cfg(
+        {
+            "data_config": {"augmentation_config": {"geometric": {"random_crop_size": size}}, **data},
+            "model_config": {"backbone_config": {"unet": {"max_stride": 8}}, "head_configs": heads},
+            "trainer_config": job.trainer_config,
+        }
+    )
+
+
+def random_crop(job: TrainingJobConfig) -> int | None:
+    augmentation = resolve(job, FACTS, NOW).data_config.augmentation_config
+    assert augmentation is not None
+    assert augmentation.geometric is not None
+    return augmentation.geometric.random_crop_size
+
+
+@pytest.mark.parametrize(
+    ("given", "scale", "expected"),
+    [(64, 1.0, 64), (61, 1.0, 64), (133, 1.0, 136), (137, 1.0, None), (64, 0.5, 64), (70, 0.5, None)],
+)
+def test_random_crops_fit_the_backbone_and_the_frame(given: int, scale: float, expected: int | None) -> None:
+    assert random_crop(with_random_crop("centroid", given, preprocessing={"scale": scale})) == expected
+
+
+def test_a_model_that_reads_crops_takes_no_random_crops() -> None:
+    with pytest.raises(ConfigError, match="random_crop_size is 64, but a centered_instance model"):
+        random_crop(with_random_crop("centered_instance", 64))
+    unused = with_random_crop("centered_instance", 64, use_augmentations_train=False, preprocessing={"crop_size": 64})
+    assert random_crop(unused) == 64
