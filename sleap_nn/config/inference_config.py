@@ -343,6 +343,16 @@ class InferenceConfig:
     min_line_scores: Annotated[float, Option("Smallest score of an edge, -1 to 1.", ge=-1, le=1, cli=Cli(_PEAKS))] = (
         0.25
     )
+    class_assignment: Annotated[
+        str,
+        Option(
+            "Which of several peaks of a node an animal of a multi_class_bottomup model gets: the one with the highest "
+            "probability of its class (probability), or the highest product of that and the peak's height (weighted).",
+            choices=("probability", "weighted"),
+            convert=lower_case,
+            cli=Cli(_PEAKS, metavar="[probability|weighted]"),
+        ),
+    ] = "probability"
     paf_workers: Annotated[
         int,
         Option(

@@ -125,6 +125,7 @@ def prediction_provenance(
             "ensure_grayscale": spec.channels == 1,
             "precision": precision_in_use(last.stage.runtime, last.precision),
             **(_grouping(settings) if last.model_type == "bottomup" else {}),
+            **({"class_assignment": settings.class_assignment} if last.model_type == "multi_class_bottomup" else {}),
             **options,
         },
         device=last.device,

@@ -8,6 +8,7 @@ from typing import TypedDict, cast
 
 from sleap_nn.config.limits import MOST_CELLS, MOST_SAMPLES
 from sleap_nn.errors import ConfigError
+from sleap_nn.ops.identity import CLASS_ASSIGNMENTS
 from sleap_nn.ops.peaks import REFINEMENTS
 from sleap_nn.tasks.base import DecodeSettings, Task
 
@@ -29,6 +30,7 @@ class DecodeKeywords(TypedDict, total=False):
         n_points: Points at which a field is read along an edge.
         min_instance_peaks: Fewest points of a grouped instance; below 1 a share of the nodes.
         min_line_scores: Smallest score of an edge that joins two points.
+        class_assignment: How peaks are shared out among classes, ``probability`` or ``weighted``.
     """
 
     peak_threshold: float | Sequence[float] | None
@@ -42,6 +44,7 @@ class DecodeKeywords(TypedDict, total=False):
     n_points: int
     min_instance_peaks: float
     min_line_scores: float
+    class_assignment: str
 
 
 @dataclass(frozen=True)
@@ -81,6 +84,7 @@ class StageSettings:
             dist_penalty_weight=keywords.get("dist_penalty_weight", default.dist_penalty_weight),
             min_line_score=keywords.get("min_line_scores", default.min_line_score),
             min_instance_peaks=keywords.get("min_instance_peaks", default.min_instance_peaks),
+            class_assignment=keywords.get("class_assignment", default.class_assignment),
         )
         _check(common)
         own = keywords.get("centroid_threshold")
@@ -117,6 +121,7 @@ _FIELDS = {
     "n_points": "num_line_points",
     "min_instance_peaks": "min_instance_peaks",
     "min_line_scores": "min_line_score",
+    "class_assignment": "class_assignment",
 }
 """Keyword -> field of `DecodeSettings`."""
 
@@ -167,3 +172,7 @@ def _check(settings: DecodeSettings) -> None:
         raise ConfigError(f"max_edge_length_ratio is {settings.max_edge_length_ratio}; give a number above 0.")
     if settings.min_instance_peaks < 0:
         raise ConfigError(f"min_instance_peaks is {settings.min_instance_peaks}; give 0 or more.")
+    if settings.class_assignment not in CLASS_ASSIGNMENTS:
+        raise ConfigError(
+            f"class_assignment is {settings.class_assignment!r}; choose one of {', '.join(CLASS_ASSIGNMENTS)}."
+        )
