@@ -1,5 +1,5 @@
 """``python -m sleap_nn.cli``: the same program as ``sleap-nn``."""
 
-from sleap_nn.cli.main import cli
+from sleap_nn.cli.program import run
 
-cli(prog_name="sleap-nn")
+run()
