@@ -1,6 +1,7 @@
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -58,6 +59,6 @@ def test_libraries_are_not_unloaded() -> None:
 def test_output_that_cannot_be_written_is_a_failure() -> None:
     command = [sys.executable, "-c", PROGRAM.format(ending="sys.exit()")]
     buffered = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
-    with open("/dev/full", "w") as full:
+    with Path("/dev/full").open("w") as full:
         ended = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, env=buffered, timeout=120, check=False)
     assert ended.returncode == 120
