@@ -10,7 +10,7 @@ from jaxtyping import Float, Int
 from sleap_nn.ops.assignment import assign
 
 CLASS_ASSIGNMENTS = ("probability", "weighted")
-"""How peaks are shared out among classes: `group_by_class`, `group_by_weighted_class`."""
+"""How peaks are shared out among classes: `group_by_class` without and with heights."""
 _LEAST_SHARE = 0.1
 """Share of a peak's best class that the class it gets must have."""
 
@@ -34,56 +34,35 @@ def assign_classes(
 
 
 def group_by_class(
-    nodes: Int[np.ndarray, " peaks"], probabilities: Float[np.ndarray, "peaks classes"], num_nodes: int
-) -> Int[np.ndarray, " peaks"]:
-    """Give every class one peak of each node at most; a peak is kept only by the class that is its best.
-
-    Args:
-        nodes: Node of each peak.
-        probabilities: Of each peak, by class.
-        num_nodes: Number of nodes.
-
-    Returns:
-        The class of each peak, -1 for peaks that are dropped.
-    """
-    classes = np.full(len(nodes), -1, np.int64)
-    for node in range(num_nodes):
-        own = np.flatnonzero(nodes == node)
-        assigned, _ = assign_classes(probabilities[own])
-        given = np.take_along_axis(probabilities[own], np.maximum(assigned, 0)[:, None], axis=1)[:, 0]
-        best = probabilities[own].max(axis=1, initial=0.0)
-        classes[own] = np.where((assigned >= 0) & (given >= best), assigned, -1)
-    return classes
-
-
-def group_by_weighted_class(
     nodes: Int[np.ndarray, " peaks"],
     probabilities: Float[np.ndarray, "peaks classes"],
-    heights: Float[np.ndarray, " peaks"],
     num_nodes: int,
+    heights: Float[np.ndarray, " peaks"] | None = None,
 ) -> Int[np.ndarray, " peaks"]:
-    """Give every class one peak of each node at most, so that class probabilities times peak heights sum to the most.
+    """Give every class one peak of each node at most, so that class probabilities sum to the most.
 
-    Where a network draws a second, weaker peak of a node on an animal, both are of its class, and the class map cannot
-    tell which is the right one. A peak may get a class that is not its best, as two peaks of a node may both be
-    likelier to be of one class, but none of which it has hardly any probability.
+    A peak is kept only by the class that is its best. Where a network draws a second, weaker peak of a node on an
+    animal, both are of its class, and the class map cannot tell which is the right one. With `heights`, probabilities
+    are weighed by them; then a peak may also get a class that is not its best, unless that is hardly probable.
 
     Args:
         nodes: Node of each peak.
         probabilities: Of each peak, by class.
-        heights: Value of the confidence map at each peak.
         num_nodes: Number of nodes.
+        heights: Value of the confidence map at each peak.
 
     Returns:
         The class of each peak, -1 for peaks that are dropped.
     """
+    values = probabilities if heights is None else probabilities * heights[:, None]
+    least = 1.0 if heights is None else _LEAST_SHARE
     classes = np.full(len(nodes), -1, np.int64)
     for node in range(num_nodes):
         own = np.flatnonzero(nodes == node)
-        weighted = probabilities[own] * heights[own, None]
-        assigned, values = assign_classes(weighted)
-        least = _LEAST_SHARE * weighted.max(axis=1, initial=0.0)
-        classes[own] = np.where((assigned >= 0) & (values >= least), assigned, -1)
+        assigned, _ = assign_classes(values[own])
+        given = np.take_along_axis(values[own], np.maximum(assigned, 0)[:, None], axis=1)[:, 0]
+        enough = given >= least * values[own].max(axis=1, initial=0.0)
+        classes[own] = np.where((assigned >= 0) & enough, assigned, -1)
     return classes
 
 

@@ -14,7 +14,7 @@ from sleap_nn.heads.base import Head
 from sleap_nn.heads.class_maps import ClassMapsHead
 from sleap_nn.heads.confidence_maps import ConfidenceMapsHead
 from sleap_nn.heads.losses import LossSettings
-from sleap_nn.ops.identity import group_by_class, group_by_weighted_class
+from sleap_nn.ops.identity import group_by_class
 from sleap_nn.structures.predictions import Detection, Predictions
 from sleap_nn.structures.sample import FrameKey
 from sleap_nn.structures.skeleton import Skeleton
@@ -80,10 +80,8 @@ class MultiClassBottomUp(Task):
         (detection,) = detections
         nodes, probabilities = detection.extras["node"], detection.extras["classes"]
         num_nodes = len(self.skeleton.node_names)
-        if settings.class_assignment == "weighted":
-            of_peak = group_by_weighted_class(nodes, probabilities, detection.scores, num_nodes)
-        else:
-            of_peak = group_by_class(nodes, probabilities, num_nodes)
+        heights = detection.scores if settings.class_assignment == "weighted" else None
+        of_peak = group_by_class(nodes, probabilities, num_nodes, heights)
         instances = []
         for class_id in np.unique(of_peak[of_peak >= 0]):
             own = np.flatnonzero(of_peak == class_id)

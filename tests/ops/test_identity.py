@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sleap_nn.ops.identity import assign_classes, group_by_class, group_by_weighted_class, same_identity
+from sleap_nn.ops.identity import assign_classes, group_by_class, same_identity
 
 GOLDEN = json.loads((Path(__file__).parents[1] / "golden" / "class_assignment.json").read_text())
 
@@ -53,14 +53,14 @@ def test_of_two_peaks_on_an_animal_the_higher_one_is_taken() -> None:
     probabilities = np.array([[0.90, 0.05], [0.95, 0.05], [0.05, 0.90]])
     heights = np.array([0.9, 0.2, 0.8])
     assert group_by_class(nodes, probabilities, 1).tolist() == [-1, 0, 1]
-    assert group_by_weighted_class(nodes, probabilities, heights, 1).tolist() == [0, -1, 1]
+    assert group_by_class(nodes, probabilities, 1, heights).tolist() == [0, -1, 1]
 
 
 def test_a_peak_gets_the_class_that_is_left_if_that_has_some_probability() -> None:
     nodes, heights = np.array([0, 0, 1, 1]), np.ones(4)
     probabilities = np.array([[0.9, 0.1], [0.6, 0.4], [0.9, 0.01], [0.8, 0.02]])
-    assert group_by_weighted_class(nodes, probabilities, heights, 2).tolist() == [0, 1, 0, -1]
-    assert group_by_weighted_class(nodes[:0], probabilities[:0], heights[:0], 2).tolist() == []
+    assert group_by_class(nodes, probabilities, 2, heights).tolist() == [0, 1, 0, -1]
+    assert group_by_class(nodes[:0], probabilities[:0], 2, heights[:0]).tolist() == []
 
 
 def test_identities_are_counted() -> None:
