@@ -19,7 +19,7 @@ from sleap_nn.training.checkpoints import saved_batch_sizes
 from sleap_nn.training.memory import SAFE_SHARE, free_memory, measure
 from sleap_nn.training.microbatches import ran_out_of_memory, release_memory
 from sleap_nn.training.optim import make_optimizer, parameter_groups
-from sleap_nn.training.resolve import train_steps
+from sleap_nn.training.resolve import share_of_frame, train_steps
 
 AUTO = "auto"
 LARGEST = 32
@@ -56,9 +56,9 @@ def settle(
     if saved is not None:
         sizes = saved
     elif loaders[0].batch_size == AUTO:
-        sizes = (found := _find(job, network, task, train, num_sharing), found)
+        sizes = (found := _find(job, network, task, train, num_sharing), _of_whole_frames(found, job))
     else:
-        sizes = (int(loaders[0].batch_size), int(loaders[0].batch_size))
+        sizes = (given := int(loaders[0].batch_size), _of_whole_frames(given, job))
     for loader, size in zip(loaders, sizes, strict=True):
         if loader.batch_size == AUTO:
             loader.batch_size = size
@@ -87,6 +87,11 @@ def adopt(job: TrainingJobConfig, decision: Sequence[int]) -> None:
     settings = job.trainer_config
     settings.train_data_loader.batch_size, settings.val_data_loader.batch_size = decision[:2]
     settings.train_steps_per_epoch = decision[2]
+
+
+def _of_whole_frames(size: int, job: TrainingJobConfig) -> int:
+    """Return how many validation frames are as large as so many training inputs."""
+    return max(1, int(size * share_of_frame(job)))
 
 
 def _find(job: TrainingJobConfig, network: PoseNetwork, task: Task, train: PoseDataset, num_sharing: int) -> int:

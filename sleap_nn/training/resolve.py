@@ -9,7 +9,7 @@ from datetime import datetime
 from math import ceil
 
 from sleap_nn.config.backbone_config import UNetConfig, bottleneck_stride, needs_rgb
-from sleap_nn.config.data_config import PreprocessingConfig
+from sleap_nn.config.data_config import DataConfig, GeometricConfig, PreprocessingConfig
 from sleap_nn.config.model_config import HeadConfig
 from sleap_nn.config.training_job_config import TrainingJobConfig, check_must_be_set
 from sleap_nn.data.crop_size import Extent, find_crop_size
@@ -114,8 +114,8 @@ def _resolve_random_crop(config: TrainingJobConfig) -> None:
         ConfigError: The model type reads crops already.
     """
     data, backbone = config.data_config, config.model_config.backbone_config.which_oneof()
-    geometric = data.augmentation_config.geometric if data.augmentation_config is not None else None
-    if not data.use_augmentations_train or geometric is None or geometric.random_crop_size is None:
+    geometric = _geometric(data)
+    if geometric is None or geometric.random_crop_size is None:
         return
     model_type, given = config.model_config.head_configs.which_oneof_attrib_name(), geometric.random_crop_size
     where = "data_config.augmentation_config.geometric.random_crop_size"
@@ -132,6 +132,21 @@ def _resolve_random_crop(config: TrainingJobConfig) -> None:
         geometric.random_crop_size = None
     elif geometric.random_crop_size != given:
         logger.info("%s is %d, rounded up to a multiple of the backbone's stride of %d.", where, given, stride)
+
+
+def share_of_frame(config: TrainingJobConfig) -> float:
+    """Return how large a training input is, compared with a whole frame: 1, or less with random crops."""
+    geometric, preprocessing = _geometric(config.data_config), config.data_config.preprocessing
+    if geometric is None or geometric.random_crop_size is None:
+        return 1.0
+    frame = preprocessing.scale**2 * float(preprocessing.max_height or 1) * float(preprocessing.max_width or 1)
+    return min(1.0, geometric.random_crop_size**2 / frame)
+
+
+def _geometric(data: DataConfig) -> GeometricConfig | None:
+    """Return the movements of training inputs, None if there are none."""
+    changes = data.augmentation_config if data.use_augmentations_train else None
+    return None if changes is None else changes.geometric
 
 
 def input_channels(preprocessing: PreprocessingConfig, channels: int) -> int:

@@ -89,6 +89,20 @@ def test_auto_becomes_a_number_in_the_resolved_configuration(
     assert initial.train_data_loader.batch_size == train
 
 
+@pytest.mark.parametrize(("train", "expected"), [("auto", 8), (6, 6)])
+def test_whole_frames_are_validated_in_smaller_batches_than_random_crops(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, train: int | str, expected: int
+) -> None:
+    monkeypatch.setattr(batch_size, "free_memory", lambda _: 10**12)
+    config = settings(folder, train, "auto")
+    config["data_config"]["augmentation_config"] = {"geometric": {"random_crop_size": 32}}
+    run(config)
+    frame = TrainingJobConfig.load(folder / "models" / "run" / "training_config.yaml").data_config.preprocessing
+    share = 32**2 / (frame.max_height * frame.max_width)
+    assert 0 < share < 0.5
+    assert sizes(folder)[:2] == (expected, max(1, int(expected * share)))
+
+
 def test_a_given_length_of_epochs_stays(folder: Path) -> None:
     run(settings(folder, "auto", 2, train_steps_per_epoch=3))
     assert sizes(folder) == (8, 2, 3)
