@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from sleap_nn.config.training_job_config import TrainingJobConfig
+from sleap_nn.data.crop_size import extents
 from sleap_nn.data.findings import LabelReport
 from sleap_nn.data.label_check import Purpose, check_labels
 from sleap_nn.log import logger
 from sleap_nn.tasks.base import Task
+from sleap_nn.training.hints import random_crop_hint
 from sleap_nn.training.training_data import TrainingData
 
 
@@ -18,6 +20,9 @@ def report_labels(data: TrainingData, task: Task, config: TrainingJobConfig) -> 
         task: What is learned from them.
         config: The resolved configuration.
     """
+    hint = random_crop_hint(extents(data.train.set, task.anchors), config) if task.view == "frame" else None
+    if hint is not None:
+        logger.info("Hint: %s", hint)
     same = config.data_config.use_same_data_for_val
     sets = [data.train.set] if same else [data.train.set, data.val.set]
     report = check_labels(sets, purpose_of(task, config))
