@@ -157,7 +157,7 @@ class GeometricConfig:
             le=1,
             extension=True,
         ),
-    ] = 0.9
+    ] = 0.75
 
     def __post_init__(self) -> None:
         """Check that every range has its smaller end first."""

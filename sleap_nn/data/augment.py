@@ -29,8 +29,8 @@ class Window:
 
     Attributes:
         side: Its side in px.
-        place: (x, y) from 0 to 1: where it lies between the ends of the frame, or about an animal, where 0.5 is the
-            middle and the ends are a quarter of the side away.
+        place: (x, y) from 0 to 1: where in the frame its middle lies; or where about an animal, 0.5 on its anchor and
+            the ends a quarter of the side away.
         animal: Which animal it lies about, as a fraction of their number, below 1; None for anywhere.
     """
 
@@ -49,8 +49,8 @@ class Window:
     def corner(self, focus: tuple[float, float] | None, height: int, width: int) -> tuple[int, int]:
         """Return (left, top) in px of the input.
 
-        About an animal it may reach beyond the frame, which is turned and moved as well. A frame that is smaller than
-        the window lies somewhere in it.
+        It may reach beyond the frame, so that the borders and corners of frames are shown about as often as the rest:
+        a network finds things where it has never looked.
 
         Args:
             focus: (x, y) in px of the input.
@@ -58,9 +58,10 @@ class Window:
             width: As above.
         """
         if focus is None:
-            return round(self.place[0] * (width - self.side)), round(self.place[1] * (height - self.side))
-        from_middle = (np.array(self.place) - 0.5) * self.side / 2
-        left, top = np.round(focus + from_middle - self.side / 2).astype(int)
+            middle = np.array(self.place) * (width, height)
+        else:
+            middle = focus + (np.array(self.place) - 0.5) * self.side / 2
+        left, top = np.round(middle - self.side / 2).astype(int)
         return int(left), int(top)
 
 

@@ -26,7 +26,7 @@ GEOMETRIC = {
     "scale_p": 1.0, "translate_width": 0.0, "translate_height": 0.0, "translate_p": None, "affine_p": 0.0,
     "erase_scale_min": 0.0001, "erase_scale_max": 0.01, "erase_ratio_min": 1.0, "erase_ratio_max": 1.0,
     "erase_p": 0.0, "mixup_lambda_min": 0.01, "mixup_lambda_max": 0.05, "mixup_p": 0.0, "flip_p": 0.0,
-    "random_crop_size": None, "random_crop_focus": 0.9,
+    "random_crop_size": None, "random_crop_focus": 0.75,
 }  # fmt: skip
 TILING = {
     "enabled": False, "tile_size": None, "overlap": None, "min_overlap_fraction": 0.25,
