@@ -23,7 +23,8 @@ def random_crop_hint(animals: Sequence[Extent], config: TrainingJobConfig) -> st
 
     Args:
         animals: The training instances.
-        config: The resolved configuration of a model that reads whole frames.
+        config: The resolved configuration of a model that looks for several animals in whole frames. Where one is
+            looked for, its points are the highest peaks of a frame, so that the background matters more than speed.
     """
     data, preprocessing = config.data_config, config.data_config.preprocessing
     sides = [animal.side * _match(animal, config) for animal in animals]

@@ -20,9 +20,10 @@ def report_labels(data: TrainingData, task: Task, config: TrainingJobConfig) -> 
         task: What is learned from them.
         config: The resolved configuration.
     """
-    hint = random_crop_hint(extents(data.train.set, task.anchors), config) if task.view == "frame" else None
-    if hint is not None:
-        logger.info("Hint: %s", hint)
+    if task.view == "frame" and task.max_labelled is None:
+        hint = random_crop_hint(extents(data.train.set, task.anchors), config)
+        if hint is not None:
+            logger.info("Hint: %s", hint)
     same = config.data_config.use_same_data_for_val
     sets = [data.train.set] if same else [data.train.set, data.val.set]
     report = check_labels(sets, purpose_of(task, config))

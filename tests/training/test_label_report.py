@@ -55,6 +55,17 @@ def test_clean_labels_are_one_line(tmp_path: Path, logged: pytest.LogCaptureFixt
     assert logged.messages[-1] == "Label check: nothing looks wrong in 10 frames with 10 instances."
 
 
+@pytest.mark.parametrize(("head", "num_hints"), [("bottomup", 1), ("single_instance", 0)])
+def test_small_animals_get_a_hint_where_several_are_looked_for(
+    tmp_path: Path, logged: pytest.LogCaptureFixture, head: str, num_hints: int
+) -> None:
+    trainer = make_trainer(tmp_path, head)
+    for frame in trainer.data.train.set.frames:
+        frame.points[:] = 20 + (frame.points - 20) / 10
+    report_labels(trainer.data, trainer.task, trainer.job)
+    assert sum("random_crop_size" in message for message in logged.messages) == num_hints
+
+
 def test_frames_that_also_validate_count_once(tmp_path: Path) -> None:
     trainer = make_trainer(tmp_path, use_same_data_for_val=True)
     assert report_labels(trainer.data, trainer.task, trainer.job).num_frames == 10
