@@ -20,6 +20,9 @@ from sleap_nn.errors import UsageError
 FORMATS = ("slp", "analysis_h5", "csv", "dlc", "coco", "nwb")
 """What predictions are written as."""
 
+CLASS_ASSIGNMENTS = ("probability", "weighted")
+"""How peaks are shared out among classes: by class probability alone, or weighed by the height of the peak."""
+
 _MODELS = "Models and output"
 _FRAMES = "Frames"
 _IMAGES = "Images"
@@ -348,7 +351,7 @@ class InferenceConfig:
         Option(
             "Which of several peaks of a node an animal of a multi_class_bottomup model gets: the one with the highest "
             "probability of its class (probability), or the highest product of that and the peak's height (weighted).",
-            choices=("probability", "weighted"),
+            choices=CLASS_ASSIGNMENTS,
             convert=lower_case,
             cli=Cli(_PEAKS, metavar="[probability|weighted]"),
         ),

@@ -31,6 +31,13 @@ class Extent:
     frame_size: tuple[int, int]
     where: str
 
+    def matched(self, preprocessing: PreprocessingConfig) -> float:
+        """Return the side in px of the size-matched frame."""
+        height, width = self.frame_size
+        canvas_height = height if preprocessing.max_height is None else preprocessing.max_height
+        canvas_width = width if preprocessing.max_width is None else preprocessing.max_width
+        return self.side * min(canvas_height / height, canvas_width / width)
+
 
 def extents(labels: LabelSet, anchors: Callable[[np.ndarray], np.ndarray]) -> list[Extent]:
     """Return the extent of every labelled instance.
@@ -66,7 +73,7 @@ def find_crop_size(
         augmentation: Changes of training inputs, None without.
         max_stride: Stride of the bottleneck in input px.
     """
-    sides = np.array([extent.side * _match(extent, preprocessing) for extent in instances])
+    sides = np.array([extent.matched(preprocessing) for extent in instances])
     limit = _STRAY_FACTOR * max(float(np.median(sides)), 1.0)
     for extent, side in zip(instances, sides, strict=True):
         if side > limit:
@@ -95,11 +102,3 @@ def augmentation_padding(side: float, augmentation: AugmentationConfig | None) -
     turn = sqrt(2) if angle >= 45 else cos(radians(angle)) + sin(radians(angle))
     zoom = max(1.0, geometric.scale_max) if geometric.scale_p or together else 1.0
     return ceil(side * turn * zoom - side)
-
-
-def _match(extent: Extent, preprocessing: PreprocessingConfig) -> float:
-    """Return the factor of the size match."""
-    height, width = extent.frame_size
-    canvas_height = height if preprocessing.max_height is None else preprocessing.max_height
-    canvas_width = width if preprocessing.max_width is None else preprocessing.max_width
-    return min(canvas_height / height, canvas_width / width)

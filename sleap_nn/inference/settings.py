@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import TypedDict, cast
 
+from sleap_nn.config.inference_config import CLASS_ASSIGNMENTS
 from sleap_nn.config.limits import MOST_CELLS, MOST_SAMPLES
 from sleap_nn.errors import ConfigError
-from sleap_nn.ops.identity import CLASS_ASSIGNMENTS
 from sleap_nn.ops.peaks import REFINEMENTS
 from sleap_nn.tasks.base import DecodeSettings, Task
 

@@ -9,8 +9,6 @@ from jaxtyping import Float, Int
 
 from sleap_nn.ops.assignment import assign
 
-CLASS_ASSIGNMENTS = ("probability", "weighted")
-"""How peaks are shared out among classes: `group_by_class` without and with heights."""
 _LEAST_SHARE = 0.1
 """Share of a peak's best class that the class it gets must have."""
 

@@ -33,7 +33,7 @@ class DecodeSettings:
         dist_penalty_weight: Weight of that penalty.
         min_line_score: Smallest score of an edge that joins two points.
         min_instance_peaks: Fewest points of an instance; below 1 a share of the nodes.
-        class_assignment: ``probability`` or ``weighted``, see `ops.identity`.
+        class_assignment: ``probability`` or ``weighted``, see `ops.identity.group_by_class`.
     """
 
     peak_threshold: float = 0.2

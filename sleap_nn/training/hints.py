@@ -10,7 +10,7 @@ import numpy as np
 from sleap_nn.config.backbone_config import bottleneck_stride
 from sleap_nn.config.training_job_config import TrainingJobConfig
 from sleap_nn.data.crop_size import Extent
-from sleap_nn.training.resolve import share_of_frame
+from sleap_nn.training.resolve import frame_area, share_of_frame
 
 _BODY_LENGTHS = 2.5
 """Side of a random crop: room for an animal, its neighbour and what is around them."""
@@ -27,23 +27,16 @@ def random_crop_hint(animals: Sequence[Extent], config: TrainingJobConfig) -> st
             looked for, its points are the highest peaks of a frame, so that the background matters more than speed.
     """
     data, preprocessing = config.data_config, config.data_config.preprocessing
-    sides = [animal.side * _match(animal, config) for animal in animals]
+    sides = [animal.matched(preprocessing) for animal in animals]
     length = float(np.quantile(sides, 0.95)) * preprocessing.scale if sides else 0.0
     if not data.use_augmentations_train or share_of_frame(config) < 1 or length <= 1:
         return None
     stride = bottleneck_stride(config.model_config.backbone_config.which_oneof())
     side = ceil(_BODY_LENGTHS * length / stride) * stride
-    frame = preprocessing.scale**2 * float(preprocessing.max_height or 1) * float(preprocessing.max_width or 1)
-    times = int(frame / side**2)
+    times = int(frame_area(preprocessing) / side**2)
     if times < _FEWEST_TIMES:
         return None
     return (
         "Animals are small in their frames: with data_config.augmentation_config.geometric.random_crop_size="
         f"{side} training steps would be about {times} times as fast."
     )
-
-
-def _match(animal: Extent, config: TrainingJobConfig) -> float:
-    """Return the factor of the size match of an animal's frame."""
-    preprocessing, (height, width) = config.data_config.preprocessing, animal.frame_size
-    return min((preprocessing.max_height or height) / height, (preprocessing.max_width or width) / width)

@@ -136,11 +136,15 @@ def _resolve_random_crop(config: TrainingJobConfig) -> None:
 
 def share_of_frame(config: TrainingJobConfig) -> float:
     """Return how large a training input is, compared with a whole frame: 1, or less with random crops."""
-    geometric, preprocessing = _geometric(config.data_config), config.data_config.preprocessing
+    geometric = _geometric(config.data_config)
     if geometric is None or geometric.random_crop_size is None:
         return 1.0
-    frame = preprocessing.scale**2 * float(preprocessing.max_height or 1) * float(preprocessing.max_width or 1)
-    return min(1.0, geometric.random_crop_size**2 / frame)
+    return min(1.0, geometric.random_crop_size**2 / frame_area(config.data_config.preprocessing))
+
+
+def frame_area(preprocessing: PreprocessingConfig) -> float:
+    """Return the px of the network input of a whole frame, of a resolved configuration and without padding."""
+    return preprocessing.scale**2 * float(preprocessing.max_height or 1) * float(preprocessing.max_width or 1)
 
 
 def _geometric(data: DataConfig) -> GeometricConfig | None:
