@@ -227,7 +227,11 @@ class TrainerConfig:
     max_epochs: Annotated[int, Option("Number of epochs after which training ends.", ge=1)] = 100
     max_time: Annotated[
         float | None,
-        Option("Minutes after which training ends; null: no limit.", gt=0, extension=True),
+        Option(
+            "Minutes after which training ends, and a falling learning rate with it; null: no limit.",
+            gt=0,
+            extension=True,
+        ),
     ] = None
     seed: Annotated[
         int | None,

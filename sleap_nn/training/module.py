@@ -64,6 +64,8 @@ class TrainingModule(LightningModule):
             as this process saw; empty before the first.
         first_batch: Batches of its first epoch that a resumed run has done, None where the checkpoint says it.
         num_own_val_batches: Validation batches that count; more of them only keep step with other processes.
+        num_epochs: How many epochs the run will have, as far as is known: a schedule that falls to an end does so by
+            then.
     """
 
     first_batch: int | None = None
@@ -81,6 +83,7 @@ class TrainingModule(LightningModule):
         self.task = task
         self.model = network
         self.strengths: dict[str, Tensor] = {}
+        self.num_epochs: float = config.max_epochs
         self._config = config
         self._seed = seed
         self._with_negatives = with_negatives
@@ -172,7 +175,7 @@ class TrainingModule(LightningModule):
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """Return the optimizer; its schedule is stepped by this module."""
         optimizer = make_optimizer(self._groups, self._config)
-        self._schedule = make_schedule(optimizer, self._config.lr_scheduler, self._config.max_epochs)
+        self._schedule = make_schedule(optimizer, self._config.lr_scheduler, lambda: self.num_epochs)
         if self._schedule is not None and self._schedule_state is not None:
             self._schedule.load_state_dict(self._schedule_state)
         return optimizer

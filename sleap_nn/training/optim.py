@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from math import cos, pi
 from typing import Any
 
@@ -75,21 +75,26 @@ def make_optimizer(groups: Iterable[dict[str, Any]], config: TrainerConfig) -> O
 
 
 def make_schedule(
-    optimizer: Optimizer, config: LRSchedulerConfig | None, max_epochs: int
+    optimizer: Optimizer, config: LRSchedulerConfig | None, num_epochs: Callable[[], float]
 ) -> LRScheduler | ReduceLROnPlateau | None:
     """Return the schedule, stepped once an epoch; None keeps the rate constant.
 
     Of several sections the first of cosine, linear, step, plateau counts.
+
+    Args:
+        optimizer: Whose rates are set.
+        config: The sections.
+        num_epochs: Says at each step how many epochs the run will have, as far as is known by then.
     """
     if config is None:
         return None
     base = optimizer.defaults["lr"]
     if config.cosine_annealing_warmup is not None:
         section = config.cosine_annealing_warmup
-        return LambdaLR(optimizer, lambda epoch: cosine_rate(section, base, max_epochs, epoch) / base)
+        return LambdaLR(optimizer, lambda epoch: cosine_rate(section, base, num_epochs(), epoch) / base)
     if config.linear_warmup_linear_decay is not None:
         linear = config.linear_warmup_linear_decay
-        return LambdaLR(optimizer, lambda epoch: linear_rate(linear, base, max_epochs, epoch) / base)
+        return LambdaLR(optimizer, lambda epoch: linear_rate(linear, base, num_epochs(), epoch) / base)
     if config.step_lr is not None:
         return StepLR(optimizer, step_size=config.step_lr.step_size, gamma=config.step_lr.gamma)
     plateau = config.reduce_lr_on_plateau
@@ -124,12 +129,12 @@ def _smallest_rates(given: float | list[float], optimizer: Optimizer) -> list[fl
     return given
 
 
-def cosine_rate(config: CosineAnnealingWarmupConfig, base: float, max_epochs: int, epoch: int) -> float:
+def cosine_rate(config: CosineAnnealingWarmupConfig, base: float, num_epochs: float, epoch: int) -> float:
     """Return the rate of an epoch: a linear rise, then half a cosine down to ``eta_min``.
 
     Loshchilov and Hutter, "SGDR: Stochastic Gradient Descent with Warm Restarts", ICLR 2017, without restarts.
     """
-    warmup, last = config.warmup_epochs, max_epochs if config.max_epochs is None else config.max_epochs
+    warmup, last = config.warmup_epochs, num_epochs if config.max_epochs is None else config.max_epochs
     if epoch < warmup:
         return config.warmup_start_lr + (base - config.warmup_start_lr) * epoch / warmup
     if epoch >= last:
@@ -137,9 +142,9 @@ def cosine_rate(config: CosineAnnealingWarmupConfig, base: float, max_epochs: in
     return config.eta_min + (base - config.eta_min) * (1 + cos(pi * (epoch - warmup) / (last - warmup))) / 2
 
 
-def linear_rate(config: LinearWarmupLinearDecayConfig, base: float, max_epochs: int, epoch: int) -> float:
+def linear_rate(config: LinearWarmupLinearDecayConfig, base: float, num_epochs: float, epoch: int) -> float:
     """Return the rate of an epoch: a linear rise, then a straight line down to ``end_lr``."""
-    warmup, last = config.warmup_epochs, max_epochs if config.max_epochs is None else config.max_epochs
+    warmup, last = config.warmup_epochs, num_epochs if config.max_epochs is None else config.max_epochs
     if epoch < warmup:
         return config.warmup_start_lr + (base - config.warmup_start_lr) * epoch / warmup
     if epoch >= last:

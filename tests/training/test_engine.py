@@ -87,8 +87,8 @@ def test_a_time_limit_is_optional(monkeypatch: pytest.MonkeyPatch) -> None:
     limit = only(TimeLimit, callbacks(max_time=0.5))
     now = [0.0]
     monkeypatch.setattr("sleap_nn.training.callbacks.guards.time", SimpleNamespace(monotonic=lambda: now[0]))
-    trainer = cast(Any, SimpleNamespace(should_stop=False))
-    limit.on_train_start(trainer, cast(Any, None))
+    trainer = cast(Any, SimpleNamespace(should_stop=False, max_epochs=3))
+    limit.on_train_start(trainer, cast(Any, SimpleNamespace()))
     now[0] = 31.0
     limit.on_train_batch_end(trainer, cast(Any, None), 0, 0, 0)
     assert trainer.should_stop

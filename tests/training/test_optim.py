@@ -1,10 +1,11 @@
 import json
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 import torch
 from small_backbones import section
-from torch.optim.lr_scheduler import ReduceLROnPlateau
+from torch.optim.lr_scheduler import LambdaLR, ReduceLROnPlateau
 
 from sleap_nn.config.trainer_config import (
     CosineAnnealingWarmupConfig,
@@ -26,7 +27,7 @@ BASE = GOLDEN["base_lr"]
 def rates(config: LRSchedulerConfig | None, num_epochs: int, losses: list[float] | None = None) -> list[float]:
     """Return the rate of each epoch."""
     optimizer = torch.optim.Adam([torch.nn.Parameter(torch.zeros(1))], lr=BASE)
-    schedule = make_schedule(optimizer, config, max_epochs=100)
+    schedule = make_schedule(optimizer, config, lambda: 100)
     used = []
     for epoch in range(num_epochs):
         used.append(optimizer.param_groups[0]["lr"])
@@ -62,6 +63,45 @@ def test_linear_follows_the_golden_rates() -> None:
     expected = GOLDEN["linear"]["lr_by_epoch"]
     config = without_plateau(linear_warmup_linear_decay=section)
     assert rates(config, len(expected)) == pytest.approx(expected, abs=1e-10)
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        without_plateau(cosine_annealing_warmup=CosineAnnealingWarmupConfig(warmup_epochs=2, eta_min=1e-6)),
+        without_plateau(linear_warmup_linear_decay=LinearWarmupLinearDecayConfig(warmup_epochs=2, end_lr=1e-6)),
+    ],
+)
+def test_a_run_that_turns_out_shorter_still_ends_at_the_last_rate(config: LRSchedulerConfig) -> None:
+    optimizer = torch.optim.Adam([torch.nn.Parameter(torch.zeros(1))], lr=BASE)
+    known = [100.0]
+    schedule = make_schedule(optimizer, config, lambda: known[0])
+    assert isinstance(schedule, LambdaLR)
+    used = []
+    for epoch in range(12):
+        known[0] = 100.0 if epoch < 4 else 10.0
+        used.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        schedule.step()
+    assert used[2] == pytest.approx(BASE)
+    assert all(earlier > later for earlier, later in pairwise(used[2:11]))
+    assert used[10:] == pytest.approx([1e-6, 1e-6])
+
+
+@pytest.mark.parametrize("name", ["cosine_annealing_warmup", "linear_warmup_linear_decay"])
+def test_a_schedule_with_a_length_of_its_own_keeps_it(name: str) -> None:
+    sections = {
+        "cosine_annealing_warmup": CosineAnnealingWarmupConfig,
+        "linear_warmup_linear_decay": LinearWarmupLinearDecayConfig,
+    }
+    section = sections[name](warmup_epochs=0, max_epochs=50)
+    optimizer = torch.optim.Adam([torch.nn.Parameter(torch.zeros(1))], lr=BASE)
+    schedule = make_schedule(optimizer, without_plateau(**{name: section}), lambda: 10)
+    assert isinstance(schedule, LambdaLR)
+    for _ in range(25):
+        optimizer.step()
+        schedule.step()
+    assert optimizer.param_groups[0]["lr"] == pytest.approx(BASE / 2)
 
 
 def test_step_follows_the_golden_rates() -> None:
@@ -165,7 +205,7 @@ def test_every_schedule_keeps_the_ratio_of_the_groups(schedule: LRSchedulerConfi
     config = TrainerConfig(optimizer=OptimizerConfig(lr=BASE, layer_decay=0.5), lr_scheduler=schedule)
     optimizer = make_optimizer(parameter_groups(network(), config.optimizer), config)
     ratios = [group["lr"] / BASE for group in optimizer.param_groups]
-    stepper = make_schedule(optimizer, schedule, max_epochs=20)
+    stepper = make_schedule(optimizer, schedule, lambda: 20)
     assert stepper is not None
     rates_used = set()
     for _ in range(20):
@@ -181,7 +221,7 @@ def test_the_smallest_rate_is_scaled_like_the_rate() -> None:
     config = TrainerConfig(optimizer=OptimizerConfig(lr=BASE, backbone_lr_scale=0.1))
     config.lr_scheduler = LRSchedulerConfig(reduce_lr_on_plateau={"min_lr": 1e-4, "patience": 0, "cooldown": 0})
     optimizer = make_optimizer(parameter_groups(network(), config.optimizer), config)
-    stepper = make_schedule(optimizer, config.lr_scheduler, max_epochs=100)
+    stepper = make_schedule(optimizer, config.lr_scheduler, lambda: 100)
     assert isinstance(stepper, ReduceLROnPlateau)
     for _ in range(20):
         stepper.step(1.0)
@@ -192,7 +232,7 @@ def test_a_list_of_smallest_rates_has_one_for_every_group() -> None:
     config = TrainerConfig(lr_scheduler=LRSchedulerConfig(reduce_lr_on_plateau={"min_lr": [1e-4, 1e-5]}))
     optimizer = make_optimizer(parameter_groups(network(), config.optimizer), config)
     with pytest.raises(ConfigError, match=r"min_lr has 2 values, .* in 1 group"):
-        make_schedule(optimizer, config.lr_scheduler, max_epochs=100)
+        make_schedule(optimizer, config.lr_scheduler, lambda: 100)
 
 
 def test_a_state_of_other_groups_is_refused() -> None:

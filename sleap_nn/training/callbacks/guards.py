@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from typing import Any
+from typing import Any, cast
 
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
@@ -26,25 +26,35 @@ _MOST_BAD = 3
 
 
 class TimeLimit(Callback):
-    """Ends the run after so many minutes, with a last validation."""
+    """Ends the run after so many minutes, with a last validation.
+
+    A schedule that falls to an end does so by then: after each epoch it is estimated anew how many epochs fit. The
+    weights of a run that stopped at a high learning rate would never have settled.
+    """
 
     def __init__(self, minutes: float) -> None:
         """Set the limit; it counts from the start of training, interruptions left out."""
         self._seconds = minutes * 60
         self._start: float | None = None
         self._used = 0.0
+        self._first_epoch: tuple[int, float] | None = None
+        self._fitting = math.inf
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Start the clock."""
         self._start = time.monotonic() - self._used
+        self._set_num_epochs(trainer, pl_module)
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the seconds used so far, so that a resumed run has the rest."""
-        return {"used": 0.0 if self._start is None else time.monotonic() - self._start}
+        """Return the seconds used so far, so that a resumed run has the rest, and what was estimated from them."""
+        used = 0.0 if self._start is None else time.monotonic() - self._start
+        return {"used": used, "first_epoch": self._first_epoch, "fitting": self._fitting}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Go on counting where an interrupted run stopped."""
         self._used = state_dict["used"]
+        self._first_epoch = state_dict.get("first_epoch")
+        self._fitting = state_dict.get("fitting", math.inf)
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: object, batch: object, batch_idx: int
@@ -53,6 +63,32 @@ class TimeLimit(Callback):
         if self._start is not None and time.monotonic() - self._start >= self._seconds and not trainer.should_stop:
             logger.info("The time limit of %g minutes is reached; training ends here.", self._seconds / 60)
             trainer.should_stop = True
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Estimate how many epochs fit; the first one does not count, as frames are still being decoded then."""
+        if self._start is None:
+            return
+        done, used = trainer.current_epoch + 1, time.monotonic() - self._start
+        if self._first_epoch is None:
+            self._first_epoch = (done, used)
+            return
+        was_known = self._fitting < math.inf
+        first, before = self._first_epoch
+        self._fitting = largest_over_devices(done + (self._seconds - used) * (done - first) / (used - before))
+        fit = self._set_num_epochs(trainer, pl_module)
+        if fit < cast(int, trainer.max_epochs) and not was_known:
+            logger.info(
+                "About %d of %d epochs fit into %g minutes; a learning rate that falls to an end does so by then.",
+                fit,
+                trainer.max_epochs,
+                self._seconds / 60,
+            )
+
+    def _set_num_epochs(self, trainer: Trainer, pl_module: LightningModule) -> float:
+        """Tell the module how many epochs there will be, and return it."""
+        module = cast(TrainingModule, pl_module)
+        module.num_epochs = min(self._fitting, cast(int, trainer.max_epochs))
+        return module.num_epochs
 
 
 class CollapseWatch(Callback):

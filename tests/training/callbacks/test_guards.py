@@ -35,8 +35,8 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
     return made
 
 
-def engine(epoch: int = 0) -> Any:
-    return SimpleNamespace(should_stop=False, current_epoch=epoch)
+def engine(epoch: int = 0, max_epochs: int = 100) -> Any:
+    return SimpleNamespace(should_stop=False, current_epoch=epoch, max_epochs=max_epochs)
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +52,7 @@ def end_batch(callback: TimeLimit | CollapseWatch, trainer: Any, outputs: object
 
 def test_a_run_ends_when_its_time_is_over(clock: SimpleNamespace, logged: pytest.LogCaptureFixture) -> None:
     limit, trainer = TimeLimit(minutes=0.5), engine()
-    limit.on_train_start(trainer, cast(Any, None))
+    limit.on_train_start(trainer, cast(Any, SimpleNamespace()))
     for seconds, is_over in ((0, False), (29.9, False), (0.1, True)):
         clock.now += seconds
         end_batch(limit, trainer)
@@ -68,7 +68,7 @@ def test_the_clock_starts_with_the_first_epoch_and_runs_on(clock: SimpleNamespac
     clock.now += 500
     end_batch(limit, trainer)
     assert not trainer.should_stop
-    limit.on_train_start(trainer, cast(Any, None))
+    limit.on_train_start(trainer, cast(Any, SimpleNamespace()))
     clock.now += 35
     end_batch(limit, trainer)
     assert not trainer.should_stop
@@ -79,18 +79,67 @@ def test_the_clock_starts_with_the_first_epoch_and_runs_on(clock: SimpleNamespac
 
 def test_a_resumed_run_has_the_rest_of_its_time(clock: SimpleNamespace) -> None:
     first, second, trainer = TimeLimit(minutes=1), TimeLimit(minutes=1), engine()
-    assert first.state_dict() == {"used": 0.0}
-    first.on_train_start(trainer, cast(Any, None))
+    assert first.state_dict()["used"] == 0
+    first.on_train_start(trainer, cast(Any, SimpleNamespace()))
     clock.now += 40
     second.load_state_dict(first.state_dict())
     clock.now += 1000
-    second.on_train_start(trainer, cast(Any, None))
+    second.on_train_start(trainer, cast(Any, SimpleNamespace()))
     clock.now += 19
     end_batch(second, trainer)
     assert not trainer.should_stop
     clock.now += 1
     end_batch(second, trainer)
     assert trainer.should_stop
+
+
+def run_epochs(limit: TimeLimit, module: Any, clock: SimpleNamespace, seconds: list[float], first: int = 0) -> None:
+    for epoch, duration in enumerate(seconds, first):
+        clock.now += duration
+        limit.on_train_epoch_end(engine(epoch, max_epochs=20), module)
+
+
+def test_the_schedule_ends_with_the_time(clock: SimpleNamespace, logged: pytest.LogCaptureFixture) -> None:
+    limit, module = TimeLimit(minutes=2), cast(Any, SimpleNamespace())
+    limit.on_train_start(engine(max_epochs=20), module)
+    assert module.num_epochs == 20
+    run_epochs(limit, module, clock, [30.0])
+    assert module.num_epochs == 20  # one epoch says nothing: it decoded the frames
+    run_epochs(limit, module, clock, [10.0], first=1)
+    assert module.num_epochs == 10  # of 120 s 40 are used; the rest has room for 8 of 10 s
+    run_epochs(limit, module, clock, [30.0], first=2)
+    assert module.num_epochs == 5.5  # 50 s are left for epochs of 20 s
+    assert [record.getMessage() for record in logged.records] == [
+        "About 10 of 20 epochs fit into 2 minutes; a learning rate that falls to an end does so by then."
+    ]
+
+
+def test_enough_time_leaves_the_schedule_alone(clock: SimpleNamespace, logged: pytest.LogCaptureFixture) -> None:
+    limit, module = TimeLimit(minutes=60), cast(Any, SimpleNamespace())
+    limit.on_train_start(engine(max_epochs=20), module)
+    run_epochs(limit, module, clock, [30.0, 10.0, 10.0])
+    assert module.num_epochs == 20
+    assert not logged.records
+
+
+def test_a_resumed_run_knows_how_many_epochs_fit(clock: SimpleNamespace) -> None:
+    first, second = TimeLimit(minutes=2), TimeLimit(minutes=2)
+    before, after = cast(Any, SimpleNamespace()), cast(Any, SimpleNamespace())
+    first.on_train_start(engine(max_epochs=20), before)
+    run_epochs(first, before, clock, [30.0, 10.0])
+    second.load_state_dict(first.state_dict())
+    clock.now += 1000
+    second.on_train_start(engine(max_epochs=20), after)
+    assert after.num_epochs == before.num_epochs == 10
+    run_epochs(second, after, clock, [10.0], first=2)
+    assert after.num_epochs == 10
+
+
+def test_a_state_of_an_earlier_version_says_only_the_time(clock: SimpleNamespace) -> None:
+    limit, module = TimeLimit(minutes=1), cast(Any, SimpleNamespace())
+    limit.load_state_dict({"used": 59.0})
+    limit.on_train_start(engine(max_epochs=20), module)
+    assert module.num_epochs == 20
 
 
 def validate(watch: CollapseWatch, module: TrainingModule, heights: list[float], **metrics: float) -> None:
