@@ -32,9 +32,9 @@ _TRACKING = "Tracking"
 
 def refinement_name(value: object) -> object:
     """Return "none" for null and for every text that names no refinement."""
-    if value in ("integral", "gaussian"):
-        return value
-    return "none" if value is None or isinstance(value, str) else value
+    if isinstance(value, str):
+        return value.lower() if value.lower() in ("integral", "gaussian") else "none"
+    return "none" if value is None else value
 
 
 def format_names(value: object) -> object:

@@ -1,13 +1,12 @@
-"""Keywords of prediction that say how maps are read -> the settings of each stage."""
+"""Keywords of prediction that say how maps are read -> the settings of each stage; the configuration checks values."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import TypedDict, cast
+from typing import Any, TypedDict, cast
 
-from sleap_nn.config.inference_config import CLASS_ASSIGNMENTS
-from sleap_nn.config.limits import MOST_CELLS, MOST_SAMPLES
+from sleap_nn.config.inference_config import InferenceConfig
 from sleap_nn.errors import ConfigError
 from sleap_nn.ops.peaks import REFINEMENTS
 from sleap_nn.tasks.base import DecodeSettings, Task
@@ -72,21 +71,12 @@ class StageSettings:
         unknown = sorted(keywords.keys() - DecodeKeywords.__annotations__.keys())
         if unknown:
             raise TypeError(f"{unknown[0]!r} is no keyword of prediction.")
-        default = DecodeSettings()
         centroids, threshold = _thresholds(keywords.get("peak_threshold"))
-        common = DecodeSettings(
-            peak_threshold=default.peak_threshold if threshold is None else threshold,
-            refinement=_refinement(keywords.get("integral_refinement", default.refinement)),
-            patch_size=keywords.get("integral_patch_size", default.patch_size),
-            max_instances=keywords.get("max_instances"),
-            num_line_points=keywords.get("n_points", default.num_line_points),
-            max_edge_length_ratio=keywords.get("max_edge_length_ratio", default.max_edge_length_ratio),
-            dist_penalty_weight=keywords.get("dist_penalty_weight", default.dist_penalty_weight),
-            min_line_score=keywords.get("min_line_scores", default.min_line_score),
-            min_instance_peaks=keywords.get("min_instance_peaks", default.min_instance_peaks),
-            class_assignment=keywords.get("class_assignment", default.class_assignment),
-        )
-        _check(common)
+        given: dict[str, Any] = {name: value for name, value in keywords.items() if name in _FIELDS}
+        given["peak_threshold"] = DecodeSettings.peak_threshold if threshold is None else threshold
+        _check_refinement(given.get("integral_refinement"))
+        checked = vars(InferenceConfig(**given))
+        common = DecodeSettings(**{_FIELDS[name]: checked[name] for name in given})
         own = keywords.get("centroid_threshold")
         return cls(common, centroids if own is None else own, keywords.get("keypoint_threshold"))
 
@@ -139,40 +129,11 @@ def _thresholds(given: float | Sequence[float] | None) -> tuple[float | None, fl
     return given[0], given[1]
 
 
-def _refinement(name: str | None) -> str:
-    """Return the name of a refinement.
+def _check_refinement(name: str | None) -> None:
+    """Refuse a misspelt refinement, which a command line takes for none at all as earlier releases did.
 
     Raises:
-        ConfigError: It is unknown.
+        ConfigError: The message names the refinements.
     """
-    known = "none" if name is None else name.lower()
-    if known not in REFINEMENTS:
+    if name is not None and name.lower() not in REFINEMENTS:
         raise ConfigError(f"integral_refinement is {name!r}; choose one of {', '.join(REFINEMENTS)}.")
-    return known
-
-
-def _check(settings: DecodeSettings) -> None:
-    """Refuse values out of range.
-
-    Raises:
-        ConfigError: The message names the value.
-    """
-    if not 1 <= settings.patch_size <= MOST_CELLS or settings.patch_size % 2 == 0:
-        raise ConfigError(
-            f"integral_patch_size is {settings.patch_size}; give an odd number of map cells up to {MOST_CELLS}, such "
-            "as 5."
-        )
-    if settings.max_instances is not None and not 1 <= settings.max_instances <= MOST_SAMPLES:
-        raise ConfigError(
-            f"max_instances is {settings.max_instances}; give 1 to {MOST_SAMPLES}, or leave it out for all."
-        )
-    if not 1 <= settings.num_line_points <= MOST_CELLS:
-        raise ConfigError(f"n_points is {settings.num_line_points}; give 1 to {MOST_CELLS} points, such as 10.")
-    if settings.max_edge_length_ratio <= 0:
-        raise ConfigError(f"max_edge_length_ratio is {settings.max_edge_length_ratio}; give a number above 0.")
-    if settings.min_instance_peaks < 0:
-        raise ConfigError(f"min_instance_peaks is {settings.min_instance_peaks}; give 0 or more.")
-    if settings.class_assignment not in CLASS_ASSIGNMENTS:
-        raise ConfigError(
-            f"class_assignment is {settings.class_assignment!r}; choose one of {', '.join(CLASS_ASSIGNMENTS)}."
-        )

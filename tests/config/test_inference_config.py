@@ -73,6 +73,7 @@ def test_sections_and_defaults(cls, defaults):
         ("integral_refinement", None, "none"),
         ("integral_refinement", "None", "none"),
         ("integral_refinement", "integral", "integral"),
+        ("integral_refinement", "Gaussian", "gaussian"),
         ("integral_patch_size", None, 5),
         ("precision", 16, "16"),
         ("embed", True, "true"),

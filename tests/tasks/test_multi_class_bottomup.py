@@ -49,5 +49,5 @@ def test_of_two_noses_the_surer_or_the_higher_one_is_taken() -> None:
 
 
 def test_an_unknown_assignment_is_refused() -> None:
-    with pytest.raises(ConfigError, match="class_assignment is 'best'; choose one of probability, weighted"):
+    with pytest.raises(ConfigError, match="class_assignment must be one of probability, weighted, not 'best'"):
         StageSettings.from_keywords({"class_assignment": "best"})
