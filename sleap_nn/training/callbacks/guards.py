@@ -74,6 +74,8 @@ class TimeLimit(Callback):
             return
         was_known = self._fitting < math.inf
         first, before = self._first_epoch
+        if used <= before:  # Epochs shorter than a tick of the clock: any number of them fits.
+            return
         self._fitting = largest_over_devices(done + (self._seconds - used) * (done - first) / (used - before))
         fit = self._set_num_epochs(trainer, pl_module)
         if fit < cast(int, trainer.max_epochs) and not was_known:

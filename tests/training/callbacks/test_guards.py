@@ -117,7 +117,7 @@ def test_the_schedule_ends_with_the_time(clock: SimpleNamespace, logged: pytest.
 def test_enough_time_leaves_the_schedule_alone(clock: SimpleNamespace, logged: pytest.LogCaptureFixture) -> None:
     limit, module = TimeLimit(minutes=60), cast(Any, SimpleNamespace())
     limit.on_train_start(engine(max_epochs=20), module)
-    run_epochs(limit, module, clock, [30.0, 10.0, 10.0])
+    run_epochs(limit, module, clock, [30.0, 0.0, 10.0, 10.0])
     assert module.num_epochs == 20
     assert not logged.records
 
