@@ -23,6 +23,9 @@ FORMATS = ("slp", "analysis_h5", "csv", "dlc", "coco", "nwb")
 CLASS_ASSIGNMENTS = ("probability", "weighted")
 """How peaks are shared out among classes: by class probability alone, or weighed by the height of the peak."""
 
+_OFF = ("", "null", "off", "no", "false")
+"""Words beside "none" that switch the refinement of peaks off."""
+
 _MODELS = "Models and output"
 _FRAMES = "Frames"
 _IMAGES = "Images"
@@ -31,10 +34,9 @@ _TRACKING = "Tracking"
 
 
 def refinement_name(value: object) -> object:
-    """Return "none" for null and for every text that names no refinement."""
-    if isinstance(value, str):
-        return value.lower() if value.lower() in ("integral", "gaussian") else "none"
-    return "none" if value is None else value
+    """Return a text in lower case, and "none" for null and the words that switch something off."""
+    name = lower_case(value)
+    return "none" if name in (None, *_OFF) else name
 
 
 def format_names(value: object) -> object:

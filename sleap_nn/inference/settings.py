@@ -8,7 +8,6 @@ from typing import Any, TypedDict, cast
 
 from sleap_nn.config.inference_config import InferenceConfig
 from sleap_nn.errors import ConfigError
-from sleap_nn.ops.peaks import REFINEMENTS
 from sleap_nn.tasks.base import DecodeSettings, Task
 
 
@@ -73,10 +72,9 @@ class StageSettings:
             raise TypeError(f"{unknown[0]!r} is no keyword of prediction.")
         centroids, threshold = _thresholds(keywords.get("peak_threshold"))
         given: dict[str, Any] = {name: value for name, value in keywords.items() if name in _FIELDS}
-        given["peak_threshold"] = DecodeSettings.peak_threshold if threshold is None else threshold
-        _check_refinement(given.get("integral_refinement"))
+        given["peak_threshold"] = threshold
         checked = vars(InferenceConfig(**given))
-        common = DecodeSettings(**{_FIELDS[name]: checked[name] for name in given})
+        common = DecodeSettings(**{field: checked[name] for name, field in _FIELDS.items()})
         own = keywords.get("centroid_threshold")
         return cls(common, centroids if own is None else own, keywords.get("keypoint_threshold"))
 
@@ -127,13 +125,3 @@ def _thresholds(given: float | Sequence[float] | None) -> tuple[float | None, fl
     if len(given) != 2:
         raise ConfigError(f"peak_threshold has {len(given)} values; give one, or one for centroids and one for others.")
     return given[0], given[1]
-
-
-def _check_refinement(name: str | None) -> None:
-    """Refuse a misspelt refinement, which a command line takes for none at all as earlier releases did.
-
-    Raises:
-        ConfigError: The message names the refinements.
-    """
-    if name is not None and name.lower() not in REFINEMENTS:
-        raise ConfigError(f"integral_refinement is {name!r}; choose one of {', '.join(REFINEMENTS)}.")

@@ -74,6 +74,7 @@ def test_sections_and_defaults(cls, defaults):
         ("integral_refinement", "None", "none"),
         ("integral_refinement", "integral", "integral"),
         ("integral_refinement", "Gaussian", "gaussian"),
+        ("integral_refinement", "off", "none"),
         ("integral_patch_size", None, 5),
         ("precision", 16, "16"),
         ("embed", True, "true"),
@@ -93,6 +94,10 @@ def test_other_accepted_values(key, given, kept):
         ({"frames": "5-1"}, "frames has the range '5-1'"),
         ({"frames": [-1]}, "frames must be at least 0"),
         ({"integral_patch_size": 4}, "integral_patch_size must be odd"),
+        (
+            {"integral_refinement": "intergal"},
+            "integral_refinement must be one of integral, gaussian, none, not 'inter",
+        ),
         ({"device": "gpu"}, "device must be auto, cpu"),
         ({"batch_size": 0}, "batch_size must be at least 1"),
         ({"queue_maxsize": 0}, "queue_maxsize must be at least 1"),

@@ -79,7 +79,7 @@ def test_the_clock_starts_with_the_first_epoch_and_runs_on(clock: SimpleNamespac
 
 def test_a_resumed_run_has_the_rest_of_its_time(clock: SimpleNamespace) -> None:
     first, second, trainer = TimeLimit(minutes=1), TimeLimit(minutes=1), engine()
-    assert first.state_dict()["used"] == 0
+    assert first.state_dict() == {"used": 0.0, "first_epoch": None, "fitting": math.inf}
     first.on_train_start(trainer, cast(Any, SimpleNamespace()))
     clock.now += 40
     second.load_state_dict(first.state_dict())
