@@ -51,12 +51,12 @@ def forward(stage: Stage, inputs: Sequence[Tensor]) -> None:
 def measure(stages: Sequence[Stage], selection: Selection, batch_size: int, rounds: int) -> None:
     """Print the table of one chain of models."""
     frames: list[Frame] = [selection.frames.read(key) for key in selection.frames.keys]
-    prepared = [stages[0].prepare(frame) for frame in frames]
-    batches = [prepared[i : i + batch_size] for i in range(0, len(prepared), batch_size)]
+    read = [frames[i : i + batch_size] for i in range(0, len(frames), batch_size)]
+    batches = [stages[0].prepare_all(several) for several in read]
     inputs = recorded(stages, batches)
     functions: dict[str, Callable[[], object]] = {
         "read frames": lambda: [selection.frames.read(key) for key in selection.frames.keys],
-        "make inputs": lambda: [stages[0].prepare(frame) for frame in frames],
+        "make inputs": lambda: [stages[0].prepare_all(several) for several in read],
         **{
             f"network of {stage.task.name}": lambda stage=stage, own=own: forward(stage, own)
             for stage, own in zip(stages, inputs, strict=True)

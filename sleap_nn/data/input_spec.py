@@ -9,6 +9,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import groupby
 
 import numpy as np
 from jaxtyping import UInt8
@@ -141,8 +142,7 @@ class InputSpec:
             augmentation: Random changes, already drawn.
             focus: (x, y) frame px that the window of the augmentation lies about, None for anywhere.
         """
-        # Colour is dropped before pixels are moved, and grey repeated after, so that the fewest channels are moved.
-        source = resample.to_channels(frame.image, min(self.channels, frame.image.shape[2]))
+        source = self._source(frame)
         layout = self._layout_of(frame, region)
         mapping, size, padded = layout.mapping, layout.drawn, layout.padded
         if augmentation is not None:
@@ -159,6 +159,24 @@ class InputSpec:
             image = augmentation.erase(image)
         image = resample.place(image, *padded)
         return image.transpose(2, 0, 1), mapping.points
+
+    def read_whole(self, frames: Sequence[Frame]) -> list[tuple[UInt8[np.ndarray, "channels height width"], Transform]]:
+        """Return what `read` gives for each whole frame; of successive frames of one size it is faster."""
+        results: list[tuple[np.ndarray, Transform]] = []
+        for _, same in groupby(frames, lambda frame: frame.image.shape):
+            sources = [self._source(frame) for frame in same]
+            layout = _whole_layout(self, *sources[0].shape[:2])
+            warped = resample.warp_together(sources, layout.mapping.pixels, *layout.drawn)
+            images = [resample.place(resample.to_channels(image, self.channels), *layout.padded) for image in warped]
+            results.extend((image.transpose(2, 0, 1), layout.mapping.points) for image in images)
+        return results
+
+    def _source(self, frame: Frame) -> UInt8[np.ndarray, "height width channels"]:
+        """Return the pixels of a frame that are moved.
+
+        Colour is dropped before pixels are moved, and grey repeated after, so that the fewest channels are moved.
+        """
+        return resample.to_channels(frame.image, min(self.channels, frame.image.shape[2]))
 
     def content_size(self, frame: Frame, region: Region, augmentation: Augmentation | None = None) -> tuple[int, int]:
         """Return the (height, width) of the part of an input in which points can lie; the rest is padding."""

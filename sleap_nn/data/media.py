@@ -22,10 +22,10 @@ from av.container import InputContainer
 from av.error import FFmpegError
 from av.packet import Packet
 from av.video.frame import VideoFrame
-from av.video.reformatter import VideoReformatter
 from av.video.stream import VideoStream
 from jaxtyping import Float, Int, UInt8
 
+from sleap_nn.data.frame_colour import to_grey, to_rgb
 from sleap_nn.errors import DataError
 from sleap_nn.heartbeat import phase
 from sleap_nn.log import logger
@@ -176,11 +176,10 @@ class MediaReader:
             frame = self._frame(number)
         except DataError as error:
             raise DataError(f"Frame {number} of {self._path} cannot be read ({error}).") from error
-        # Threads of the converter would outlive the frame, and be waited for in vain by a forked process.
-        image = VideoReformatter().reformat(frame, format="rgb24", threads=1).to_ndarray()
         if self._is_gray is None:
+            image = to_rgb(frame)
             self._is_gray = bool(np.array_equal(image[..., 0], image[..., 2]))
-        return np.ascontiguousarray(image[..., :1]) if self._is_gray else image
+        return to_grey(frame) if self._is_gray else to_rgb(frame)
 
     def _frame(self, number: int) -> VideoFrame:
         """Return a frame as the decoder gives it.

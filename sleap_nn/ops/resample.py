@@ -6,6 +6,7 @@ centres; how labels move is decided by the caller.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import lru_cache
 
 import cv2
@@ -19,6 +20,7 @@ Image = UInt8[np.ndarray, "height width channels"]
 
 LUMA = (0.299, 0.587, 0.114)
 _TOLERANCE_PX = 1e-4
+_CHANNELS_AT_ONCE = 4
 
 
 def to_channels(image: Image, channels: int) -> Image:
@@ -41,9 +43,29 @@ def resize(image: Image, height: int, width: int) -> Image:
     """Resize with a triangle filter that widens when shrinking (antialiased bilinear), pixel centres at halves."""
     if image.shape[:2] == (height, width):
         return image
+    return np.ascontiguousarray(_resized_planes(image, height, width).transpose(1, 2, 0))
+
+
+def resize_together(images: Sequence[Image], height: int, width: int) -> list[Image]:
+    """Return what `resize` gives for each of several images of one size.
+
+    Grey images are resized as the channels of one picture: a picture of four takes less time than one of one.
+    """
+    if images[0].shape[2] > 1 or images[0].shape[:2] == (height, width):
+        return [resize(image, height, width) for image in images]
+    resized: list[Image] = []
+    for start in range(0, len(images), _CHANNELS_AT_ONCE):
+        several = [image[..., 0] for image in images[start : start + _CHANNELS_AT_ONCE]]
+        picture = cv2.merge(several).reshape(*several[0].shape, len(several))
+        resized.extend(plane[..., None] for plane in _resized_planes(picture, height, width))
+    return resized
+
+
+def _resized_planes(image: Image, height: int, width: int) -> UInt8[np.ndarray, "channels height width"]:
+    """Resize all channels."""
     planes = torch.from_numpy(np.ascontiguousarray(image)).permute(2, 0, 1)[None]
-    resized = torch.nn.functional.interpolate(planes, size=(height, width), mode="bilinear", antialias=True)
-    return np.ascontiguousarray(resized[0].permute(1, 2, 0).numpy())
+    size = (height, width)
+    return torch.nn.functional.interpolate(planes, size=size, mode="bilinear", antialias=True)[0].contiguous().numpy()
 
 
 def resize_map(source: tuple[int, int], target: tuple[int, int]) -> Transform:
@@ -74,12 +96,20 @@ def warp(image: Image, pixels: Transform, height: int, width: int) -> Image:
         height: Output height in px.
         width: Output width in px.
     """
-    scaled, rest = _steps(pixels, image.shape[0], image.shape[1])
+    return warp_together([image], pixels, height, width)[0]
+
+
+def warp_together(images: Sequence[Image], pixels: Transform, height: int, width: int) -> list[Image]:
+    """Return what `warp` gives for each of several images of one size, sooner."""
+    scaled, rest = _steps(pixels, *images[0].shape[:2])
     if scaled is not None:
-        image = resize(image, *scaled)
-    if rest is None:
-        return place(image, height, width)
-    warped = cv2.warpAffine(image, rest.matrix, (width, height), flags=cv2.INTER_LINEAR, borderValue=(0, 0, 0))
+        images = resize_together(images, *scaled)
+    return [place(image, height, width) if rest is None else _moved(image, rest, height, width) for image in images]
+
+
+def _moved(image: Image, pixels: Transform, height: int, width: int) -> Image:
+    """Resample by one bilinear warp."""
+    warped = cv2.warpAffine(image, pixels.matrix, (width, height), flags=cv2.INTER_LINEAR, borderValue=(0, 0, 0))
     return warped if warped.ndim == 3 else warped[..., None]
 
 

@@ -17,7 +17,7 @@ from sleap_nn.stages.grouping_pool import GroupingPool
 from sleap_nn.stages.raw import IMAGE, raw_of_crops, raw_of_frame, with_earlier, with_image, with_size
 from sleap_nn.structures.predictions import Detection, Predictions, Raw
 from sleap_nn.structures.region import Region
-from sleap_nn.structures.sample import Frame
+from sleap_nn.structures.sample import Frame, FrameKey
 from sleap_nn.structures.transform import Transform
 from sleap_nn.tasks.base import DecodeSettings, Task
 
@@ -67,10 +67,27 @@ class Stage:
     pool: GroupingPool | None = None
 
     def prepare(self, frame: Frame, anchors: Sequence[Region] | None = None) -> Prepared:
-        """Read the inputs of one frame; that of a first stage is done ahead of the device, in another thread."""
+        """Read the inputs of one frame."""
         regions = tuple(self.spec.regions(frame, anchors))
         read = [self.spec.read(frame, region) for region in regions]
         return Prepared(frame, regions, tuple(image for image, _ in read), tuple(transform for _, transform in read))
+
+    def prepare_all(
+        self, frames: Sequence[Frame], anchors: Mapping[FrameKey, Sequence[Region]] | None = None
+    ) -> list[Prepared]:
+        """Read the inputs of several frames.
+
+        Args:
+            frames: Successive frames.
+            anchors: What is read of each frame, a frame that is not in it having none; None for whole frames.
+        """
+        if anchors is not None:
+            return [self.prepare(frame, anchors.get(frame.key, ())) for frame in frames]
+        read = self.spec.read_whole(frames)
+        return [
+            Prepared(frame, (Region(),), (image,), (transform,))
+            for frame, (image, transform) in zip(frames, read, strict=True)
+        ]
 
     def finish(self, batch: Sequence[Prepared]) -> list[Predictions]:
         """Run the network on a batch of frames and return the instances of each, in order."""

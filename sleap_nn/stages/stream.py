@@ -17,7 +17,7 @@ from sleap_nn.stages.stage import Assembled, Prepared, Stage, begin_stages
 from sleap_nn.stages.workers import ReadAhead, side_by_side
 from sleap_nn.structures.predictions import Predictions
 from sleap_nn.structures.region import Region
-from sleap_nn.structures.sample import FrameKey
+from sleap_nn.structures.sample import Frame, FrameKey
 
 Progress = Callable[[int, int], None]
 LabelledAnchors = Mapping[FrameKey, list[Region]]
@@ -172,8 +172,7 @@ def prepared_batches(
     batch: list[Prepared] = []
     failures: list[Failure] = []
     several = iter(lambda: list(islice(keys, batch_size)), [])  # A thread that waits for every frame takes its share.
-    prepare = partial(_prepare, frames, stage, anchors)
-    read = ReadAhead(lambda some: [prepare(key) for key in some], several, queue_size // batch_size)
+    read = ReadAhead(partial(_prepare, frames, stage, anchors), several, queue_size // batch_size)
     for entry in chain.from_iterable(read):
         if isinstance(entry, Failure):
             failures.append(entry)
@@ -203,10 +202,18 @@ def anchors_of_labels(frames: Iterable[LabeledFrame], anchor_node: int | None) -
     }
 
 
-def _prepare(frames: FrameSource, stage: Stage, anchors: LabelledAnchors | None, key: FrameKey) -> Prepared | Failure:
-    """Read and prepare one frame."""
+def _prepare(
+    frames: FrameSource, stage: Stage, anchors: LabelledAnchors | None, keys: Sequence[FrameKey]
+) -> list[Prepared | Failure]:
+    """Read and prepare successive frames."""
+    read = [_read(frames, key) for key in keys]
+    prepared = iter(stage.prepare_all([entry for entry in read if isinstance(entry, Frame)], anchors))
+    return [entry if isinstance(entry, Failure) else next(prepared) for entry in read]
+
+
+def _read(frames: FrameSource, key: FrameKey) -> Frame | Failure:
+    """Read one frame."""
     try:
-        frame = frames.read(key)
+        return frames.read(key)
     except DataError as error:
         return Failure(key, str(error))
-    return stage.prepare(frame, None if anchors is None else anchors.get(key, []))

@@ -218,3 +218,19 @@ def test_a_frame_decides_where_the_input_has_no_size_of_its_own() -> None:
     assert read(spec, np.zeros((4, 4, 1), np.uint8))[0].shape == (256, 256, 1)
     with pytest.raises(ConfigError, match="32768 x 32768 px"):
         read(spec, np.broadcast_to(np.zeros((1, 1, 1), np.uint8), (512, 512, 1)))
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("spec", [{}, {"scale": 0.5}, {"max_height": 70, "max_width": 45, "stride": 16}])
+def test_frames_that_are_read_together_are_read_as_each_alone(spec: dict, channels: int) -> None:
+    rng = np.random.default_rng(0)
+    shapes = [(40, 60, 1)] * 6 + [(40, 60, 3)] * 2 + [(50, 30, 1), (40, 60, 1)]
+    frames = [frame(rng.integers(0, 256, shape, dtype=np.uint8)) for shape in shapes]
+    whole = InputSpec(channels, **spec)
+    together = whole.read_whole(frames)
+    assert len(together) == len(frames)
+    for one, (image, transform) in zip(frames, together, strict=True):
+        expected, points = whole.read(one, Region())
+        np.testing.assert_array_equal(image, expected)
+        assert transform == points
+    assert whole.read_whole([]) == []

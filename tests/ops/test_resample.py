@@ -59,3 +59,24 @@ def test_a_uint8_image_outside_is_black() -> None:
     warped = resample.warp(image, Transform.translation(5, 0), 10, 10)
     assert not warped[:, :5].any()
     assert (warped[:, 5:] == 255).all()
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("count", [1, 2, 3, 4, 5, 7])
+@pytest.mark.parametrize(
+    "pixels",
+    [
+        Transform.identity(),
+        Transform.scaling(0.5),
+        resample.resize_map((37, 53), (15, 22)),
+        resample.resize_map((37, 53), (60, 70)),
+        Transform.rotation(20).about((10, 12)).then(Transform.scaling(0.7)),
+    ],
+)
+def test_images_that_are_warped_together_are_warped_as_each_alone(pixels: Transform, count: int, channels: int) -> None:
+    images = list(np.random.default_rng(0).integers(0, 256, (count, 37, 53, channels), dtype=np.uint8))
+    together = resample.warp_together(images, pixels, 32, 40)
+    assert len(together) == count
+    for image, warped in zip(images, together, strict=True):
+        np.testing.assert_array_equal(warped, resample.warp(image, pixels, 32, 40))
+        assert warped.flags["C_CONTIGUOUS"]
