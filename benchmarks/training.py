@@ -85,6 +85,8 @@ def configuration(labels: Path, folder: Path, preprocessing: dict[str, Any], hea
             "train_data_loader": {"batch_size": BATCH_SIZE, "shuffle": True, "num_workers": 0},
             "val_data_loader": {"batch_size": BATCH_SIZE, "num_workers": 0},
             "max_epochs": 1,
+            "min_train_steps_per_epoch": OWN_STEPS,
+            "run_name": "run",
             "trainer_accelerator": "cpu",
             "enable_progress_bar": False,
             "save_ckpt": True,
@@ -95,15 +97,20 @@ def configuration(labels: Path, folder: Path, preprocessing: dict[str, Any], hea
 
 
 def command_seconds(command: list[str], config: Path, steps: int, name: str) -> float:
-    """Run a `train` command to its end; ends this program where the command fails."""
+    """Run a `train` command to its end; ends this program where no epoch was trained.
+
+    The code is not looked at: a network as small as this learns nothing, of which this package's command complains.
+    """
     overrides = [f"trainer_config.min_train_steps_per_epoch={steps}", f"trainer_config.run_name={name}"]
     words = [*command, "train", "--config-dir", str(config.parent), "--config-name", config.name, *overrides]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
     start = time.perf_counter()
     done = subprocess.run(words, env=environment, capture_output=True, text=True)
-    if done.returncode:
+    seconds = time.perf_counter() - start
+    log = config.parent / name / "training_log.csv"
+    if not log.is_file() or len(log.read_text().splitlines()) < 2:
         sys.exit(f"{shlex.join(words)} ended with code {done.returncode}: {(done.stdout + done.stderr)[-3000:]}")
-    return time.perf_counter() - start
+    return seconds
 
 
 def own_seconds(config: dict[str, Any], rounds: int) -> tuple[float, float]:
@@ -138,7 +145,7 @@ def main() -> None:
     """Measure all cases."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--other", required=True, help="command of the other release")
-    parser.add_argument("--steps", type=int, nargs=2, default=[20, 220], help="few and many training steps")
+    parser.add_argument("--steps", type=int, nargs=2, default=[40, 240], help="few and many training steps")
     parser.add_argument("--rounds", type=int, default=3)
     options = parser.parse_args()
     os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
