@@ -147,10 +147,12 @@ def main() -> None:
     parser.add_argument("--other", required=True, help="command of the other release")
     parser.add_argument("--steps", type=int, nargs=2, default=[40, 240], help="few and many training steps")
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--case", type=int, action="append", choices=range(len(CASES)), help="0: crops, 1: frames")
     options = parser.parse_args()
     os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
     commands = {"this": [sys.executable, "-m", "sleap_nn.cli"], "other": shlex.split(options.other)}
-    for title, (scene, preprocessing, heads) in CASES.items():
+    for title in [list(CASES)[number] for number in options.case or range(len(CASES))]:
+        scene, preprocessing, heads = CASES[title]
         with tempfile.TemporaryDirectory() as name:
             folder = Path(name)
             labels = write_dataset(folder / "data", scene, NUM_FRAMES, 2).labels

@@ -129,18 +129,25 @@ class Augmentation:
         """
         if self.motion_blur is not None:
             image = _filter(image, motion_kernel(*self.motion_blur))
-        image = _filter(image, disk_kernel(self.defocus))
+        if self.defocus > 0:
+            image = _filter(image, disk_kernel(self.defocus))
+        if self.uniform_noise is not None or self.gaussian_noise is not None:
+            image = self._noisy(image)
+        if self.contrast == self.brightness == 1.0:
+            return image
+        levels = _clipped((np.arange(256.0) - _MID_GREY) * self.contrast + _MID_GREY)
+        levels = _clipped(levels * self.brightness)
+        return cv2.LUT(image, levels.astype(np.uint8)).reshape(image.shape)
+
+    def _noisy(self, image: Image) -> Image:
+        """Add the noise."""
         rng = np.random.default_rng(self.noise_seed)
         if self.uniform_noise is not None:
             low, high = self.uniform_noise
             image = _add(image, rng.integers(low, high, image.shape, np.int16, endpoint=True))
         if self.gaussian_noise is not None:
             image = _add(image, _normal_levels(*self.gaussian_noise, image.shape, rng))
-        if self.contrast == self.brightness == 1.0:
-            return image
-        levels = _clipped((np.arange(256.0) - _MID_GREY) * self.contrast + _MID_GREY)
-        levels = _clipped(levels * self.brightness)
-        return cv2.LUT(image, levels.astype(np.uint8)).reshape(image.shape)
+        return image
 
     def erase(self, image: Image) -> Image:
         """Return the image with a box filled by one colour, if one was drawn."""
@@ -184,33 +191,38 @@ class Augmenter:
         return Augmentation(**fields)
 
 
+def _between(low: float, high: float, share: float) -> float:
+    """Return the value that lies a share of the way from one to another."""
+    return low + (high - low) * share
+
+
 def _draw_intensity(config: IntensityConfig, rng: np.random.Generator) -> dict:
     """Draw noise, contrast and brightness; configured noise is in fractions of 255."""
     drawn: dict = {"noise_seed": int(rng.integers(2**32))}
-    uniform, gaussian, contrast, brightness = rng.random(4)
+    uniform, gaussian, contrast, brightness, factor, light = rng.random(6).tolist()
     if uniform < config.uniform_noise_p:
         drawn["uniform_noise"] = (int(config.uniform_noise_min * 255), int(config.uniform_noise_max * 255))
     if gaussian < config.gaussian_noise_p:
         drawn["gaussian_noise"] = (config.gaussian_noise_mean * 255, config.gaussian_noise_std * 255)
-    factors = rng.uniform((config.contrast_min, config.brightness_min), (config.contrast_max, config.brightness_max))
     if contrast < config.contrast_p:
-        drawn["contrast"] = float(factors[0])
+        drawn["contrast"] = _between(config.contrast_min, config.contrast_max, factor)
     if brightness < config.brightness_p:
-        drawn["brightness"] = float(factors[1])
+        drawn["brightness"] = _between(config.brightness_min, config.brightness_max, light)
     return drawn
 
 
 def _draw_geometric(config: GeometricConfig, rng: np.random.Generator) -> dict:
     """Draw flip, turn, zoom, shift and the erased box."""
-    flip, rotate, scale, translate, affine, erase = rng.random(6)
-    degrees = float(rng.uniform(config.rotation_min, config.rotation_max))
-    zoom = float(rng.uniform(config.scale_min, config.scale_max))
-    x, y = rng.uniform(-1, 1, size=2) * (config.translate_width, config.translate_height)
-    area = rng.uniform(config.erase_scale_min, config.erase_scale_max)
-    ratio = rng.uniform(config.erase_ratio_min, config.erase_ratio_max)
+    flip, rotate, scale, translate, affine, erase = rng.random(6).tolist()
+    turn, size, right, down, part, shape, left, top = rng.random(8).tolist()
+    degrees = _between(config.rotation_min, config.rotation_max, turn)
+    zoom = _between(config.scale_min, config.scale_max, size)
+    shift = (_between(-1, 1, right) * config.translate_width, _between(-1, 1, down) * config.translate_height)
+    area = _between(config.erase_scale_min, config.erase_scale_max, part)
+    ratio = _between(config.erase_ratio_min, config.erase_ratio_max, shape)
     box = {
-        "erased": (float(area), float(ratio), *(float(v) for v in rng.random(2))),
-        "erased_color": tuple(int(level) for level in rng.integers(256, size=3)),
+        "erased": (area, ratio, left, top),
+        "erased_color": tuple(rng.integers(256, size=3).tolist()),
     }
     own = (config.rotation_p, config.scale_p, config.translate_p)
     together = all(probability is None for probability in own) and affine < config.affine_p
@@ -222,17 +234,17 @@ def _draw_geometric(config: GeometricConfig, rng: np.random.Generator) -> dict:
         "mirrored": bool(flip < config.flip_p),
         "degrees": degrees if chosen(rotate, config.rotation_p) else 0.0,
         "zoom": zoom if chosen(scale, config.scale_p) else 1.0,
-        "shift": (float(x), float(y)) if chosen(translate, config.translate_p) else (0.0, 0.0),
+        "shift": shift if chosen(translate, config.translate_p) else (0.0, 0.0),
         **(box if erase < config.erase_p else {}),
     }
 
 
 def _draw_blur(config: IntensityConfig, rng: np.random.Generator) -> dict:
     """Draw motion blur and defocus."""
-    motion, defocus = rng.random(2)
-    length = float(rng.uniform(config.motion_blur_min, config.motion_blur_max))
-    direction = float(rng.uniform(0, 180))
-    radius = float(rng.uniform(config.defocus_min, config.defocus_max))
+    motion, defocus, reach, way, size = rng.random(5).tolist()
+    length = _between(config.motion_blur_min, config.motion_blur_max, reach)
+    direction = _between(0, 180, way)
+    radius = _between(config.defocus_min, config.defocus_max, size)
     return {
         "motion_blur": (length, direction) if motion < config.motion_blur_p else None,
         "defocus": radius if defocus < config.defocus_p else 0.0,
@@ -241,16 +253,16 @@ def _draw_blur(config: IntensityConfig, rng: np.random.Generator) -> dict:
 
 def _draw_mixture(config: GeometricConfig, rng: np.random.Generator) -> dict:
     """Draw whether a second sample shines through, which, and how much."""
-    mixed, partner = rng.random(2)
-    weight = float(rng.uniform(config.mixup_lambda_min, config.mixup_lambda_max))
-    return {"mixed": weight, "partner": float(partner)} if mixed < config.mixup_p else {}
+    mixed, partner, share = rng.random(3).tolist()
+    weight = _between(config.mixup_lambda_min, config.mixup_lambda_max, share)
+    return {"mixed": weight, "partner": partner} if mixed < config.mixup_p else {}
 
 
 def _draw_window(config: GeometricConfig, rng: np.random.Generator) -> dict:
     """Draw what is cut out."""
     if config.random_crop_size is None:
         return {}
-    x, y, focused, animal = (float(value) for value in rng.random(4))
+    x, y, focused, animal = rng.random(4).tolist()
     chosen = animal if focused < config.random_crop_focus else None
     return {"window": Window(config.random_crop_size, (x, y), chosen)}
 

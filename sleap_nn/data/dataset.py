@@ -114,7 +114,7 @@ class PoseDataset(Dataset):
         window = None if augmentation is None else augmentation.window
         focus = None if window is None else window.focus(anchors)
         image, transform = self._spec.read(frame, region, augmentation, focus)
-        height, width = self._spec.content_size(frame, region, augmentation)
+        height, width = self._spec.content_size(frame, augmentation)
         return Sample(
             key=row.frame.key,
             image=image,

@@ -36,26 +36,42 @@ class _Mapping:
     pixels: Transform
     points: Transform
 
-    def then(self, pixels: Transform, points: Transform | None = None) -> _Mapping:
-        """Append a step; points follow the pixels unless given."""
-        return _Mapping(self.pixels.then(pixels), self.points.then(pixels if points is None else points))
+    def then(self, other: _Mapping) -> _Mapping:
+        """Append a step."""
+        return _Mapping(self.pixels.then(other.pixels), self.points.then(other.points))
+
+    def moved(self, step: Transform) -> _Mapping:
+        """Append a step in which points follow the pixels."""
+        return _Mapping(self.pixels.then(step), self.points.then(step))
 
 
 @dataclass(frozen=True)
 class _Layout:
-    """How a region becomes an input.
+    """How frames of one size become inputs.
 
     Attributes:
-        mapping: Frame px to input px.
+        match: Factor of the size match.
+        matched: Frame px to px of the size-matched frame.
+        scaled: From there, or from the crop, to input px.
+        whole: Frame px to input px, of whole frames.
         drawn: (height, width) of the part that pixels are resampled to; the rest is black.
         content: (height, width) of the part in which points can lie.
         padded: (height, width) of the whole input.
     """
 
-    mapping: _Mapping
+    match: float
+    matched: _Mapping
+    scaled: _Mapping
+    whole: _Mapping
     drawn: tuple[int, int]
     content: tuple[int, int]
     padded: tuple[int, int]
+
+    def mapping(self, region: Region, crop_size: int | None) -> _Mapping:
+        """Return the way from frame px to input px for a region, cut out as a square of this side or not at all."""
+        if crop_size is None:
+            return self.whole
+        return self.matched.moved(_crop_map(region, self.match, crop_size)).then(self.scaled)
 
 
 @dataclass(frozen=True)
@@ -101,9 +117,9 @@ class InputSpec:
         if self.scale <= 0:
             raise ConfigError(f"preprocessing.scale is {self.scale}; it must be larger than 0.")
         sides = (self.max_height, self.max_width) if self.crop_size is None else (self.crop_size, self.crop_size)
-        self._check_size(*(1 if side is None else side for side in sides))
+        self.check_size(*(1 if side is None else side for side in sides))
 
-    def _check_size(self, height: int, width: int) -> None:
+    def check_size(self, height: int, width: int) -> None:
         """Refuse an input that no memory holds.
 
         Args:
@@ -143,12 +159,12 @@ class InputSpec:
             focus: (x, y) frame px that the window of the augmentation lies about, None for anywhere.
         """
         source = self._source(frame)
-        layout = self._layout_of(frame, region)
-        mapping, size, padded = layout.mapping, layout.drawn, layout.padded
+        layout = _layout(self, *frame.image.shape[:2])
+        mapping, size, padded = layout.mapping(region, self.crop_size), layout.drawn, layout.padded
         if augmentation is not None:
-            mapping = mapping.then(augmentation.transform(*size))
+            mapping = mapping.moved(augmentation.transform(*size))
             if augmentation.window is not None:
-                mapping = mapping.then(_window_map(augmentation.window, mapping.points, focus, layout.content))
+                mapping = mapping.moved(_window_map(augmentation.window, mapping.points, focus, layout.content))
                 size = padded = (augmentation.window.side, augmentation.window.side)
         image = resample.to_channels(resample.warp(source, mapping.pixels, *size), self.channels)
         if augmentation is not None:
@@ -165,10 +181,10 @@ class InputSpec:
         results: list[tuple[np.ndarray, Transform]] = []
         for _, same in groupby(frames, lambda frame: frame.image.shape):
             sources = [self._source(frame) for frame in same]
-            layout = _whole_layout(self, *sources[0].shape[:2])
-            warped = resample.warp_together(sources, layout.mapping.pixels, *layout.drawn)
+            layout = _layout(self, *sources[0].shape[:2])
+            warped = resample.warp_together(sources, layout.whole.pixels, *layout.drawn)
             images = [resample.place(resample.to_channels(image, self.channels), *layout.padded) for image in warped]
-            results.extend((image.transpose(2, 0, 1), layout.mapping.points) for image in images)
+            results.extend((image.transpose(2, 0, 1), layout.whole.points) for image in images)
         return results
 
     def _source(self, frame: Frame) -> UInt8[np.ndarray, "height width channels"]:
@@ -178,47 +194,38 @@ class InputSpec:
         """
         return resample.to_channels(frame.image, min(self.channels, frame.image.shape[2]))
 
-    def content_size(self, frame: Frame, region: Region, augmentation: Augmentation | None = None) -> tuple[int, int]:
+    def content_size(self, frame: Frame, augmentation: Augmentation | None = None) -> tuple[int, int]:
         """Return the (height, width) of the part of an input in which points can lie; the rest is padding."""
         if augmentation is not None and augmentation.window is not None:
             return augmentation.window.side, augmentation.window.side
-        return self._layout_of(frame, region).content
+        return _layout(self, *frame.image.shape[:2]).content
 
     def sizes(self, height: int, width: int) -> tuple[tuple[int, int], tuple[int, int]]:
-        """Return (height, width) of the part in which points can lie, and of the whole input, of a whole frame."""
-        layout = _whole_layout(self, height, width)
+        """Return (height, width) of the part in which points can lie, and of the whole input, of a frame of a size."""
+        layout = _layout(self, height, width)
         return layout.content, layout.padded
-
-    def _layout_of(self, frame: Frame, region: Region) -> _Layout:
-        """Return how a region of a frame is read; that of whole frames is the same for all frames of a size."""
-        height, width = frame.image.shape[:2]
-        return self._layout(height, width, region) if region.centre else _whole_layout(self, height, width)
-
-    def _layout(self, height: int, width: int, region: Region) -> _Layout:
-        """Return how a region of a frame of (height, width) is read."""
-        canvas = (
-            height if self.max_height is None else self.max_height,
-            width if self.max_width is None else self.max_width,
-        )
-        if self.crop_size is None:
-            self._check_size(*canvas)
-        match = min(canvas[0] / height, canvas[1] / width)
-        matched = (max(1, round(height * match)), max(1, round(width * match)))
-        mapping = _Mapping(resample.resize_map((height, width), matched), Transform.scaling(match))
-        area = canvas
-        if self.crop_size is not None:
-            mapping = mapping.then(_crop_map(region, match, self.crop_size))
-            area = (self.crop_size, self.crop_size)
-        scaled = (max(1, int(area[0] * self.scale)), max(1, int(area[1] * self.scale)))
-        mapping = mapping.then(resample.resize_map(area, scaled), Transform.scaling(self.scale))
-        padded = (-(-scaled[0] // self.stride) * self.stride, -(-scaled[1] // self.stride) * self.stride)
-        return _Layout(mapping, padded if self.crop_size is None else scaled, scaled, padded)
 
 
 @lru_cache(maxsize=256)
-def _whole_layout(spec: InputSpec, height: int, width: int) -> _Layout:
-    """Return how whole frames of a size are read."""
-    return spec._layout(height, width, Region())
+def _layout(spec: InputSpec, height: int, width: int) -> _Layout:
+    """Return how frames of (height, width) are read."""
+    canvas = (
+        height if spec.max_height is None else spec.max_height,
+        width if spec.max_width is None else spec.max_width,
+    )
+    if spec.crop_size is None:
+        spec.check_size(*canvas)
+    match = min(canvas[0] / height, canvas[1] / width)
+    matched = _Mapping(
+        resample.resize_map((height, width), (max(1, round(height * match)), max(1, round(width * match)))),
+        Transform.scaling(match),
+    )
+    area = canvas if spec.crop_size is None else (spec.crop_size, spec.crop_size)
+    content = (max(1, int(area[0] * spec.scale)), max(1, int(area[1] * spec.scale)))
+    scaled = _Mapping(resample.resize_map(area, content), Transform.scaling(spec.scale))
+    padded = (-(-content[0] // spec.stride) * spec.stride, -(-content[1] // spec.stride) * spec.stride)
+    drawn = padded if spec.crop_size is None else content
+    return _Layout(match, matched, scaled, matched.then(scaled), drawn, content, padded)
 
 
 def _window_map(

@@ -6,13 +6,15 @@ centres; how labels move is decided by the caller.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from functools import lru_cache
+from typing import NamedTuple
 
 import cv2
 import numpy as np
 import torch
-from jaxtyping import Bool, UInt8
+from jaxtyping import Bool, Float, UInt8
 
 from sleap_nn.structures.transform import Transform
 
@@ -21,6 +23,7 @@ Image = UInt8[np.ndarray, "height width channels"]
 LUMA = (0.299, 0.587, 0.114)
 _TOLERANCE_PX = 1e-4
 _CHANNELS_AT_ONCE = 4
+_FRACTION_BITS = 8
 
 
 def to_channels(image: Image, channels: int) -> Image:
@@ -102,6 +105,11 @@ def warp(image: Image, pixels: Transform, height: int, width: int) -> Image:
 def warp_together(images: Sequence[Image], pixels: Transform, height: int, width: int) -> list[Image]:
     """Return what `warp` gives for each of several images of one size, sooner."""
     scaled, rest = _steps(pixels, *images[0].shape[:2])
+    if scaled is not None and rest is not None:
+        part = _seen(images[0].shape[:2], pixels, height, width)
+        images = [image[part.top : part.bottom, part.left : part.right] for image in images]
+        pixels = Transform.translation(part.left, part.top).then(pixels)
+        scaled, rest = _steps(pixels, *images[0].shape[:2])
     if scaled is not None:
         images = resize_together(images, *scaled)
     return [place(image, height, width) if rest is None else _moved(image, rest, height, width) for image in images]
@@ -119,7 +127,8 @@ def _steps(pixels: Transform, height: int, width: int) -> tuple[tuple[int, int] 
 
     Frames that are read as a whole share one map, so that this is worked out once.
     """
-    x_scale, y_scale = np.linalg.norm(pixels.matrix[:, :2], axis=0)
+    (a, b, _), (d, e, _) = pixels.matrix.tolist()
+    x_scale, y_scale = math.hypot(a, d), math.hypot(b, e)
     scaled = max(1, round(height * y_scale)), max(1, round(width * x_scale))
     rest = resize_map((height, width), scaled).inverse().then(pixels)
     if _is_identity(rest, *scaled):
@@ -127,10 +136,30 @@ def _steps(pixels: Transform, height: int, width: int) -> tuple[tuple[int, int] 
     return (scaled, rest) if min(x_scale, y_scale) < 1 - _TOLERANCE_PX else (None, pixels)
 
 
+class _Part(NamedTuple):
+    """A rectangle of an image; the first row and column belong to it, the last are the first after it."""
+
+    top: int
+    bottom: int
+    left: int
+    right: int
+
+
+def _seen(source: tuple[int, int], pixels: Transform, height: int, width: int) -> _Part:
+    """Return the part of a source (height, width) that `warp` needs, which for a crop is not much; never nothing."""
+    corners = _corners(height, width)
+    seen = pixels.inverse()(corners)
+    # A pixel of the output mixes four of the resized ones, and each of these two of its own size to all sides.
+    margin = 3 * max(1.0, 1 / np.linalg.norm(pixels.matrix[:, :2], axis=0).min()) + 1
+    left, top = np.clip(np.floor(seen.min(axis=0) - margin), 0, (source[1] - 1, source[0] - 1)).astype(int).tolist()
+    right, bottom = np.ceil(seen.max(axis=0) + margin + 1).astype(int).tolist()
+    return _Part(top, min(max(bottom, top + 1), source[0]), left, min(max(right, left + 1), source[1]))
+
+
 def coverage(
     source: tuple[int, int], pixels: Transform, height: int, width: int
 ) -> Bool[np.ndarray, "height width 1"] | None:
-    """Tell which output pixels of `warp` show the source; None when all of them do.
+    """Tell which output pixels of `warp` show the source, if only in part; None when all of them do.
 
     Args:
         source: (height, width) of the source.
@@ -138,14 +167,30 @@ def coverage(
         height: Output height in px.
         width: Output width in px.
     """
-    corners = np.array([[0, 0], [width - 1, 0], [0, height - 1], [width - 1, height - 1]], np.float64)
-    seen = pixels.inverse()(corners)
+    back = pixels.inverse()
+    seen = back(_corners(height, width))
     if (seen >= 0).all() and (seen <= (source[1] - 1, source[0] - 1)).all():
         return None
-    return warp(np.full((*source, 1), 255, np.uint8), pixels, height, width) > 0
+    # Bilinear weights reach less than one pixel far, of the source or the output, whichever is larger; the shape is
+    # filled up to half a pixel of the output beyond its outline.
+    step = np.hypot(back.matrix[:, 0], back.matrix[:, 1])
+    reach = np.maximum(1.0, step) - 0.52 * step
+    low, high = -reach, np.array([source[1], source[0]]) - 1 + reach
+    outline = pixels(np.array([[low[0], low[1]], [high[0], low[1]], [high[0], high[1]], [low[0], high[1]]]))
+    filled = np.zeros((height, width), np.uint8)
+    fixed = np.clip(np.round(outline * 2**_FRACTION_BITS), -(2**30), 2**30).astype(np.int32)
+    return cv2.fillConvexPoly(filled, fixed, 1, shift=_FRACTION_BITS).view(np.bool_)[..., None]
+
+
+def _corners(height: int, width: int) -> Float[np.ndarray, "4 2"]:
+    """Return the pixel centres (x, y) in the corners of an image."""
+    return np.array([[0, 0], [width - 1, 0], [0, height - 1], [width - 1, height - 1]], np.float64)
 
 
 def _is_identity(pixels: Transform, height: int, width: int) -> bool:
     """Tell whether no pixel of an image of (height, width) moves by more than the tolerance."""
-    corners = np.array([[0, 0], [width, 0], [0, height], [width, height]], np.float64)
-    return bool(np.abs(pixels(corners) - corners).max() < _TOLERANCE_PX)
+    (a, b, c), (d, e, f) = pixels.matrix.tolist()
+    return all(
+        abs((a - 1) * x + b * y + c) < _TOLERANCE_PX and abs(d * x + (e - 1) * y + f) < _TOLERANCE_PX
+        for x, y in ((0, 0), (width, 0), (0, height), (width, height))
+    )

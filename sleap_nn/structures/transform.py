@@ -58,9 +58,11 @@ class Transform:
 
     def then(self, other: Transform) -> Transform:
         """Return the map that applies this one first and `other` second."""
-        linear = other.matrix[:, :2] @ self.matrix[:, :2]
-        offset = other.matrix[:, :2] @ self.matrix[:, 2] + other.matrix[:, 2]
-        return Transform(np.column_stack([linear, offset]))
+        # Single numbers: every sample chains a dozen maps, and an array operation takes as long as all of these.
+        (a, b, c), (d, e, f) = self.matrix.tolist()
+        (p, q, r), (s, t, u) = other.matrix.tolist()
+        first = (p * a + q * d, p * b + q * e, p * c + q * f + r)
+        return Transform(np.array((first, (s * a + t * d, s * b + t * e, s * c + t * f + u))))
 
     def inverse(self) -> Transform:
         """Return the map back.
@@ -68,8 +70,12 @@ class Transform:
         Raises:
             numpy.linalg.LinAlgError: The map flattens the plane.
         """
-        linear = np.linalg.inv(self.matrix[:, :2])
-        return Transform(np.column_stack([linear, -linear @ self.matrix[:, 2]]))
+        (a, b, c), (d, e, f) = self.matrix.tolist()
+        area = a * e - b * d
+        if area == 0:
+            raise np.linalg.LinAlgError("The map flattens the plane.")
+        a, b, d, e = e / area, -b / area, -d / area, a / area
+        return Transform(np.array(((a, b, -a * c - b * f), (d, e, -d * c - e * f))))
 
     def __call__(self, points: Float[np.ndarray, "*shape 2"]) -> Float[np.ndarray, "*shape 2"]:
         """Map points (..., 2); NaN stays NaN. The result keeps a floating dtype, float64 otherwise."""

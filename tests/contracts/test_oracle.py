@@ -52,7 +52,7 @@ class RecordingSpec:
 
     def read(self, frame: Frame, region: Region) -> tuple[np.ndarray, Transform]:
         image, transform = self.spec.read(frame, region)
-        content = self.spec.content_size(frame, region)
+        content = self.spec.content_size(frame)
         self.reads[image.tobytes()] = Read(frame.key, region, image, transform, content)
         return image, transform
 

@@ -1,3 +1,4 @@
+import cv2
 import numpy as np
 import pytest
 
@@ -80,3 +81,55 @@ def test_images_that_are_warped_together_are_warped_as_each_alone(pixels: Transf
     for image, warped in zip(images, together, strict=True):
         np.testing.assert_array_equal(warped, resample.warp(image, pixels, 32, 40))
         assert warped.flags["C_CONTIGUOUS"]
+
+
+@pytest.mark.parametrize("zoom", [0.3, 0.7, 1.0, 1.6])
+@pytest.mark.parametrize("degrees", [0, 33, 180, 251])
+@pytest.mark.parametrize("shift", [(0, 0), (-60, 25), (40.4, 70.7), (400, 400)])
+def test_coverage_is_where_a_white_source_shows(zoom: float, degrees: float, shift: tuple[float, float]) -> None:
+    pixels = Transform.scaling(zoom).then(Transform.rotation(degrees)).about((40, 50)).then(
+        Transform.translation(*shift)
+    )  # fmt: skip
+    shown = resample.warp(np.full((90, 110, 1), 255, np.uint8), pixels, 64, 64)
+    covered = resample.coverage((90, 110), pixels, 64, 64)
+    if covered is None:
+        assert (shown == 255).all()
+        return
+    assert covered.shape == (64, 64, 1)
+    assert covered[shown > 64].all()
+    # what is called covered without being so lies along the border
+    near = cv2.dilate((shown > 0).astype(np.uint8), np.ones((3, 3)))[..., None] > 0
+    assert near[covered].all()
+
+
+def test_a_warp_reads_the_part_that_shows_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    image = np.random.default_rng(0).integers(0, 256, (600, 800, 1), dtype=np.uint8)
+    image = cv2.GaussianBlur(image, None, 3)[..., None]
+    pixels = Transform.rotation(30).then(Transform.scaling(0.8)).about((400, 300)).then(
+        Transform.translation(-380, -290)
+    )  # fmt: skip
+    sizes: list[tuple[int, ...]] = []
+    resize = resample.resize
+    monkeypatch.setattr(resample, "resize_together", lambda images, *size: [
+        (sizes.append(images[0].shape), resize(images[0], *size))[1]
+    ])  # fmt: skip
+    shown = resample.warp(image, pixels, 40, 48)
+    assert len(sizes) == 1
+    assert max(sizes[0]) < 120
+    # the same as from the whole image, but for the phase of the resizing
+    whole = resample.resize(image, 480, 640)
+    rest = resample.resize_map((600, 800), (480, 640)).inverse().then(pixels)
+    expected = cv2.warpAffine(whole, rest.matrix, (48, 40), flags=cv2.INTER_LINEAR)[..., None]
+    difference = np.abs(shown.astype(int) - expected)
+    assert difference.max() <= 6
+    assert difference.mean() < 1
+
+
+@pytest.mark.parametrize("shift", [(-1e6, 0), (0, 1e6), (1e6, 1e6)])
+def test_what_lies_far_outside_is_black(shift: tuple[float, float]) -> None:
+    pixels = Transform.rotation(10).then(Transform.scaling(0.5)).then(Transform.translation(*shift))
+    image = np.full((50, 60, 3), 255, np.uint8)
+    assert not resample.warp(image, pixels, 32, 32).any()
+    covered = resample.coverage((50, 60), pixels, 32, 32)
+    assert covered is not None
+    assert not covered.any()
