@@ -34,7 +34,7 @@ Peaks = list[list[tuple[float, float, float]]]
 Match = tuple[int, int, float]
 
 
-def draw_animals(num_animals: int, rng: np.random.Generator) -> NDArray[np.float32]:
+def draw_animals(num_animals: int, rng: np.random.Generator, step: float = STEP) -> NDArray[np.float32]:
     """Return points (frames, animals, nodes, 2) of animals that start on a grid and crawl off in any direction."""
     side = int(np.ceil(np.sqrt(num_animals)))
     places = np.stack(np.meshgrid(np.arange(side), np.arange(side)), axis=-1).reshape(-1, 2)[:num_animals]
@@ -42,7 +42,7 @@ def draw_animals(num_animals: int, rng: np.random.Generator) -> NDArray[np.float
     turns = rng.uniform(-BEND, BEND, (NUM_FRAMES, num_animals, NUM_NODES))
     turns[..., 0] = rng.uniform(0, 2 * np.pi, turns.shape[:2])
     angles = turns.cumsum(axis=-1)
-    steps = STEP * np.stack([np.cos(angles), np.sin(angles)], axis=-1)
+    steps = step * np.stack([np.cos(angles), np.sin(angles)], axis=-1)
     points = starts[:, :, None] + steps.cumsum(axis=2) - steps.sum(axis=2, keepdims=True) / 2
     return np.clip(points, 2, SIDE - 4).astype(np.float32)
 
