@@ -55,9 +55,10 @@ def _best_pairs(candidates: Candidates, min_score: float) -> Candidates:
     """Assign sources to destinations of one edge (Kuhn, "The Hungarian Method", 1955)."""
     if len(candidates.scores) == 0:
         return candidates
-    first_source, rows = np.unique(candidates.sources, return_inverse=True)
-    first_destination, columns = np.unique(candidates.destinations, return_inverse=True)
-    cost = np.full((len(first_source), len(first_destination)), _IMPOSSIBLE)
+    # The peaks of a node follow each other, so that counting from the first leaves no gaps.
+    rows = candidates.sources - candidates.sources.min()
+    columns = candidates.destinations - candidates.destinations.min()
+    cost = np.full((rows.max() + 1, columns.max() + 1), _IMPOSSIBLE)
     cost[rows, columns] = np.where(np.isnan(candidates.scores), _IMPOSSIBLE, -candidates.scores)
     index = np.full(cost.shape, -1)
     index[rows, columns] = np.arange(len(candidates.scores))
@@ -106,7 +107,7 @@ def group_peaks(
     Returns:
         The instance of each peak (-1 without one) and the sum of the edge scores of each instance.
     """
-    member = np.full(len(nodes), -1)
+    member, node_of = [-1] * len(nodes), nodes.tolist()
     parts: list[dict[int, int]] = []
     edge_scores: list[tuple[int, float]] = []
     for edge in order:
@@ -116,23 +117,23 @@ def group_peaks(
             matches[edge].scores.tolist(),
             strict=True,
         ):
-            _join(member, parts, nodes, source, destination)
+            _join(member, parts, node_of, source, destination)
             if member[source] >= 0 and member[source] == member[destination]:
                 edge_scores.append((source, score))
     totals = np.zeros(len(parts))
     for peak, score in edge_scores:
         if member[peak] >= 0:
             totals[member[peak]] += score
-    return member, totals
+    return np.array(member, np.int64), totals
 
 
-def _join(member: np.ndarray, parts: list[dict[int, int]], nodes: np.ndarray, source: int, destination: int) -> None:
-    """Enter one edge into the instances that are being built (both arguments `member` and `parts` grow)."""
-    a, b = int(member[source]), int(member[destination])
-    source_node, destination_node = int(nodes[source]), int(nodes[destination])
+def _join(member: list[int], parts: list[dict[int, int]], nodes: list[int], source: int, destination: int) -> None:
+    """Enter one edge into the instances that are being built (both arguments `member` and `parts` change)."""
+    a, b = member[source], member[destination]
+    source_node, destination_node = nodes[source], nodes[destination]
     if a < 0 and b < 0:
         parts.append({source_node: source, destination_node: destination})
-        member[[source, destination]] = len(parts) - 1
+        member[source] = member[destination] = len(parts) - 1
     elif b < 0:
         if destination_node not in parts[a]:
             parts[a][destination_node] = destination
@@ -144,7 +145,8 @@ def _join(member: np.ndarray, parts: list[dict[int, int]], nodes: np.ndarray, so
     elif a != b:
         if not parts[a].keys() & parts[b].keys():
             parts[a] |= parts[b]
-            member[list(parts[b].values())] = a
+            for peak in parts[b].values():
+                member[peak] = a
             parts[b] = {}
         elif destination_node not in parts[a]:
             del parts[b][destination_node]
