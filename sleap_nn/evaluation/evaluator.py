@@ -14,6 +14,7 @@ from jaxtyping import Float
 from sleap_nn.errors import ConfigError, DataError
 from sleap_nn.evaluation import detection, keypoints, pairs
 from sleap_nn.evaluation.keypoints import MATCH_SCORE_THRESHOLDS, PCK_THRESHOLDS, RECALL_THRESHOLDS
+from sleap_nn.evaluation.node_errors import NodeErrors, node_errors
 from sleap_nn.evaluation.pairs import FramePair, LabeledFrame, Labels, MatchInstance
 from sleap_nn.log import logger
 from sleap_nn.ops.identity import same_identity
@@ -35,6 +36,8 @@ class Evaluator:
         dists_dict: `dists` (pairs, nodes) px, or (pairs,) for centroids, and `frame_idxs`, `video_paths`.
         true_tracks: Track name of the true instance of each pair, None without one; `found_tracks` likewise of the
             prediction.
+        node_names: Names of what is compared, in the order of the points of `matches`.
+        num_labelled: (N,) labelled points of all true instances, also of those without a prediction.
         anchor_index: Node of the truth that is the centroid, None for the mean of visible nodes and for poses.
     """
 
@@ -84,12 +87,15 @@ class Evaluator:
         names = pairs.node_names(truth, "ground truth")
         if self.match_method == "centroid":
             frames = pairs.centroid_frames(found.pairs, names, self.anchor_index)
+            names = ["centroid"]
             self.matches = detection.match_detections(frames, match_threshold)
         else:
             frames = pairs.keypoint_frames(found.pairs, names)
             self.matches = keypoints.match_keypoints(frames, oks_stddev, oks_scale, match_threshold)
             if oks_scale is None:
                 _warn_without_area([frame.truth for frame in frames])
+        self.node_names = tuple(names)
+        self.num_labelled = np.sum([visible_nodes(frame.truth).sum(axis=0) for frame in frames], axis=0)
         self.positive_pairs = pairs.positive_pairs(self.frame_pairs, self.matches)
         self.false_negatives = [pairs.true_instance(self.frame_pairs, *at) for at in self.matches.missed]
         self.false_positives = [pairs.predicted_instance(self.frame_pairs, *at) for at in self.matches.extra]
@@ -140,6 +146,10 @@ class Evaluator:
     def visibility_metrics(self) -> dict[str, float]:
         """Return `keypoints.visibility_metrics`."""
         return keypoints.visibility_metrics(self.matches)
+
+    def node_errors(self) -> list[NodeErrors]:
+        """Return how well each node is found."""
+        return node_errors(self.node_names, self.matches, self.num_labelled)
 
     def detection_metrics(self) -> dict[str, Any]:
         """Return `detection.detection_rates`: precision, recall and F1 of instances, and distances in px."""

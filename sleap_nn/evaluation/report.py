@@ -1,18 +1,22 @@
-"""The report of an evaluation: which numbers, under which names, in which order, as a table.
+"""The report of an evaluation: which numbers, under which names, in which order, as tables.
 
-Reads the sections of a metrics file and computes nothing.
+Reads the sections of a metrics file, and the errors of nodes, and computes nothing.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from sleap_nn.evaluation.node_errors import NodeErrors
+
 TITLE = "Evaluation Results:"
+NODES_TITLE = "Points by node:"
 
 POSE_LINES = (
     ("mOKS", "mOKS", "mOKS", "{:.4f}"),
@@ -86,4 +90,22 @@ def print_report(metrics: Mapping[str, Mapping[str, Any]], console: Console | No
     num_counts = next(i for i, (name, _) in enumerate(lines) if name.startswith("Counts")) + 1
     for index, (name, value) in enumerate(lines):
         table.add_row(name, value, end_section=index == num_counts - 1)
+    (Console(highlight=False) if console is None else console).print(table)
+
+
+def print_node_errors(nodes: Sequence[NodeErrors], console: Console | None = None) -> None:
+    """Print how well each node is found: distances alone hide a node that never is.
+
+    Args:
+        nodes: As `Evaluator.node_errors` returns them.
+        console: Where to; None means standard output.
+    """
+    table = Table(box=box.SIMPLE_HEAD, title=NODES_TITLE, title_justify="left")
+    table.add_column("node", overflow="fold")
+    for name in ("labelled", "compared", "missed", "surplus", "p50", "p95"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for node in nodes:
+        missed = "-" if math.isnan(node.missed) else f"{100 * node.missed:.1f} %"
+        errors = [f"{node.quantiles[at]:.2f} px" if node.num_compared else "-" for at in (2, 4)]
+        table.add_row(node.name, str(node.num_labelled), str(node.num_compared), missed, str(node.num_surplus), *errors)
     (Console(highlight=False) if console is None else console).print(table)

@@ -10,7 +10,7 @@ from sleap_nn.evaluation import pairs
 from sleap_nn.evaluation.evaluator import Evaluator
 from sleap_nn.evaluation.metrics_files import write_metrics
 from sleap_nn.evaluation.pairs import Labels
-from sleap_nn.evaluation.report import print_report
+from sleap_nn.evaluation.report import print_node_errors, print_report
 from sleap_nn.heartbeat import phase
 from sleap_nn.log import logger
 
@@ -81,6 +81,8 @@ def run_evaluation(  # noqa: PLR0913 - the documented signature
     with phase("comparing the instances"):
         metrics = evaluator.evaluate()
     print_report(metrics)
+    if not centroids:
+        print_node_errors(evaluator.node_errors())
     if save_metrics is not None:
         archive, readable = write_metrics(metrics, save_metrics)
         logger.info("Metrics written to %s and %s", archive, readable.name)

@@ -11,12 +11,13 @@ import numpy as np
 from sleap_nn.config.training_job_config import TrainingJobConfig
 from sleap_nn.data.findings import LabelReport
 from sleap_nn.evaluation.keypoints import distance_statistics
+from sleap_nn.evaluation.node_errors import NodeErrors
 from sleap_nn.ops.similarity import bounding_boxes, box_areas
 from sleap_nn.run_report.facts import LabelsFacts, leakage_of
 from sleap_nn.run_report.files import DRAWN_FIRST
 from sleap_nn.run_report.history import History
 from sleap_nn.run_report.scores import SplitScores
-from sleap_nn.run_report.tables import MetricColumn, NodeErrors, node_errors
+from sleap_nn.run_report.tables import MetricColumn
 from sleap_nn.training import overfitting
 from sleap_nn.training.collapse import IDENTITY_REMEDIES, REMEDIES
 from sleap_nn.training.overfitting import find_overfitting
@@ -277,14 +278,14 @@ def _neighbours(evidence: Evidence) -> Iterator[Finding]:
 def _nodes(evidence: Evidence) -> Iterator[Finding]:
     train = evidence.scores.get("train")
     if train is not None and not train.one_point:
-        few = [f"{node.name} ({node.num_labelled})" for node in node_errors(train) if node.num_labelled < FEW_LABELS]
+        few = [f"{node.name} ({node.num_labelled})" for node in train.node_errors if node.num_labelled < FEW_LABELS]
         if few:
             text = f"Number of training labels: {', '.join(few)}. The network has little to learn them from."
             yield Finding("note", "Nodes with few labels", text)
     name, scores = _shown(evidence)
     if scores is None or scores.one_point:
         return
-    nodes = [node for node in node_errors(scores) if node.num_labelled]
+    nodes = [node for node in scores.node_errors if node.num_labelled]
     missed = [f"{node.name} ({100 * node.missed:.0f} %)" for node in nodes if node.missed > MOST_MISSED]
     if missed:
         text = f"Of {name}, with the share of labelled points that were not predicted: {', '.join(missed)}."

@@ -14,6 +14,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from sleap_nn.config.differences import differences
 from sleap_nn.evaluation.bootstrap import MIN_FRAMES
+from sleap_nn.evaluation.node_errors import NodeErrors
 from sleap_nn.run_report import facts, tables
 from sleap_nn.run_report.charts import (
     Chart,
@@ -27,7 +28,7 @@ from sleap_nn.run_report.examples import Example, choose, draw_example
 from sleap_nn.run_report.findings import Evidence, find
 from sleap_nn.run_report.reader import Run, read_run
 from sleap_nn.run_report.scores import SplitScores
-from sleap_nn.run_report.tables import METRICS, MetricColumn, NodeErrors
+from sleap_nn.run_report.tables import METRICS, MetricColumn
 from sleap_nn.version import __version__
 
 KEY_FIGURES = ("p50", "p95", "identity", "mOKS", "mAP", "recall", "precision", "PCK@5")
@@ -149,7 +150,7 @@ def _error_sections(scores: Mapping[str, SplitScores], main: SplitScores | None)
 
 def _error_section(scores: SplitScores, more: Sequence[Chart]) -> ErrorSection:
     """Return charts and tables of one split, with charts of other things at the end."""
-    nodes = tables.node_errors(scores)
+    nodes = scores.node_errors
     bins = tables.confidence_bins(scores)
     charts = [histogram(f"Errors on {scores.name}", tables.all_errors(scores), scores.name)]
     if not scores.one_point:

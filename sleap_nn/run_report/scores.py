@@ -16,6 +16,7 @@ from sleap_nn.errors import DataError
 from sleap_nn.evaluation.evaluator import Evaluator
 from sleap_nn.evaluation.keypoints import counted_nodes
 from sleap_nn.evaluation.matches import FramePoints, Matches, join_matches
+from sleap_nn.evaluation.node_errors import NodeErrors, node_errors
 from sleap_nn.evaluation.pairs import FramePair, centroid_frames, keypoint_frames, point_scores
 from sleap_nn.ops.similarity import visible_nodes
 from sleap_nn.structures.skeleton import Skeleton
@@ -86,9 +87,9 @@ class SplitScores:
         return visible_nodes(self.matches.truth) & ~visible_nodes(self.matches.predicted)
 
     @property
-    def surplus_points(self) -> Bool[np.ndarray, "pairs nodes"]:
-        """Points that are predicted in a pair and not labelled."""
-        return visible_nodes(self.matches.predicted) & ~visible_nodes(self.matches.truth)
+    def node_errors(self) -> list[NodeErrors]:
+        """How well each node is found."""
+        return node_errors(self.node_names, self.matches, self.num_labelled)
 
     @property
     def counted(self) -> Bool[np.ndarray, "pairs nodes"]:
@@ -135,7 +136,6 @@ def _scores(name: str, evaluator: Evaluator, skeleton: Skeleton) -> SplitScores:
     one_point = evaluator.match_method == "centroid"
     found = [pair[1].instance for pair in evaluator.positive_pairs]
     scores = evaluator.matches.scores[:, None] if one_point else point_scores(found, skeleton.node_names)
-    points = _points(evaluator.frame_pairs, skeleton, one_point, evaluator.anchor_index)
     return SplitScores(
         name=name,
         skeleton=skeleton,
@@ -143,7 +143,7 @@ def _scores(name: str, evaluator: Evaluator, skeleton: Skeleton) -> SplitScores:
         anchor=evaluator.anchor_index,
         matches=evaluator.matches,
         frames=tuple(evaluator.frame_pairs),
-        num_labelled=np.sum([visible_nodes(part.truth).sum(axis=0) for part in points], axis=0),
+        num_labelled=evaluator.num_labelled,
         confidence=scores,
         true_tracks=tuple(evaluator.true_tracks),
         found_tracks=tuple(evaluator.found_tracks),

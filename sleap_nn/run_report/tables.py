@@ -12,7 +12,6 @@ from scipy.stats import rankdata
 
 from sleap_nn.evaluation.bootstrap import NUM_RESAMPLES, Estimate, Statistic, bootstrap
 from sleap_nn.evaluation.frame_statistics import centroid_statistics, identity_statistics, pose_statistics
-from sleap_nn.ops.similarity import visible_nodes
 from sleap_nn.run_report.scores import SplitScores
 
 MOST_WORK = 2e8
@@ -173,46 +172,6 @@ def _statistics(scores: SplitScores) -> dict[str, Statistic]:
     if scores.names_identities:
         statistics |= identity_statistics(matches, scores.true_tracks, scores.found_tracks)
     return statistics
-
-
-@dataclass(frozen=True)
-class NodeErrors:
-    """How well one node is found.
-
-    Attributes:
-        name: The node.
-        num_labelled: Labelled points of all animals.
-        num_in_pairs: Those of them in animals that were found.
-        num_compared: Those of these that are predicted.
-        num_surplus: Predicted points of the pairs that are not labelled.
-        quantiles: Percentiles 5, 25, 50, 75 and 95 of the errors in px, NaN without any.
-    """
-
-    name: str
-    num_labelled: int
-    num_in_pairs: int
-    num_compared: int
-    num_surplus: int
-    quantiles: tuple[float, ...]
-
-    @property
-    def missed(self) -> float:
-        """Share of the labelled points of found animals that were not predicted, NaN without any."""
-        return 1 - self.num_compared / self.num_in_pairs if self.num_in_pairs else float("nan")
-
-
-def node_errors(scores: SplitScores) -> list[NodeErrors]:
-    """Return how well each node is found, in the order of the skeleton."""
-    distances, labelled = scores.matches.distances, visible_nodes(scores.matches.truth)
-    surplus = scores.surplus_points
-    rows = []
-    for index, name in enumerate(scores.node_names):
-        known = distances[~np.isnan(distances[:, index]), index]
-        quantiles = np.percentile(known, (5, 25, 50, 75, 95)) if known.size else np.full(5, np.nan)
-        in_all, in_pairs = int(scores.num_labelled[index]), int(labelled[:, index].sum())
-        spread = tuple(map(float, quantiles))
-        rows.append(NodeErrors(name, in_all, in_pairs, known.size, int(surplus[:, index].sum()), spread))
-    return rows
 
 
 def all_errors(scores: SplitScores) -> Float[np.ndarray, " points"]:

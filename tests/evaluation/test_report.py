@@ -4,7 +4,7 @@ import numpy as np
 from rich.console import Console
 
 from sleap_nn.evaluation import Evaluator
-from sleap_nn.evaluation.report import print_report, report_lines
+from sleap_nn.evaluation.report import print_node_errors, print_report, report_lines
 
 
 def printed(metrics):
@@ -47,3 +47,25 @@ def test_skipped_frames_and_undefined_values_are_shown(make_labels):
     assert lines["Frames without predictions"] == "1 skipped"
     assert lines["mOKS"] == "nan"
     assert "nan px" in printed(metrics)
+
+
+def test_a_node_that_is_never_found_shows_beside_small_errors(make_labels):
+    points = np.array([[[0.0, 0], [20, 20], [0, 20]]])
+    extra = points.copy()
+    points[:, 2] = np.nan
+    found = points.copy()
+    found[:, :, 0] += 1
+    found[:, 1], found[:, 2] = np.nan, extra[:, 2]
+    missed = np.array([[[50.0, 50], [70, 50], [50, 70]]])
+    truth = make_labels({0: np.concatenate([points, missed])})
+    evaluator = Evaluator(truth, make_labels({0: found}, predicted=True))
+    a, b, c = evaluator.node_errors()
+    assert (a.num_labelled, a.num_compared, a.missed, a.num_surplus) == (2, 1, 0, 0)
+    assert (b.num_labelled, b.num_compared, b.missed) == (2, 0, 1)
+    assert (c.num_labelled, c.num_compared, c.num_surplus) == (1, 0, 1)
+    stream = io.StringIO()
+    print_node_errors([a, b, c], Console(file=stream, width=80))
+    rows = {line.split()[0]: line.split()[1:] for line in stream.getvalue().splitlines()[-4:] if line.strip()}
+    assert rows[a.name] == ["2", "1", "0.0", "%", "0", "1.00", "px", "1.00", "px"]
+    assert rows[b.name] == ["2", "0", "100.0", "%", "0", "-", "-"]
+    assert rows[c.name] == ["1", "0", "-", "1", "-", "-"]

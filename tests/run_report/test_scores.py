@@ -108,11 +108,11 @@ def test_centroids_are_better_the_nearer_they_are(centroid_run: Run):
     np.testing.assert_allclose(quality, expected)
 
 
-def test_missed_and_surplus_points(make_scores):
+def test_missed_and_counted_points(make_scores):
     pose = np.array([[0.0, 0], [30, 0], [0, 30], [30, 30]])
     truth, predicted = pose.copy(), pose.copy()
     truth[1], predicted[2], truth[3], predicted[3] = np.nan, np.nan, np.nan, np.nan
     scores = make_scores(truth[None, None], predicted[None, None])
-    assert scores.surplus_points.tolist() == [[False, True, False, False]]
+    assert [node.num_surplus for node in scores.node_errors] == [0, 1, 0, 0]
     assert scores.missed_points.tolist() == [[False, False, True, False]]
     assert scores.counted.tolist() == [[True, True, True, False]]

@@ -7,7 +7,7 @@ from sleap_nn.evaluation.bootstrap import Estimate
 from sleap_nn.evaluation.metrics_files import metrics_path, write_metrics
 from sleap_nn.run_report import tables
 from sleap_nn.run_report.reader import Run
-from sleap_nn.run_report.tables import METRICS, confidence_bins, metric_column, node_errors, stored_column
+from sleap_nn.run_report.tables import METRICS, confidence_bins, metric_column, stored_column
 
 NAN = float("nan")
 BY_KEY = {metric.key: metric for metric in METRICS}
@@ -91,7 +91,7 @@ def test_errors_of_nodes(make_scores):
     truth = np.array([[0.0, 0], [30, 0], [0, 30]]) * np.ones((5, 1, 1, 1))
     predicted = truth + np.arange(5.0)[:, None, None, None] * np.array([[1.0, 0], [2, 0], [0, 0]])
     truth[0, 0, 2] = predicted[1, 0, 2] = predicted[2, 0, 2] = np.nan
-    a, b, c = node_errors(make_scores(truth, predicted))
+    a, b, c = make_scores(truth, predicted).node_errors
     assert a.quantiles == pytest.approx((0.2, 1, 2, 3, 3.8))
     assert b.quantiles[2] == pytest.approx(4)
     assert (a.num_labelled, a.num_in_pairs, a.num_compared, a.num_surplus, a.missed) == (5, 5, 5, 0, 0)
@@ -103,7 +103,7 @@ def test_a_node_that_is_never_predicted_has_no_errors(make_scores):
     truth = np.array([[0.0, 0], [30, 0], [0, 30]]) * np.ones((2, 1, 1, 1))
     predicted = truth.copy()
     predicted[:, :, 1], truth[:, :, 2] = np.nan, np.nan
-    _, b, c = node_errors(make_scores(truth, predicted))
+    _, b, c = make_scores(truth, predicted).node_errors
     assert np.isnan(b.quantiles).all()
     assert b.missed == 1
     assert np.isnan(c.missed)
