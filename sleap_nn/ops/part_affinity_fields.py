@@ -160,10 +160,14 @@ def line_scores(
     length = along.norm(dim=-1)
     # Points of a line lie along the first axis, so that every step below runs over all candidates at once.
     steps = torch.linspace(0, 1, reading.num_points, device=fields.device)[:, None]
-    x = (torch.addcmul(lines.sources[:, 0], along[:, 0], steps) / output_stride).round_().clamp_(0, width - 1)
-    y = (torch.addcmul(lines.sources[:, 1], along[:, 1], steps) / output_stride).round_().clamp_(0, height - 1)
+    x, y = (
+        torch.addcmul(lines.sources[:, i], along[:, i], steps).div_(output_stride).round_().clamp_(0, side - 1)
+        for i, side in enumerate((width, height))
+    )
     first = (lines.samples * channels + 2 * lines.edges) * (height * width)
-    cells = y.long().mul_(width).add_(x.long()).add_(first).flatten()
+    # Half the width, half the time; the cells of larger fields do not fit into it.
+    integer = torch.int32 if fields.numel() < 2**31 else torch.int64
+    cells = y.to(integer).mul_(width).add_(x.to(integer)).add_(first.to(integer)).flatten()
     flat = fields.reshape(-1)
     read = [part.index_select(0, cells).view(x.shape).float().mean(dim=0) for part in (flat, flat[height * width :])]
     field = torch.stack(read, dim=-1)
