@@ -102,10 +102,10 @@ def print_node_errors(nodes: Sequence[NodeErrors], console: Console | None = Non
     """
     table = Table(box=box.SIMPLE_HEAD, title=NODES_TITLE, title_justify="left")
     table.add_column("node", overflow="fold")
-    for name in ("labelled", "compared", "missed", "surplus", "p50", "p95"):
+    for name in ("labelled", "compared", "missed %", "surplus", "p50 px", "p95 px"):
         table.add_column(name, justify="right", no_wrap=True)
     for node in nodes:
-        missed = "-" if math.isnan(node.missed) else f"{100 * node.missed:.1f} %"
-        errors = [f"{node.quantiles[at]:.2f} px" if node.num_compared else "-" for at in (2, 4)]
+        missed = "-" if math.isnan(node.missed) else f"{100 * node.missed:.1f}"
+        errors = [f"{node.quantiles[at]:.2f}" if node.num_compared else "-" for at in (2, 4)]
         table.add_row(node.name, str(node.num_labelled), str(node.num_compared), missed, str(node.num_surplus), *errors)
     (Console(highlight=False) if console is None else console).print(table)

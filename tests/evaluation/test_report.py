@@ -66,6 +66,6 @@ def test_a_node_that_is_never_found_shows_beside_small_errors(make_labels):
     stream = io.StringIO()
     print_node_errors([a, b, c], Console(file=stream, width=80))
     rows = {line.split()[0]: line.split()[1:] for line in stream.getvalue().splitlines()[-4:] if line.strip()}
-    assert rows[a.name] == ["2", "1", "0.0", "%", "0", "1.00", "px", "1.00", "px"]
-    assert rows[b.name] == ["2", "0", "100.0", "%", "0", "-", "-"]
+    assert rows[a.name] == ["2", "1", "0.0", "0", "1.00", "1.00"]
+    assert rows[b.name] == ["2", "0", "100.0", "0", "-", "-"]
     assert rows[c.name] == ["1", "0", "-", "1", "-", "-"]
