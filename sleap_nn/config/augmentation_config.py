@@ -152,7 +152,7 @@ class GeometricConfig:
     random_crop_focus: Annotated[
         float,
         Option(
-            "Share of those squares that lie about a labelled animal; the others lie anywhere in the frame.",
+            "Share of those squares that lie about a labelled point; the others lie anywhere in the frame.",
             ge=0,
             le=1,
             extension=True,

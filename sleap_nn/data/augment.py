@@ -29,21 +29,29 @@ class Window:
 
     Attributes:
         side: Its side in px.
-        place: (x, y) from 0 to 1: where in the frame its middle lies; or where about an animal, 0.5 on its anchor and
-            the ends a quarter of the side away.
-        animal: Which animal it lies about, as a fraction of their number, below 1; None for anywhere.
+        place: (x, y) from 0 to 1: where in the frame its middle lies; or where about a point of an animal, 0.5 on it
+            and the ends a quarter of the side away.
+        animal: Which animal it lies about, as a fraction of their number, below 1, and which of its points, by the
+            rest of that fraction; None for anywhere.
     """
 
     side: int
     place: tuple[float, float]
     animal: float | None
 
-    def focus(self, anchors: Float[np.ndarray, "instances 2"]) -> tuple[float, float] | None:
-        """Return which of the anchors it lies about, None if it can lie anywhere."""
-        visible = anchors[~np.isnan(anchors).any(axis=-1)]
-        if self.animal is None or not len(visible):
+    def focus(self, points: Float[np.ndarray, "instances nodes 2"]) -> tuple[float, float] | None:
+        """Return which of the points it lies about, None if it can lie anywhere.
+
+        Every visible animal is as likely as any other, and so is every visible point of it: about one point of an
+        animal alone, others would never be seen where animals are longer than the square.
+        """
+        visible = ~np.isnan(points).any(axis=-1)
+        seen = np.flatnonzero(visible.any(axis=-1))
+        if self.animal is None or not len(seen):
             return None
-        x, y = visible[int(self.animal * len(visible))]
+        which, rest = divmod(self.animal * len(seen), 1)
+        own = points[seen[int(which)]][visible[seen[int(which)]]]
+        x, y = own[int(rest * len(own))]
         return float(x), float(y)
 
     def corner(self, focus: tuple[float, float] | None, height: int, width: int) -> tuple[int, int]:

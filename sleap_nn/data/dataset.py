@@ -112,7 +112,7 @@ class PoseDataset(Dataset):
         stored = row.frame.centroids
         anchors = self._task.anchors(labelled) if stored is None else stored[row.instances]
         window = None if augmentation is None else augmentation.window
-        focus = None if window is None else window.focus(anchors)
+        focus = None if window is None else window.focus(anchors[:, None] if self._task.one_point else labelled)
         image, transform = self._spec.read(frame, region, augmentation, focus)
         height, width = self._spec.content_size(frame, augmentation)
         return Sample(

@@ -9,8 +9,8 @@ import torch
 from factories import make_labels
 
 from sleap_nn.config.data_config import AugmentationConfig, GeometricConfig, IntensityConfig
-from sleap_nn.config.model_config import SingleInstanceConfig
-from sleap_nn.data.augment import Augmenter
+from sleap_nn.config.model_config import CentroidConfig, SingleInstanceConfig
+from sleap_nn.data.augment import Augmenter, Window
 from sleap_nn.data.dataset import Draw, PoseDataset, visible_inside
 from sleap_nn.data.input_spec import InputSpec
 from sleap_nn.data.labels import LabeledFrame, LabelSet
@@ -19,6 +19,7 @@ from sleap_nn.errors import DataError
 from sleap_nn.heads.confidence_maps import ConfidenceMapsHead
 from sleap_nn.structures.sample import Batch, FrameKey, Sample
 from sleap_nn.structures.skeleton import Skeleton
+from sleap_nn.tasks.base import Task
 from sleap_nn.tasks.centered_instance import CenteredInstance
 from sleap_nn.tasks.centroid import Centroid
 from sleap_nn.tasks.single_instance import SingleInstance
@@ -44,6 +45,8 @@ EVERYTHING = AugmentationConfig(
     IntensityConfig(uniform_noise_p=0.5, contrast_p=0.5, brightness_p=0.5), dataclasses.replace(MOVES, erase_p=0.5)
 )
 
+SINGLE = SingleInstance.from_config(SingleInstanceConfig(), SKELETON)
+
 
 def spots(points: np.ndarray = NODE_POINTS) -> np.ndarray:
     """Draw the nodes as round spots on black."""
@@ -60,8 +63,8 @@ def make_dataset(
     seed: int = 0,
     num_frames: int = 2,
     num_instances: int = 1,
+    task: Task = SINGLE,
 ) -> PoseDataset:
-    task = SingleInstance.from_config(SingleInstanceConfig(), SKELETON)
     points = np.repeat(NODE_POINTS[None].astype(np.float32), num_instances, axis=0)
     frames = [LabeledFrame(FrameKey(0, i), points, np.full(num_instances, -1)) for i in range(num_frames)]
     labels = LabelSet(SKELETON, (), tuple(frames), ())
@@ -238,13 +241,28 @@ def test_nodes_sit_on_their_spots_in_random_crops(geometric: GeometricConfig, sc
 def test_random_crops_lie_about_an_animal_or_anywhere() -> None:
     spec = InputSpec(1, stride=16)
     about = [windows(48, 1.0, spec, MOVES)[Draw(0, number)] for number in range(60)]
-    middles = np.stack([sample.transform(NODE_POINTS.mean(axis=0)) for sample in about])
-    assert (np.abs(middles - 24) <= 48 / 4 + 0.5).all()
-    assert np.ptp(middles, axis=0).min() > 18
+    nearest = np.stack([sample.transform(NODE_POINTS) for sample in about]) - 24
+    assert (np.abs(nearest).max(axis=-1).min(axis=-1) <= 48 / 4 + 0.5).all()
     anywhere = [windows(48, 0.0, spec, STILL)[Draw(0, number)] for number in range(200)]
     corners = np.stack([sample.transform.inverse()(np.zeros(2)) for sample in anywhere])
     np.testing.assert_allclose(corners.min(axis=0), -24, atol=3)
     np.testing.assert_allclose(corners.max(axis=0), (WIDTH - 24, HEIGHT - 24), atol=3)
+
+
+def test_every_point_of_an_animal_longer_than_the_square_is_shown() -> None:
+    points = np.array([[[0.0, 0], [30, 0], [np.nan, np.nan], [300, 0]], [[np.nan, np.nan]] * 4, [[0, 90.0]] * 4])
+    chosen = [Window(48, (0.5, 0.5), animal).focus(points) for animal in np.arange(12) / 12]
+    assert chosen == [(0, 0)] * 2 + [(30, 0)] * 2 + [(300, 0)] * 2 + [(0, 90)] * 6
+    assert Window(48, (0.5, 0.5), 0.5).focus(points[1:2]) is None
+    assert Window(48, (0.5, 0.5), None).focus(points) is None
+
+
+def test_a_centroid_model_learns_from_squares_about_anchors() -> None:
+    geometric = dataclasses.replace(STILL, random_crop_size=48, random_crop_focus=1.0)
+    task = Centroid.from_config(CentroidConfig(), SKELETON)
+    dataset = make_dataset(AugmentationConfig(geometric=geometric), InputSpec(1, stride=16), task=task)
+    anchors = np.stack([dataset[Draw(0, number)].anchors[0] for number in range(40)])
+    assert (np.abs(anchors - 24) <= 48 / 4 + 0.5).all()
 
 
 def test_a_random_crop_of_a_frame_without_visible_animals_lies_anywhere() -> None:
@@ -257,9 +275,9 @@ def test_a_random_crop_of_a_frame_without_visible_animals_lies_anywhere() -> Non
 
 def test_random_crops_of_frames_of_any_size_make_one_batch() -> None:
     spec = InputSpec(1, stride=16)
-    dataset = windows(256, 1.0, spec, STILL)
+    dataset = windows(320, 1.0, spec, STILL)
     samples = [dataset[Draw(0, number)] for number in range(20)]
-    assert Batch.stack(samples).image.shape == (20, 1, 256, 256)
+    assert Batch.stack(samples).image.shape == (20, 1, 320, 320)
     assert all(check_nodes(sample) == 4 for sample in samples)
 
 
