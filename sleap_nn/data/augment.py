@@ -13,6 +13,7 @@ import numpy as np
 from jaxtyping import Float, UInt8
 
 from sleap_nn.config.data_config import AugmentationConfig, GeometricConfig, IntensityConfig
+from sleap_nn.ops.similarity import visible_nodes
 from sleap_nn.structures.transform import Transform
 
 Image = UInt8[np.ndarray, "height width channels"]
@@ -45,12 +46,13 @@ class Window:
         Every visible animal is as likely as any other, and so is every visible point of it: about one point of an
         animal alone, others would never be seen where animals are longer than the square.
         """
-        visible = ~np.isnan(points).any(axis=-1)
+        visible = visible_nodes(points)
         seen = np.flatnonzero(visible.any(axis=-1))
         if self.animal is None or not len(seen):
             return None
         which, rest = divmod(self.animal * len(seen), 1)
-        own = points[seen[int(which)]][visible[seen[int(which)]]]
+        chosen = seen[int(which)]
+        own = points[chosen, visible[chosen]]
         x, y = own[int(rest * len(own))]
         return float(x), float(y)
 
