@@ -241,8 +241,12 @@ def test_nodes_sit_on_their_spots_in_random_crops(geometric: GeometricConfig, sc
 def test_random_crops_lie_about_an_animal_or_anywhere() -> None:
     spec = InputSpec(1, stride=16)
     about = [windows(48, 1.0, spec, MOVES)[Draw(0, number)] for number in range(60)]
-    nearest = np.stack([sample.transform(NODE_POINTS) for sample in about]) - 24
-    assert (np.abs(nearest).max(axis=-1).min(axis=-1) <= 48 / 4 + 0.5).all()
+    offsets = np.stack([sample.transform(NODE_POINTS) for sample in about]) - 24
+    nearest = np.abs(offsets).max(axis=-1).argmin(axis=-1)
+    chosen = offsets[np.arange(60), nearest]
+    assert (np.abs(chosen) <= 48 / 4 + 0.5).all()
+    assert np.ptp(chosen, axis=0).min() > 18
+    assert np.bincount(nearest, minlength=4).min() > 5
     anywhere = [windows(48, 0.0, spec, STILL)[Draw(0, number)] for number in range(200)]
     corners = np.stack([sample.transform.inverse()(np.zeros(2)) for sample in anywhere])
     np.testing.assert_allclose(corners.min(axis=0), -24, atol=3)
@@ -263,6 +267,7 @@ def test_a_centroid_model_learns_from_squares_about_anchors() -> None:
     dataset = make_dataset(AugmentationConfig(geometric=geometric), InputSpec(1, stride=16), task=task)
     anchors = np.stack([dataset[Draw(0, number)].anchors[0] for number in range(40)])
     assert (np.abs(anchors - 24) <= 48 / 4 + 0.5).all()
+    assert np.ptp(anchors, axis=0).min() > 18
 
 
 def test_a_random_crop_of_a_frame_without_visible_animals_lies_anywhere() -> None:
