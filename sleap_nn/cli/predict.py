@@ -14,6 +14,7 @@ import click
 from click.core import ParameterSource
 
 from sleap_nn import log
+from sleap_nn.cli.earlier_predict import PredictCommand
 from sleap_nn.cli.options import Command, options_from
 from sleap_nn.config.fields import fields_of
 from sleap_nn.config.filter_config import FilterConfig
@@ -44,7 +45,7 @@ DATA_PATH = click.option(
 )
 
 
-@click.command("predict", cls=Command, epilog=EXAMPLES)
+@click.command("predict", cls=PredictCommand, epilog=EXAMPLES)
 @DATA_PATH
 @options_from(InferenceConfig)
 @options_from(FilterConfig)
@@ -56,6 +57,9 @@ def command(data_path: str, **options: Any) -> None:
     inputs each has its own, in the folder that -o names or beside it. A file that already exists is replaced when all
     frames are done. Until then finished frames are kept in OUTPUT.journal: after a crash, a full disk or Ctrl+C, the
     same command with --resume goes on where it stopped.
+
+    As in the first releases, the folder of an exported model and a video may stand in place of -m and -i; then -r is
+    --runtime, -n the number of frames, 0 for all, and the default output <input stem>.predictions.slp.
     """
     run_command("predict", data_path, options)
 

@@ -267,3 +267,38 @@ def test_tracking_options_without_tracking_are_ignored(project: Path, work: Path
     found = sio.load_slp(str(work / "clip.mp4.slp"), open_videos=False)
     assert not found.tracks
     assert "window_size" not in found.provenance["cli_args"]
+
+
+@pytest.fixture(scope="module")
+def exported(project: Path) -> Path:
+    """Return the folder of an exported model."""
+    result = run("export", project / "bottomup", "-o", project / "exported")
+    assert result.exit_code == 0, result.output
+    return project / "exported"
+
+
+def test_folder_and_video_by_their_places(exported: Path, work: Path) -> None:
+    result = run("predict", exported, work / "clip.mp4", "-r", "onnx", "-b", "2", "-n", "3")
+    assert result.exit_code == 0, result.output
+    frames = sio.load_slp(str(work / "clip.predictions.slp"), open_videos=False)
+    assert [frame.frame_idx for frame in frames] == [0, 1, 2]
+
+
+@pytest.mark.parametrize("options", [["-n0"], ["--n-frames=0"], []])
+def test_folder_and_video_by_their_places_with_an_output(exported: Path, work: Path, options: list[str]) -> None:
+    result = run("predict", exported, work / "clip.mp4", "--output", work / "out.slp", *options)
+    assert result.exit_code == 0, result.output
+    assert len(sio.load_slp(str(work / "out.slp"), open_videos=False)) == 4
+    assert not (work / "clip.predictions.slp").exists()
+
+
+@pytest.mark.parametrize("options", [["-n", "few"], ["-n"], ["--n_frames=-1"]])
+def test_a_number_of_frames_that_is_none_is_refused(exported: Path, work: Path, options: list[str]) -> None:
+    result = run("predict", exported, work / "clip.mp4", *options)
+    assert result.exit_code == 2
+    assert "is the number of frames from the first one on, 0 for all" in result.output
+
+
+def test_in_other_commands_and_behind_options_places_are_refused(exported: Path, work: Path) -> None:
+    for arguments in (("track", exported, work / "clip.mp4"), ("predict", "-i", work / "clip.mp4", exported)):
+        assert run(*arguments).exit_code == 2
