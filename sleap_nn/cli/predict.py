@@ -6,9 +6,10 @@ What happens between the options and the files is in `prediction.py`.
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from contextlib import nullcontext
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 from click.core import ParameterSource
@@ -22,6 +23,9 @@ from sleap_nn.config.inference_config import InferenceConfig
 from sleap_nn.config.tracker_config import TrackerConfig, complete_tracking
 from sleap_nn.errors import UsageError
 from sleap_nn.heartbeat import phase
+
+if TYPE_CHECKING:
+    from sleap_nn.cli.prediction import Report
 
 EXAMPLES = """\
 sleap-nn predict -i clip.mp4 -m models/run
@@ -130,11 +134,7 @@ def run_command(name: str, data_path: str, options: dict[str, Any]) -> None:
         reports = PredictionRun(options, name, tracking).run(data_path, gui)
         log.logger.info("Finished %s at: %s", activity, datetime.now())
         log.logger.info("Total runtime: %.2f secs", time.monotonic() - began)
-    if sum(report.num_instances for report in reports) == 0:
-        log.logger.warning(
-            "Not one instance was found on %d frames; lower --peak_threshold, or check the model on its own labels.",
-            sum(report.num_frames for report in reports),
-        )
+    _warn_of_nothing(reports, bool(options["model_paths"]))
     if len(reports) > 1:
         click.echo(summary(reports), err=gui is not None)
     else:
@@ -148,3 +148,19 @@ def run_command(name: str, data_path: str, options: dict[str, Any]) -> None:
             click.echo(f"Error: {reports[0].problem}", err=True)
     if any(report.problem for report in reports):
         raise SystemExit(1)
+
+
+def _warn_of_nothing(reports: Sequence[Report], predicted: bool) -> None:
+    """Say it where not one instance came out, and what may be the cause."""
+    num_frames = sum(report.num_frames for report in reports)
+    if any(report.num_instances for report in reports) or all(report.problem for report in reports):
+        return
+    if not num_frames:
+        log.logger.warning("No frame of the input was chosen, so the output is empty; check --frames and the filters.")
+    elif not predicted:
+        log.logger.warning("Not one instance was found on %d frames; there is nothing to track.", num_frames)
+    else:
+        log.logger.warning(
+            "Not one instance was found on %d frames; lower --peak_threshold, or check the model on its own labels.",
+            num_frames,
+        )

@@ -302,3 +302,11 @@ def test_a_number_of_frames_that_is_none_is_refused(exported: Path, work: Path, 
 def test_in_other_commands_and_behind_options_places_are_refused(exported: Path, work: Path) -> None:
     for arguments in (("track", exported, work / "clip.mp4"), ("predict", "-i", work / "clip.mp4", exported)):
         assert run(*arguments).exit_code == 2
+
+
+def test_an_empty_choice_says_so_and_writes_a_file_without_frames(project: Path, work: Path) -> None:
+    result = run("predict", "-i", work / "clip.mp4", *common(project), "--frames", "900", "-o", work / "out.slp")
+    assert result.exit_code == 0
+    assert "No frame of the input was chosen" in result.output + result.stderr
+    assert "--peak_threshold" not in result.output
+    assert len(sio.load_slp(str(work / "out.slp"), open_videos=False)) == 0
