@@ -5,7 +5,9 @@ read the same configuration and labels, one core each, images cached in memory, 
 few and with many training steps, so that the difference is the steps alone. What the commands print is not read.
 
 What is left of a step when the network's own time is taken off is the input pipeline and the loop around it. The
-network is timed alone in this process; so is this package's pipeline: dataset, loader, and targets.
+network is timed alone in this process; so is this package's pipeline: dataset, loader, and targets. Of the other one
+the time is measured that its training waits for its loader, in the interpreter that lies beside its command; targets
+that it makes after that are not in it.
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ from __future__ import annotations
 import argparse
 import os
 import shlex
+import shutil
 import statistics
 import subprocess
 import sys
@@ -30,7 +33,7 @@ from benchmarks.measure import median_seconds, print_table
 from sleap_nn.data.synthetic import Scene, write_dataset
 from sleap_nn.training.model_trainer import ModelTrainer
 
-BATCH_SIZE, NUM_FRAMES, OWN_STEPS = 4, 48, 100
+BATCH_SIZE, VAL_BATCH_SIZE, NUM_FRAMES, OWN_STEPS = 4, 3, 48, 100
 OUTPUT_STRIDE = 4
 CONFMAPS = {"sigma": 2.5, "output_stride": OUTPUT_STRIDE}
 CASES: dict[str, tuple[Scene, dict[str, Any], dict[str, Any]]] = {
@@ -83,7 +86,7 @@ def configuration(labels: Path, folder: Path, preprocessing: dict[str, Any], hea
         },
         "trainer_config": {
             "train_data_loader": {"batch_size": BATCH_SIZE, "shuffle": True, "num_workers": 0},
-            "val_data_loader": {"batch_size": BATCH_SIZE, "num_workers": 0},
+            "val_data_loader": {"batch_size": VAL_BATCH_SIZE, "num_workers": 0},
             "max_epochs": 1,
             "min_train_steps_per_epoch": OWN_STEPS,
             "run_name": "run",
@@ -111,6 +114,17 @@ def command_seconds(command: list[str], config: Path, steps: int, name: str) -> 
     if not log.is_file() or len(log.read_text().splitlines()) < 2:
         sys.exit(f"{shlex.join(words)} ended with code {done.returncode}: {(done.stdout + done.stderr)[-3000:]}")
     return seconds
+
+
+def loader_seconds(command: list[str], config: Path, name: str) -> float:
+    """Return the seconds a sample that a `train` command waits for its training loader: the median of its batches."""
+    script = Path(shutil.which(command[0]) or command[0])
+    log = config.parent / f"{name}.txt"
+    timer = [str(script.parent / "python"), str(Path(__file__).with_name("timed_loader.py")), str(log), script.name]
+    command_seconds(timer, config, OWN_STEPS, name)
+    batches = [line.split() for line in log.read_text().splitlines()]
+    waits = [float(seconds) for size, seconds in batches if int(size) == BATCH_SIZE]
+    return statistics.median(waits) / BATCH_SIZE
 
 
 def own_seconds(config: dict[str, Any], rounds: int) -> tuple[float, float]:
@@ -165,6 +179,7 @@ def main() -> None:
                         run = f"{who}_{turn}_{steps}"
                         taken = command_seconds(command, folder / "config.yaml", steps, run)
                         seconds.setdefault((who, steps), []).append(taken)
+            loader = loader_seconds(commands["other"], folder / "config.yaml", "timed")
             pipeline, network = own_seconds(config, 5)
         few, many = options.steps
         num_samples = (many - few) * BATCH_SIZE
@@ -176,7 +191,7 @@ def main() -> None:
             ["training step", whole["this"], whole["other"]],
             ["the network of it", network, network],
             ["the rest of it", whole["this"] - network, whole["other"] - network],
-            ["pipeline alone, against that rest", pipeline, whole["other"] - network],
+            ["pipeline alone", pipeline, loader],
         ]
         table = [[text, 1000 * this, 1000 * other, 1 / this, 1 / other, other / this] for text, this, other in rows]
         columns = ["", "this ms", "other ms", "this samples/s", "other samples/s", "ratio"]

@@ -119,7 +119,11 @@ def _head(model_type: str, choices: Choices, values: StageValues, stride: int) -
     parts: dict[str, dict[str, Any]] = {
         "confmaps": {"sigma": sigma, "output_stride": stride, "anchor_part": choices.anchor_part},
         "pafs": {"output_stride": COARSER * stride, "loss_weight": 0.5},
-        "class_maps": {"sigma": max(sigma / COARSER, NARROWEST_CLASS_BLOB), "output_stride": COARSER * stride},
+        "class_maps": {
+            "sigma": max(sigma / COARSER, NARROWEST_CLASS_BLOB),
+            "output_stride": COARSER * stride,
+            "loss_weight": 0.02,
+        },
         "class_vectors": {"loss_weight": 0.01},
     }
     head = {

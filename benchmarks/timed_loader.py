@@ -1,0 +1,48 @@
+"""Run a console script and write down how long each batch of its training loader took to come.
+
+``PYTHON timed_loader.py LOG SCRIPT ARGUMENT...`` with the interpreter of the release that is measured; it needs nothing
+but PyTorch. Every line of the log is a batch: its size, and the seconds that the program waited for it. Loaders without
+worker processes make the batch in that time. Nothing else of the program is looked at or changed.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch.utils.data import dataloader
+
+
+def _num_samples(batch: Any) -> int:
+    """Return the length of the first tensor in a batch."""
+    while not isinstance(batch, torch.Tensor):
+        batch = next(iter(batch.values() if isinstance(batch, dict) else batch))
+    return len(batch)
+
+
+def main() -> None:
+    """Run the script."""
+    path, script, *arguments = sys.argv[1:]
+    torch.set_num_threads(1)
+    following: Any = dataloader._BaseDataLoaderIter.__next__
+    with Path(path).open("w", buffering=1) as log:
+
+        def timed(loader: Any) -> Any:
+            start = time.perf_counter()
+            batch = following(loader)
+            seconds = time.perf_counter() - start
+            log.write(f"{_num_samples(batch)} {seconds:.9f}\n")
+            return batch
+
+        setattr(dataloader._BaseDataLoaderIter, "__next__", timed)  # noqa: B010 - a type checker calls it final
+        sys.argv = [script, *arguments]
+        (entry,) = entry_points(group="console_scripts", name=script)
+        entry.load()()
+
+
+if __name__ == "__main__":
+    main()
