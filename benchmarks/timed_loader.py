@@ -18,10 +18,11 @@ from torch.utils.data import dataloader
 
 
 def _num_samples(batch: Any) -> int:
-    """Return the length of the first tensor in a batch."""
-    while not isinstance(batch, torch.Tensor):
-        batch = next(iter(batch.values() if isinstance(batch, dict) else batch))
-    return len(batch)
+    """Return the length of the first tensor in a batch, 0 without one."""
+    if isinstance(batch, torch.Tensor):
+        return len(batch)
+    entries = batch.values() if isinstance(batch, dict) else batch if isinstance(batch, list | tuple) else ()
+    return next((count for entry in entries if (count := _num_samples(entry))), 0)
 
 
 def main() -> None:
