@@ -72,18 +72,18 @@ def local_peaks(maps: Float[Tensor, "batch channels height width"], threshold: f
     padded = functional.pad(maps, (1, 1, 1, 1), value=-torch.inf)
     channels, height, width = padded.shape[1:]
     flat = padded.reshape(-1)
-    cells = _where(flat > threshold)
+    cells = _above(flat, threshold)
     # Slopes, and the inside of large flats, go by two neighbours before all eight are read.
-    value, before, after = flat[cells], flat[cells - 1], flat[cells + 1]
+    value, before, after = flat.take(cells), flat.take(cells - 1), flat.take(cells + 1)
     cells = cells[(torch.maximum(before, after) <= value) & (torch.minimum(before, after) < value)]
     offsets = torch.tensor([dx + dy * width for dx, dy in _AROUND], device=maps.device)
-    around = flat[cells[:, None] + offsets]
-    value = flat[cells, None]
-    top = (around <= value).all(dim=1)
-    cells, middle = _single_tops(cells[top], (around == value)[top], width)
+    around = flat.take(cells[:, None] + offsets)
+    value = flat.take(cells)
+    top = around.amax(dim=1) <= value
+    cells, middle = _single_tops(cells[top], around[top] == value[top, None], width)
     points = torch.stack([cells % width - 1, cells // width % height - 1], dim=-1) + middle
     map_index = cells // (height * width)
-    return LocalPeaks(points, flat[cells].float(), map_index // channels, map_index % channels)
+    return LocalPeaks(points, flat.take(cells).float(), map_index // channels, map_index % channels)
 
 
 def _single_tops(
@@ -121,6 +121,13 @@ def _flat_tops(
     count = equal.sum(dim=1) + 1
     first = ~equal[:, : len(_AROUND) // 2].any(dim=1)
     return first & (size <= 2).all(dim=1) & (seen_by[box] == count), ways.sum(dim=1) / count[:, None]
+
+
+def _above(values: Float[Tensor, " all"], threshold: float) -> Int[Tensor, " above"]:
+    """Return the places of the values above a threshold; on a processor numpy compares several times as fast."""
+    if values.device.type != "cpu" or values.dtype == torch.bfloat16:
+        return _where(values > threshold)
+    return torch.from_numpy(np.flatnonzero(values.detach().numpy() > float(threshold)))
 
 
 def _where(mask: Bool[Tensor, " all"]) -> Int[Tensor, " true"]:
@@ -208,7 +215,17 @@ def _top_of_gaussian(maps: Float[Tensor, "batch channels height width"], peaks: 
 
 def _log_values(maps: Tensor, peaks: LocalPeaks, cells: Int[Tensor, "peaks 2"]) -> Float[Tensor, " peaks"]:
     """Return the logarithm of the maps at cells (x, y); values of nothing or less count as very small ones."""
-    return maps[peaks.samples, peaks.channels, cells[:, 1], cells[:, 0]].float().clamp(min=_SMALLEST_VALUE).log()
+    values = _read(maps, peaks.samples, peaks.channels, cells[:, 0], cells[:, 1])
+    return values.clamp(min=_SMALLEST_VALUE).log()
+
+
+def _read(
+    maps: Float[Tensor, "batch channels height width"], samples: Tensor, channels: Tensor, x: Tensor, y: Tensor
+) -> Float[Tensor, "..."]:
+    """Return the values at places, which are broadcast; on a processor several times as fast as indexing by four."""
+    places = sum(index * step for index, step in zip((samples, channels, y, x), maps.stride(), strict=True))
+    extent = 1 + sum((size - 1) * step for size, step in zip(maps.shape, maps.stride(), strict=True))
+    return maps.as_strided((extent,), (1,)).take(places).float()
 
 
 def _centre_of_mass(
@@ -229,7 +246,7 @@ def _centre_of_mass(
     ways = cells - points[:, :, None]
     used = (cells >= 0) & (cells < size) & (ways.abs() <= half)
     x, y = cells.clamp(min=0).minimum(size - 1).unbind(dim=1)
-    patch = maps[samples[:, None, None], channels[:, None, None], y[:, :, None], x[:, None, :]].float()
+    patch = _read(maps, samples[:, None, None], channels[:, None, None], x[:, None, :], y[:, :, None])
     patch = patch * (used[:, 1, :, None] & used[:, 0, None, :])
     mass = patch.sum(dim=(1, 2))
     moment = torch.stack([(patch.sum(dim=1) * ways[:, 0]).sum(-1), (patch.sum(dim=2) * ways[:, 1]).sum(-1)], dim=-1)
