@@ -6,8 +6,8 @@ few and with many training steps, so that the difference is the steps alone. Wha
 
 What is left of a step when the network's own time is taken off is the input pipeline and the loop around it. The
 network is timed alone in this process; so is this package's pipeline: dataset, loader, and targets. Of the other one
-the time is measured that its training waits for its loader, in the interpreter that lies beside its command; targets
-that it makes after that are not in it.
+the time is measured that its training waits for its loader, and from there to the first convolution, in the interpreter
+that lies beside its command; what it does for targets after that is not in it.
 """
 
 from __future__ import annotations
@@ -116,15 +116,19 @@ def command_seconds(command: list[str], config: Path, steps: int, name: str) -> 
     return seconds
 
 
-def loader_seconds(command: list[str], config: Path, name: str) -> float:
-    """Return the seconds a sample that a `train` command waits for its training loader: the median of its batches."""
+def input_seconds(command: list[str], config: Path, name: str) -> tuple[float, float]:
+    """Return what a `train` command takes a sample, by the median of its batches: in its loader, and from there on.
+
+    The second ends where the network begins.
+    """
     script = Path(shutil.which(command[0]) or command[0])
     log = config.parent / f"{name}.txt"
     timer = [str(script.parent / "python"), str(Path(__file__).with_name("timed_loader.py")), str(log), script.name]
     command_seconds(timer, config, OWN_STEPS, name)
-    batches = [line.split() for line in log.read_text().splitlines()]
-    waits = [float(seconds) for size, seconds in batches if int(size) == BATCH_SIZE]
-    return statistics.median(waits) / BATCH_SIZE
+    lines = [line.split() for line in log.read_text().splitlines()]
+    batches = [(float(waited), float(on)) for size, waited, on in lines if int(size) == BATCH_SIZE]
+    waited, on = (statistics.median(seconds) / BATCH_SIZE for seconds in zip(*batches, strict=True))
+    return waited, on
 
 
 def own_seconds(config: dict[str, Any], rounds: int) -> tuple[float, float]:
@@ -179,7 +183,7 @@ def main() -> None:
                         run = f"{who}_{turn}_{steps}"
                         taken = command_seconds(command, folder / "config.yaml", steps, run)
                         seconds.setdefault((who, steps), []).append(taken)
-            loader = loader_seconds(commands["other"], folder / "config.yaml", "timed")
+            loader, on = input_seconds(commands["other"], folder / "config.yaml", "timed")
             pipeline, network = own_seconds(config, 5)
         few, many = options.steps
         num_samples = (many - few) * BATCH_SIZE
@@ -191,7 +195,8 @@ def main() -> None:
             ["training step", whole["this"], whole["other"]],
             ["the network of it", network, network],
             ["the rest of it", whole["this"] - network, whole["other"] - network],
-            ["pipeline alone", pipeline, loader],
+            ["pipeline, against the other's loader", pipeline, loader],
+            ["pipeline, against all before its network", pipeline, loader + on],
         ]
         table = [[text, 1000 * this, 1000 * other, 1 / this, 1 / other, other / this] for text, this, other in rows]
         columns = ["", "this ms", "other ms", "this samples/s", "other samples/s", "ratio"]
