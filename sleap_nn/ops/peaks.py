@@ -223,8 +223,9 @@ def _read(
     maps: Float[Tensor, "batch channels height width"], samples: Tensor, channels: Tensor, x: Tensor, y: Tensor
 ) -> Float[Tensor, "..."]:
     """Return the values at places, which are broadcast; on a processor several times as fast as indexing by four."""
-    places = sum(index * step for index, step in zip((samples, channels, y, x), maps.stride(), strict=True))
-    extent = 1 + sum((size - 1) * step for size, step in zip(maps.shape, maps.stride(), strict=True))
+    steps = maps.stride()
+    places = samples * steps[0] + channels * steps[1] + y * steps[2] + x * steps[3]
+    extent = 1 + sum((size - 1) * step for size, step in zip(maps.shape, steps, strict=True)) if maps.numel() else 0
     return maps.as_strided((extent,), (1,)).take(places).float()
 
 

@@ -7,6 +7,7 @@ import torch
 
 from sleap_nn.ops.confidence_maps import confidence_maps
 from sleap_nn.ops.peaks import (
+    REFINEMENTS,
     LocalPeaks,
     find_global_peaks,
     find_local_peaks,
@@ -208,3 +209,22 @@ def test_the_top_of_the_gaussian_stays_within_half_a_cell_and_inside() -> None:
     assert points[0, 0].tolist() == [5, 0]
     assert 2 < float(points[0, 1, 0]) <= 2.5
     assert points[0, 2].tolist() == pytest.approx([2, 2])
+
+
+@pytest.mark.parametrize("refinement", REFINEMENTS)
+def test_how_maps_lie_in_memory_does_not_matter(refinement: str) -> None:
+    part = torch.rand(3, 9, 21, 17, generator=torch.Generator().manual_seed(0))[:, 2:7, 1:20, :15]
+    expected, cells = find_local_peaks(part.contiguous(), 0.9, refinement), global_peaks(part, 0.1)[0]
+    assert len(expected.values) > 100
+    for maps in (part, part.contiguous(memory_format=torch.channels_last)):
+        for found, wanted in zip(find_local_peaks(maps, 0.9, refinement), expected, strict=True):
+            torch.testing.assert_close(found, wanted, rtol=0, atol=0)
+        torch.testing.assert_close(
+            refine_peaks(maps, cells, refinement), refine_peaks(part.contiguous(), cells, refinement), rtol=0, atol=0
+        )
+
+
+@pytest.mark.parametrize("refinement", REFINEMENTS)
+@pytest.mark.parametrize("shape", [(0, 3, 8, 8), (2, 0, 8, 8), (2, 3, 8, 8)])
+def test_maps_without_a_peak_give_none(shape: tuple[int, ...], refinement: str) -> None:
+    assert find_local_peaks(torch.zeros(shape), 0.2, refinement).points.shape == (0, 2)
