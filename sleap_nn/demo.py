@@ -106,7 +106,7 @@ def demo_config(drawn: SyntheticDataset, folder: Path, minutes: float, seed: int
                 "ema_decay": 0.98,
                 "optimizer": {"lr": 1.5e-3},
                 "lr_scheduler": {"cosine_annealing_warmup": {"warmup_epochs": 0}},
-                # Without this the tip of the tail, which is thin and often hidden, was put on anything else dark.
+                # Without this the tip of the tail, thin and often hidden, was misplaced in more frames of the video.
                 "online_hard_keypoint_mining": {"online_mining": True},
             },
         }

@@ -74,16 +74,16 @@ def local_peaks(maps: Float[Tensor, "batch channels height width"], threshold: f
     flat = padded.reshape(-1)
     cells = _above(flat, threshold)
     # Slopes, and the inside of large flats, go by two neighbours before all eight are read.
-    value, before, after = flat.take(cells), flat.take(cells - 1), flat.take(cells + 1)
+    value, before, after = _at(flat, cells), _at(flat, cells - 1), _at(flat, cells + 1)
     cells = cells[(torch.maximum(before, after) <= value) & (torch.minimum(before, after) < value)]
     offsets = torch.tensor([dx + dy * width for dx, dy in _AROUND], device=maps.device)
-    around = flat.take(cells[:, None] + offsets)
-    value = flat.take(cells)
+    around = _at(flat, cells[:, None] + offsets)
+    value = _at(flat, cells)
     top = around.amax(dim=1) <= value
     cells, middle = _single_tops(cells[top], around[top] == value[top, None], width)
     points = torch.stack([cells % width - 1, cells // width % height - 1], dim=-1) + middle
     map_index = cells // (height * width)
-    return LocalPeaks(points, flat.take(cells).float(), map_index // channels, map_index % channels)
+    return LocalPeaks(points, _at(flat, cells).float(), map_index // channels, map_index % channels)
 
 
 def _single_tops(
@@ -121,6 +121,11 @@ def _flat_tops(
     count = equal.sum(dim=1) + 1
     first = ~equal[:, : len(_AROUND) // 2].any(dim=1)
     return first & (size <= 2).all(dim=1) & (seen_by[box] == count), ways.sum(dim=1) / count[:, None]
+
+
+def _at(flat: Float[Tensor, " all"], places: Int[Tensor, "..."]) -> Float[Tensor, "..."]:
+    """Return ``flat[places]``; on a processor this takes a sixth of the time of writing it so."""
+    return flat.index_select(0, places.reshape(-1)).view(places.shape)
 
 
 def _above(values: Float[Tensor, " all"], threshold: float) -> Int[Tensor, " above"]:
@@ -226,7 +231,7 @@ def _read(
     steps = maps.stride()
     places = samples * steps[0] + channels * steps[1] + y * steps[2] + x * steps[3]
     extent = 1 + sum((size - 1) * step for size, step in zip(maps.shape, steps, strict=True)) if maps.numel() else 0
-    return maps.as_strided((extent,), (1,)).take(places).float()
+    return _at(maps.as_strided((extent,), (1,)), places).float()
 
 
 def _centre_of_mass(

@@ -310,3 +310,13 @@ def test_an_empty_choice_says_so_and_writes_a_file_without_frames(project: Path,
     assert "No frame of the input was chosen" in result.output + result.stderr
     assert "--peak_threshold" not in result.output
     assert len(sio.load_slp(str(work / "out.slp"), open_videos=False)) == 0
+
+
+def test_tracking_of_nothing_does_not_speak_of_peaks(project: Path, work: Path) -> None:
+    empty = work / "empty.slp"
+    result = run("predict", "-i", work / "clip.mp4", *common(project), "--peak_threshold", "2", "-o", empty)
+    assert "lower --peak_threshold" in result.output + result.stderr
+    result = run("predict", "-i", empty, "-t", "-o", work / "tracked.slp")
+    assert result.exit_code == 0, result.output
+    assert "there is nothing to track" in result.output + result.stderr
+    assert "--peak_threshold" not in result.output
