@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -25,22 +25,32 @@ _LARGEST_PIECE = 64
 class CachedFrames(FrameSource):
     """The frames of a source; each is kept when it is first read."""
 
-    def __init__(self, source: FrameSource, store: FrameStore) -> None:
-        """Choose what is kept and where; the store counts frames as `source.keys` does."""
+    def __init__(self, source: FrameSource, store: FrameStore, reduced: Callable[[Frame], Frame] | None = None) -> None:
+        """Choose what is kept and where.
+
+        Args:
+            source: Where frames are read.
+            store: Where they are kept; it counts frames as `source.keys` does.
+            reduced: Makes a smaller copy of a frame, which is kept in its place; None keeps frames as they are.
+        """
         self.keys = source.keys
         self._source = source
         self._store = store
+        self._reduced = reduced
         self._index = {key: index for index, key in enumerate(self.keys)}
 
     def read(self, key: FrameKey) -> Frame:
         """Return a frame; the image may be the store's own memory and must not be changed."""
         index = self._index.get(key)
-        image = None if index is None else self._store.load(index)
-        if image is not None:
-            return Frame(key, image)
+        kept = None if index is None else self._store.load(index, key)
+        if kept is not None:
+            return kept
         frame = self._source.read(key)
-        if index is not None:
-            self._store.save(index, frame.image)
+        if index is None:
+            return frame
+        if self._reduced is not None:
+            frame = self._reduced(frame)
+        self._store.save(index, frame)
         return frame
 
     def holds(self, key: FrameKey) -> bool:
@@ -65,7 +75,7 @@ class CachedFrames(FrameSource):
 
     def reopened(self, video: int) -> CachedFrames:
         """Return a source that keeps frames in the same place, but reads its own file of one video."""
-        return CachedFrames(self._source.reopened(video), self._store)
+        return CachedFrames(self._source.reopened(video), self._store, self._reduced)
 
     def close(self) -> None:
         """Close the files of the source; the frames stay."""

@@ -172,5 +172,5 @@ def _rows(task: Task, frame: LabeledFrame) -> list[_Row]:
 
 def _anywhere(frame: Frame, rng: np.random.Generator) -> Region:
     """Return a region about a random pixel of a frame."""
-    height, width = frame.image.shape[:2]
+    height, width = frame.size
     return Region((float(rng.uniform(0, width - 1)), float(rng.uniform(0, height - 1))))

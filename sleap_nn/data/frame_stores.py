@@ -24,6 +24,7 @@ from jaxtyping import UInt8
 
 from sleap_nn.data.memory import SharedBytes
 from sleap_nn.log import logger
+from sleap_nn.structures.sample import Frame, FrameKey
 
 Image = UInt8[np.ndarray, "height width channels"]
 Shape = tuple[int, int, int]
@@ -36,9 +37,9 @@ NOBODY = bytes(16)
 
 _SUFFIX = ".frame"
 _PARTIAL = ".partial"
-_MAGIC = b"slnnfrm1"
-_HEADER = struct.Struct("<8s4I16s")  # magic, height, width, channels, checksum of the pixels, owner
-_ENTRY = 16
+_MAGIC = b"slnnfrm2"
+_HEADER = struct.Struct("<8s6I16s")  # magic, shape of the image, size of the frame, checksum of the pixels, owner
+_ENTRY = 24  # shape of the image, size of the frame, whether it was told that there is no room
 _ALIGNMENT = 64
 
 
@@ -46,11 +47,11 @@ class FrameStore(ABC):
     """Keeps frames by their position in a source."""
 
     @abstractmethod
-    def load(self, index: int) -> Image | None:
+    def load(self, index: int, key: FrameKey) -> Frame | None:
         """Return a frame, None if it is not kept. The pixels are those of the store and must not be changed."""
 
     @abstractmethod
-    def save(self, index: int, image: Image) -> None:
+    def save(self, index: int, frame: Frame) -> None:
         """Keep a frame if there is room; never fails."""
 
     @abstractmethod
@@ -85,22 +86,25 @@ class MemoryStore(FrameStore):
         """Return the memory that frames of these shapes take."""
         return sum(math.prod(shape) + _ENTRY + _ALIGNMENT for shape in shapes)
 
-    def load(self, index: int) -> Image | None:
+    def load(self, index: int, key: FrameKey) -> Frame | None:
         """Return a frame without copying it, None if it is not kept."""
-        height, width, channels = self._entries[index, :3].tolist()
+        height, width, channels, *size, _ = self._entries[index].tolist()
         if not channels:
             return None
         start = self._starts[index]
-        return self._bytes[start : start + height * width * channels].reshape(height, width, channels)
+        image = self._bytes[start : start + height * width * channels].reshape(height, width, channels)
+        return _frame(key, image, size)
 
-    def save(self, index: int, image: Image) -> None:
+    def save(self, index: int, frame: Frame) -> None:
         """Keep a frame, unless it is larger than the place set aside for it."""
+        image = frame.image
         start, end = self._starts[index : index + 2]
         if image.size > end - start:
             self._tell_once(index)
             return
         # The copy drops and takes the interpreter's lock, so that no processor shows the shape before the pixels.
         self._bytes[start : start + image.size] = image.reshape(-1)
+        self._entries[index, 3:5] = frame.size
         self._entries[index, :2] = image.shape[:2]
         self._entries[index, 2] = image.shape[2]
 
@@ -112,16 +116,16 @@ class MemoryStore(FrameStore):
         """Lay arrays over the memory."""
         self._bytes = self._memory.array()
         num_frames = len(self._starts) - 1
-        self._entries = self._bytes[: num_frames * _ENTRY].view(np.uint32).reshape(num_frames, 4)
+        self._entries = self._bytes[: num_frames * _ENTRY].view(np.uint32).reshape(num_frames, _ENTRY // 4)
 
     def _tell_once(self, index: int) -> None:
         """Warn of the first frame without room; the last number of its entry says that somebody did."""
-        if not self._entries[:, 3].any():
+        if not self._entries[:, -1].any():
             logger.warning(
                 "Some frames are larger than their video says; they do not fit into the memory set aside, and are "
                 "read from the source every time."
             )
-        self._entries[index, 3] = 1
+        self._entries[index, -1] = 1
 
     def __getstate__(self) -> tuple[np.ndarray, SharedBytes]:
         """Return what finds the frames in another process."""
@@ -154,35 +158,35 @@ class DiskStore(FrameStore):
         self._checked: set[int] = set()
         self._given_up = SharedBytes(1, between_processes=True)
 
-    def load(self, index: int) -> Image | None:
+    def load(self, index: int, key: FrameKey) -> Frame | None:
         """Read a frame, None if there is no file or it is damaged."""
         path = self._path(index)
         try:
             with path.open("rb") as file:
-                image = _read(file, index not in self._checked)
+                frame = _read(file, key, index not in self._checked)
         except OSError:
             return None
-        if image is None:
+        if frame is None:
             logger.warning("The cached frame %s is damaged; it is made anew.", path)
             with contextlib.suppress(OSError):
                 path.unlink()
             return None
         self._checked.add(index)
-        return image
+        return frame
 
-    def save(self, index: int, image: Image) -> None:
+    def save(self, index: int, frame: Frame) -> None:
         """Write a frame; after a failure, a full disk for example, nothing is written any more."""
         if self._given_up.array()[0]:
             return
         path = self._path(index)
         partial = self._folder / f".{self._names[index]}.{self._owner.hex()}.{uuid.uuid4().hex}{_PARTIAL}"
-        pixels = np.ascontiguousarray(image).data
+        image = np.ascontiguousarray(frame.image)
         try:
             if shutil.disk_usage(self._folder).free - image.nbytes < RESERVE:
                 raise OSError(errno.ENOSPC, f"less than {RESERVE // 2**20} MB are left on the disk")
             with partial.open("xb") as file:
-                file.write(_HEADER.pack(_MAGIC, *image.shape, zlib.crc32(pixels), self._owner))
-                file.write(pixels)
+                file.write(_HEADER.pack(_MAGIC, *image.shape, *frame.size, zlib.crc32(image.data), self._owner))
+                file.write(image.data)
             partial.replace(path)
         except OSError as error:
             with contextlib.suppress(OSError):
@@ -229,16 +233,22 @@ def _owner(path: Path) -> bytes | None:
     return _HEADER.unpack(header)[-1] if len(header) == _HEADER.size and header.startswith(_MAGIC) else None
 
 
-def _read(file: BinaryIO, check: bool) -> Image | None:
+def _read(file: BinaryIO, key: FrameKey, check: bool) -> Frame | None:
     """Return the frame in a file, None if it is damaged; `check` looks at the pixels too."""
     header = file.read(_HEADER.size)
     if len(header) < _HEADER.size:
         return None
-    magic, height, width, channels, checksum, _ = _HEADER.unpack(header)
-    size = os.fstat(file.fileno()).st_size - _HEADER.size
-    if magic != _MAGIC or not 0 < size == height * width * channels:
+    magic, height, width, channels, *size, checksum, _ = _HEADER.unpack(header)
+    num_bytes = os.fstat(file.fileno()).st_size - _HEADER.size
+    if magic != _MAGIC or not 0 < num_bytes == height * width * channels:
         return None
     image = np.empty((height, width, channels), np.uint8)
-    if file.readinto(image.data) != size or (check and zlib.crc32(image.data) != checksum):  # pyright: ignore[reportAttributeAccessIssue]
+    if file.readinto(image.data) != num_bytes or (check and zlib.crc32(image.data) != checksum):  # pyright: ignore[reportAttributeAccessIssue]
         return None
-    return image
+    return _frame(key, image, size)
+
+
+def _frame(key: FrameKey, image: Image, size: Sequence[int]) -> Frame:
+    """Return what was kept of a frame of a size (height, width)."""
+    height, width = size
+    return Frame(key, image, None if image.shape[:2] == (height, width) else (height, width))

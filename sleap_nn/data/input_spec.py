@@ -1,6 +1,7 @@
 """`InputSpec`: a frame and a region become network input; training and prediction both read through it.
 
-Size match, scale, crop, padding and augmentation are folded into one resampling of the uint8 frame.
+Size match, scale, crop, padding and augmentation are folded into one resampling of the uint8 frame. Whole frames that
+are shrunk are resized before, which is the same for every reading and can be kept, see `InputSpec.reduced`.
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ from sleap_nn.ops import resample
 from sleap_nn.structures.region import Region
 from sleap_nn.structures.sample import Frame
 from sleap_nn.structures.transform import Transform
+
+_Image = UInt8[np.ndarray, "height width channels"]
 
 MOST_INPUT_PX = 2**28
 """Most px of an input, 16384 x 16384."""
@@ -53,7 +56,8 @@ class _Layout:
         match: Factor of the size match.
         matched: Frame px to px of the size-matched frame.
         scaled: From there, or from the crop, to input px.
-        whole: Frame px to input px, of whole frames.
+        reduced: (height, width) of the copy that whole frames are read from, None for the frame itself.
+        whole: Whole frames: px of the copy to input px; points as always from frame px.
         drawn: (height, width) of the part that pixels are resampled to; the rest is black.
         content: (height, width) of the part in which points can lie.
         padded: (height, width) of the whole input.
@@ -62,6 +66,7 @@ class _Layout:
     match: float
     matched: _Mapping
     scaled: _Mapping
+    reduced: tuple[int, int] | None
     whole: _Mapping
     drawn: tuple[int, int]
     content: tuple[int, int]
@@ -158,8 +163,8 @@ class InputSpec:
             augmentation: Random changes, already drawn.
             focus: (x, y) frame px that the window of the augmentation lies about, None for anywhere.
         """
-        source = self._source(frame)
-        layout = _layout(self, *frame.image.shape[:2])
+        source = self.reduced(frame).image
+        layout = _layout(self, *frame.size)
         mapping, size, padded = layout.mapping(region, self.crop_size), layout.drawn, layout.padded
         if augmentation is not None:
             mapping = mapping.moved(augmentation.transform(*size))
@@ -179,26 +184,40 @@ class InputSpec:
     def read_whole(self, frames: Sequence[Frame]) -> list[tuple[UInt8[np.ndarray, "channels height width"], Transform]]:
         """Return what `read` gives for each whole frame; of successive frames of one size it is faster."""
         results: list[tuple[np.ndarray, Transform]] = []
-        for _, same in groupby(frames, lambda frame: frame.image.shape):
-            sources = [self._source(frame) for frame in same]
-            layout = _layout(self, *sources[0].shape[:2])
+        for (size, _), same in groupby(frames, lambda frame: (frame.size, frame.image.shape)):
+            layout = _layout(self, *size)
+            sources = self._sources([frame.image for frame in same], layout)
             warped = resample.warp_together(sources, layout.whole.pixels, *layout.drawn)
             images = [resample.place(resample.to_channels(image, self.channels), *layout.padded) for image in warped]
             results.extend((image.transpose(2, 0, 1), layout.whole.points) for image in images)
         return results
 
-    def _source(self, frame: Frame) -> UInt8[np.ndarray, "height width channels"]:
-        """Return the pixels of a frame that are moved.
+    def reduced(self, frame: Frame) -> Frame:
+        """Return the smallest copy of a frame of which everything is read just as of the frame itself.
+
+        It has the channels that the network needs and, where whole frames are read at a smaller scale, that scale.
+        """
+        (image,) = self._sources([frame.image], _layout(self, *frame.size))
+        return Frame(frame.key, image, frame.size)
+
+    def reduced_shape(self, height: int, width: int, channels: int) -> tuple[int, int, int]:
+        """Return the shape of what `reduced` makes of a frame of a shape."""
+        size = _layout(self, height, width).reduced
+        return (*((height, width) if size is None else size), min(self.channels, channels))
+
+    def _sources(self, images: Sequence[_Image], layout: _Layout) -> list[_Image]:
+        """Return copies of frames of one size that are read, which the images may be already.
 
         Colour is dropped before pixels are moved, and grey repeated after, so that the fewest channels are moved.
         """
-        return resample.to_channels(frame.image, min(self.channels, frame.image.shape[2]))
+        plain = [resample.to_channels(image, min(self.channels, image.shape[2])) for image in images]
+        return plain if layout.reduced is None else resample.resize_together(plain, *layout.reduced)
 
     def content_size(self, frame: Frame, augmentation: Augmentation | None = None) -> tuple[int, int]:
         """Return the (height, width) of the part of an input in which points can lie; the rest is padding."""
         if augmentation is not None and augmentation.window is not None:
             return augmentation.window.side, augmentation.window.side
-        return _layout(self, *frame.image.shape[:2]).content
+        return _layout(self, *frame.size).content
 
     def sizes(self, height: int, width: int) -> tuple[tuple[int, int], tuple[int, int]]:
         """Return (height, width) of the part in which points can lie, and of the whole input, of a frame of a size."""
@@ -225,7 +244,13 @@ def _layout(spec: InputSpec, height: int, width: int) -> _Layout:
     scaled = _Mapping(resample.resize_map(area, content), Transform.scaling(spec.scale))
     padded = (-(-content[0] // spec.stride) * spec.stride, -(-content[1] // spec.stride) * spec.stride)
     drawn = padded if spec.crop_size is None else content
-    return _Layout(match, matched, scaled, matched.then(scaled), drawn, content, padded)
+    whole, reduced = matched.then(scaled), None
+    factors = whole.pixels.matrix[[1, 0], [1, 0]].tolist()
+    if spec.crop_size is None and max(factors) < 1:
+        reduced = max(1, round(height * factors[0])), max(1, round(width * factors[1]))
+        back = resample.resize_map((height, width), reduced).inverse()
+        whole = _Mapping(back.then(whole.pixels), whole.points)
+    return _Layout(match, matched, scaled, reduced, whole, drawn, content, padded)
 
 
 def _window_map(

@@ -23,6 +23,8 @@ Image = UInt8[np.ndarray, "height width channels"]
 LUMA = (0.299, 0.587, 0.114)
 _TOLERANCE_PX = 1e-4
 _CHANNELS_AT_ONCE = 4
+_MILDEST_SHRINK = 0.8
+"""How far a bilinear warp shrinks by itself: every source pixel still shows, and nothing is blurred a second time."""
 _FRACTION_BITS = 8
 
 
@@ -90,8 +92,9 @@ def place(image: Image, height: int, width: int) -> Image:
 def warp(image: Image, pixels: Transform, height: int, width: int) -> Image:
     """Resample an image in one go; outside is black.
 
-    Shrinking first resizes with antialiasing, so that no source pixel is skipped, and leaves the rest (turn, shift,
-    flip) to one bilinear warp; a plain resize or copy never passes the warp, which would blend its border with black.
+    Shrinking far first resizes with antialiasing, so that no source pixel is skipped, and leaves the rest (turn, shift,
+    flip, and a mild shrink) to one bilinear warp; a plain resize or copy never passes the warp, which would blend its
+    border with black.
 
     Args:
         image: Source pixels.
@@ -133,7 +136,11 @@ def _steps(pixels: Transform, height: int, width: int) -> tuple[tuple[int, int] 
     rest = resize_map((height, width), scaled).inverse().then(pixels)
     if _is_identity(rest, *scaled):
         return scaled, None
-    return (scaled, rest) if min(x_scale, y_scale) < 1 - _TOLERANCE_PX else (None, pixels)
+    if min(x_scale, y_scale) >= _MILDEST_SHRINK:
+        return None, pixels
+    x_first, y_first = min(1.0, x_scale / _MILDEST_SHRINK), min(1.0, y_scale / _MILDEST_SHRINK)
+    first = max(1, round(height * y_first)), max(1, round(width * x_first))
+    return first, resize_map((height, width), first).inverse().then(pixels)
 
 
 class _Part(NamedTuple):

@@ -79,7 +79,7 @@ class RoiFollower:
         self._stride = stride
         self._settings = settings
         self._last: Predictions | None = None
-        self._shape: tuple[int, ...] = ()
+        self._size: tuple[int, ...] = ()
         self._unchecked = 0
         self._extent = self._speed = self._score = 0.0
 
@@ -91,9 +91,7 @@ class RoiFollower:
         stride.
         """
         last, end = self._last, batch[-1].frame.key
-        if last is None or any(
-            one.frame.key.video != last.key.video or one.frame.image.shape != self._shape for one in batch
-        ):
+        if last is None or any(one.frame.key.video != last.key.video or one.frame.size != self._size for one in batch):
             return None
         if self._unchecked + len(batch) > self._settings.check_interval:
             return None
@@ -147,7 +145,7 @@ class RoiFollower:
             self._speed = max(step, kept * self._speed)
             self._extent = max(extent, _SHRINKING**steps * self._extent)
             self._score = kept * self._score + (1 - kept) * _mean_score(found)
-        self._last, self._shape = found, frame.image.shape
+        self._last, self._size = found, frame.size
 
 
 def check_can_follow(tasks: Sequence[Task], keep: Collection[str] = ()) -> None:

@@ -48,7 +48,7 @@ def with_earlier(raw: Raw, earlier: Raw | None) -> Raw:
 
 def with_size(raw: Raw, frame: Frame) -> Raw:
     """Return what is kept of a frame together with its (height, width)."""
-    return replace(raw, maps={**raw.maps, "frame_size": np.array(frame.image.shape[:2], np.float32)})
+    return replace(raw, maps={**raw.maps, "frame_size": np.array(frame.size, np.float32)})
 
 
 def with_image(raw: Raw, frame: Frame, image: np.ndarray, transform: Transform) -> Raw:

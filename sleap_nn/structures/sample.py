@@ -50,15 +50,23 @@ class FrameKeys(Sequence[FrameKey]):
 
 @dataclass(frozen=True, eq=False)
 class Frame:
-    """A decoded frame.
+    """A decoded frame, or a smaller copy of it.
 
     Attributes:
         key: Which frame it is.
         image: (H, W, C) uint8, C is 1 or 3 (RGB).
+        full_size: (height, width) of the frame that a smaller copy was made of, None for the frame itself.
     """
 
     key: FrameKey
     image: UInt8[np.ndarray, "height width channels"]
+    full_size: tuple[int, int] | None = None
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(height, width) in which positions in the frame (frame px) are counted."""
+        height, width = self.image.shape[:2] if self.full_size is None else self.full_size
+        return height, width
 
 
 @dataclass(frozen=True, eq=False)

@@ -54,7 +54,8 @@ class Transform:
     def about(self, centre: Sequence[float] | np.ndarray) -> Transform:
         """Return this map with `centre` (x, y) in the role of the origin."""
         x, y = float(centre[0]), float(centre[1])
-        return Transform.translation(-x, -y).then(self).then(Transform.translation(x, y))
+        (a, b, c), (d, e, f) = self.matrix.tolist()
+        return Transform(np.array(((a, b, c + x - a * x - b * y), (d, e, f + y - d * x - e * y))))
 
     def then(self, other: Transform) -> Transform:
         """Return the map that applies this one first and `other` second."""

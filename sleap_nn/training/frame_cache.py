@@ -24,7 +24,7 @@ from sleap_nn.data.sources import FrameSource
 from sleap_nn.errors import ConfigError, MissingFileError, OutputError, TrainingInterruptedError
 from sleap_nn.log import logger, rank
 from sleap_nn.training import run_folder
-from sleap_nn.training.training_data import TrainingData
+from sleap_nn.training.training_data import TrainingData, input_spec
 
 FOLDER = "frame_cache"
 IN_MEMORY, ON_DISK = "torch_dataset_cache_img_memory", "torch_dataset_cache_img_disk"
@@ -90,7 +90,9 @@ def frame_cache(config: TrainingJobConfig, data: TrainingData, run_dir: Path | N
         if not stores:
             yield CachedData(data, CacheFiller([], 0))
             return
-        caches = [CachedFrames(source, store) for source, store in zip(data.sources, stores, strict=True)]
+        # Files can be shared by runs that read frames at different scales, memory cannot.
+        reduced = input_spec(config).reduced if isinstance(stores[0], MemoryStore) else None
+        caches = [CachedFrames(source, store, reduced) for source, store in zip(data.sources, stores, strict=True)]
         filler = CacheFiller(caches, _num_threads(config.data_config, caches), _first_part())
         filler.start()
         try:
@@ -136,7 +138,8 @@ def _check_existing(options: DataConfig, run_dir: Path | None) -> None:
 
 def _memory_stores(config: TrainingJobConfig, sources: Sequence[FrameSource]) -> list[FrameStore]:
     """Return stores in memory, none if there is too little of it."""
-    shapes = [source.shapes() for source in sources]
+    spec = input_spec(config)
+    shapes = [[spec.reduced_shape(*shape) for shape in source.shapes()] for source in sources]
     needed, available = sum(map(MemoryStore.num_bytes, shapes)), available_memory()
     frames = f"The {sum(map(len, shapes)):,} frames need {_text(needed)} of memory"
     processes = _num_processes()

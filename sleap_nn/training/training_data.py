@@ -149,7 +149,7 @@ class TrainingData:
         if config.data_config.data_pipeline_fw != "torch_dataset_cache_img_memory":
             return 0
         first = self.train.source.read(self.train.source.keys[0])
-        return first.image.nbytes * sum(len(source.keys) for source in self.sources)
+        return input_spec(config).reduced(first).image.nbytes * sum(len(source.keys) for source in self.sources)
 
     def datasets(self, resolved: TrainingJobConfig, task: Task, seed: int) -> tuple[PoseDataset, PoseDataset]:
         """Return the training set, augmented, and the validation set."""

@@ -220,6 +220,56 @@ def test_a_frame_decides_where_the_input_has_no_size_of_its_own() -> None:
         read(spec, np.broadcast_to(np.zeros((1, 1, 1), np.uint8), (512, 512, 1)))
 
 
+REDUCING = [
+    (InputSpec(1, scale=0.5, stride=16), (50, 70, 1), (25, 35, 1)),
+    (InputSpec(1, scale=0.5), (51, 71, 3), (25, 35, 1)),
+    (InputSpec(3, 40, 90, 0.7), (50, 70, 1), (28, 39, 1)),
+    (InputSpec(1, 200, 200, 0.3), (50, 70, 3), (43, 60, 1)),
+    (InputSpec(1, 200, 200, 0.9), (50, 70, 3), (50, 70, 1)),
+    (InputSpec(3), (50, 70, 3), (50, 70, 3)),
+    (InputSpec(1, scale=0.5, crop_size=20), (50, 70, 3), (50, 70, 1)),
+]
+
+
+@pytest.mark.parametrize("augmentation", [None, Augmentation(), EVERYTHING], ids=["plain", "nothing", "everything"])
+@pytest.mark.parametrize(("spec", "shape", "expected"), REDUCING)
+def test_a_smaller_copy_is_read_as_its_frame(
+    spec: InputSpec, shape: tuple[int, int, int], expected: tuple[int, int, int], augmentation: Augmentation | None
+) -> None:
+    whole = frame(make_image(*shape))
+    region = Region() if spec.crop_size is None else Region((33.3, 21.0))
+    kept = spec.reduced(whole)
+    assert kept.image.shape == expected == spec.reduced_shape(*shape)
+    assert kept.size == whole.size == shape[:2]
+    assert spec.content_size(kept) == spec.content_size(whole)
+    again = spec.reduced(kept)
+    assert np.array_equal(again.image, kept.image)
+    assert again.size == shape[:2]
+    image, transform = spec.read(whole, region, augmentation)
+    from_copy, same = spec.read(kept, region, augmentation)
+    assert np.array_equal(image, from_copy)
+    assert np.array_equal(transform.matrix, same.matrix)
+    if spec.crop_size is None and augmentation is None:
+        for one, points in spec.read_whole([whole, kept, kept, whole]):
+            assert np.array_equal(one, image)
+            assert np.array_equal(points.matrix, transform.matrix)
+
+
+@pytest.mark.parametrize("spec", [InputSpec(1, scale=0.5, stride=16), InputSpec(1, 60, 100, 0.8), InputSpec(3, 20, 30)])
+def test_a_spot_of_a_smaller_copy_lands_where_its_point_does(spec: InputSpec) -> None:
+    y, x = np.mgrid[:80, :120]
+    spot = np.array([52.0, 37.0])
+    image = (255 * np.exp(-((x - spot[0]) ** 2 + (y - spot[1]) ** 2) / 50)).astype(np.uint8)[..., None]
+    augmentation = Augmentation(mirrored=True, degrees=25, zoom=0.9, shift=(0.05, 0.02))
+    for change in (None, augmentation):
+        moved, transform = read(spec, image, change)
+        grey = moved[..., 0].astype(float)
+        rows, columns = np.mgrid[: grey.shape[0], : grey.shape[1]]
+        centre = np.array([(grey * columns).sum(), (grey * rows).sum()]) / grey.sum()
+        # labels are multiplied where pixels keep their areas, so that they differ by a part of a pixel
+        assert np.abs(centre - transform(spot)).max() < 0.5
+
+
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize("spec", [{}, {"scale": 0.5}, {"max_height": 70, "max_width": 45, "stride": 16}])
 def test_frames_that_are_read_together_are_read_as_each_alone(spec: dict, channels: int) -> None:

@@ -14,7 +14,7 @@ from factories import make_labels
 
 from sleap_nn.config.training_job_config import TrainingJobConfig
 from sleap_nn.data.cache import CachedFrames
-from sleap_nn.data.dataset import PoseDataset
+from sleap_nn.data.dataset import Draw, PoseDataset
 from sleap_nn.data.frame_stores import RESERVE, DiskStore, MemoryStore
 from sleap_nn.data.sources import VideoFrames
 from sleap_nn.errors import ConfigError, DataError, MissingFileError, OutputError, TrainingInterruptedError
@@ -136,6 +136,28 @@ def test_every_frame_is_decoded_once_in_the_background(
         assert len(decoded) == NUM_FRAMES
         assert len(frame_files(folder / "run" / FOLDER)) == (NUM_FRAMES if mode == ON_DISK else 0)
     assert not (folder / "run" / FOLDER).exists()
+
+
+def test_frames_that_are_shrunk_are_kept_small_and_read_alike(folder: Path, decoded: list[FrameKey]) -> None:
+    shrunk = {"preprocessing": {"scale": 0.5}}
+    samples: dict[str, list[np.ndarray]] = {}
+    for mode in ("torch_dataset", IN_MEMORY, ON_DISK):
+        config, data = prepared(folder, data_pipeline_fw=mode, **shrunk)
+        assert data.bytes_kept(config) == (NUM_FRAMES * 32 * 32 if mode == IN_MEMORY else 0)
+        with frame_cache(config, data, folder / mode) as cached:
+            cached.filler.wait()
+            task = ModelTrainer.get_model_trainer_from_config(config).task
+            shapes = {image.shape for image in read_all(cached.data)}
+            assert shapes == {(32, 32, 1) if mode == IN_MEMORY else (64, 64, 1)}
+            decoded.clear()
+            train, val = cached.data.datasets(config, task, seed=3)
+            drawn = [dataset[Draw(row, 5)] for dataset in (train, val) for row in range(len(dataset))]
+            assert (decoded == []) == (mode != "torch_dataset")
+        samples[mode] = [value for sample in drawn for value in (sample.image, sample.points, sample.transform.matrix)]
+        assert drawn[0].image.shape == (1, 32, 32)
+    for mode in (IN_MEMORY, ON_DISK):
+        for expected, value in zip(samples["torch_dataset"], samples[mode], strict=True):
+            np.testing.assert_array_equal(value, expected)
 
 
 @pytest.mark.parametrize("data", [{"parallel_caching": False}, {"validation_fraction": 0.5, "few": True}])
