@@ -114,12 +114,13 @@ class PoseDataset(Dataset):
         window = None if augmentation is None else augmentation.window
         focus = None if window is None else window.focus(anchors[:, None] if self._task.one_point else labelled)
         image, transform = self._spec.read(frame, region, augmentation, focus)
-        height, width = self._spec.content_size(frame, augmentation)
+        placed = transform(np.concatenate([labelled, anchors[:, None]], axis=1))
+        placed = visible_inside(placed, *self._spec.content_size(frame, augmentation))
         return Sample(
             key=row.frame.key,
             image=image,
-            points=visible_inside(transform(labelled), height, width),
-            anchors=visible_inside(transform(anchors), height, width),
+            points=placed[:, :-1],
+            anchors=placed[:, -1],
             class_ids=row.frame.class_ids[row.instances],
             transform=transform,
             weight=self._negative_weight if row.frame.is_negative else 1.0,

@@ -175,8 +175,7 @@ class InputSpec:
         if augmentation is not None:
             if augmentation.changes_intensity:
                 inside = resample.coverage(source.shape[:2], mapping.pixels, *size)
-                changed = augmentation.intensity(image)
-                image = changed if inside is None else np.where(inside, changed, image)
+                image = resample.choose(inside, augmentation.intensity(image), image)
             image = augmentation.erase(image)
         image = resample.place(image, *padded)
         return image.transpose(2, 0, 1), mapping.points

@@ -175,8 +175,8 @@ def coverage(
         width: Output width in px.
     """
     back = pixels.inverse()
-    seen = back(_corners(height, width))
-    if (seen >= 0).all() and (seen <= (source[1] - 1, source[0] - 1)).all():
+    seen = back(_corners(height, width)).tolist()
+    if all(0 <= x <= source[1] - 1 and 0 <= y <= source[0] - 1 for x, y in seen):
         return None
     # Bilinear weights reach less than one pixel far, of the source or the output, whichever is larger; the shape is
     # filled up to half a pixel of the output beyond its outline.
@@ -187,6 +187,13 @@ def coverage(
     filled = np.zeros((height, width), np.uint8)
     fixed = np.clip(np.round(outline * 2**_FRACTION_BITS), -(2**30), 2**30).astype(np.int32)
     return cv2.fillConvexPoly(filled, fixed, 1, shift=_FRACTION_BITS).view(np.bool_)[..., None]
+
+
+def choose(where: Bool[np.ndarray, "height width 1"] | None, image: Image, other: Image) -> Image:
+    """Return an image where a mask says so, and another one elsewhere; None is everywhere."""
+    if where is None:
+        return image
+    return cv2.copyTo(image, where.view(np.uint8), other.copy()).reshape(image.shape)
 
 
 def _corners(height: int, width: int) -> Float[np.ndarray, "4 2"]:

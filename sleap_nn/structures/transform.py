@@ -6,6 +6,7 @@ Pixels are resampled in `ops.resample`, not here.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -37,25 +38,25 @@ class Transform:
     @classmethod
     def scaling(cls, x: float, y: float | None = None) -> Transform:
         """Return multiplication of x and y; one factor serves both."""
-        return cls(np.array([[x, 0, 0], [0, x if y is None else y, 0]], dtype=np.float64))
+        return _from_numbers((x, 0.0, 0.0), (0.0, x if y is None else y, 0.0))
 
     @classmethod
     def translation(cls, x: float, y: float) -> Transform:
         """Return a shift by (x, y)."""
-        return cls(np.array([[1, 0, x], [0, 1, y]], dtype=np.float64))
+        return _from_numbers((1.0, 0.0, x), (0.0, 1.0, y))
 
     @classmethod
     def rotation(cls, degrees: float) -> Transform:
         """Return a turn about the origin; positive is clockwise on a screen, where y points down."""
-        angle = np.deg2rad(degrees)
-        cos, sin = np.cos(angle), np.sin(angle)
-        return cls(np.array([[cos, -sin, 0], [sin, cos, 0]]))
+        angle = math.radians(degrees)
+        cos, sin = math.cos(angle), math.sin(angle)
+        return _from_numbers((cos, -sin, 0.0), (sin, cos, 0.0))
 
     def about(self, centre: Sequence[float] | np.ndarray) -> Transform:
         """Return this map with `centre` (x, y) in the role of the origin."""
         x, y = float(centre[0]), float(centre[1])
         (a, b, c), (d, e, f) = self.matrix.tolist()
-        return Transform(np.array(((a, b, c + x - a * x - b * y), (d, e, f + y - d * x - e * y))))
+        return _from_numbers((a, b, c + x - a * x - b * y), (d, e, f + y - d * x - e * y))
 
     def then(self, other: Transform) -> Transform:
         """Return the map that applies this one first and `other` second."""
@@ -63,7 +64,7 @@ class Transform:
         (a, b, c), (d, e, f) = self.matrix.tolist()
         (p, q, r), (s, t, u) = other.matrix.tolist()
         first = (p * a + q * d, p * b + q * e, p * c + q * f + r)
-        return Transform(np.array((first, (s * a + t * d, s * b + t * e, s * c + t * f + u))))
+        return _from_numbers(first, (s * a + t * d, s * b + t * e, s * c + t * f + u))
 
     def inverse(self) -> Transform:
         """Return the map back.
@@ -76,10 +77,19 @@ class Transform:
         if area == 0:
             raise np.linalg.LinAlgError("The map flattens the plane.")
         a, b, d, e = e / area, -b / area, -d / area, a / area
-        return Transform(np.array(((a, b, -a * c - b * f), (d, e, -d * c - e * f))))
+        return _from_numbers((a, b, -a * c - b * f), (d, e, -d * c - e * f))
 
     def __call__(self, points: Float[np.ndarray, "*shape 2"]) -> Float[np.ndarray, "*shape 2"]:
         """Map points (..., 2); NaN stays NaN. The result keeps a floating dtype, float64 otherwise."""
         points = np.asarray(points)
         mapped = points @ self.matrix[:, :2].T + self.matrix[:, 2]
         return mapped.astype(points.dtype) if np.issubdtype(points.dtype, np.floating) else mapped
+
+
+def _from_numbers(first: Sequence[float], second: Sequence[float]) -> Transform:
+    """Return the map of two rows, without the copy that an array from outside needs."""
+    matrix = np.array((first, second), np.float64)
+    matrix.setflags(write=False)
+    transform = object.__new__(Transform)
+    object.__setattr__(transform, "matrix", matrix)
+    return transform

@@ -149,3 +149,16 @@ def test_what_lies_far_outside_is_black(shift: tuple[float, float]) -> None:
     covered = resample.coverage((50, 60), pixels, 32, 32)
     assert covered is not None
     assert not covered.any()
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_one_of_two_images_is_chosen_for_every_pixel(channels: int) -> None:
+    rng = np.random.default_rng(0)
+    image, other = rng.integers(0, 256, (2, 9, 13, channels), dtype=np.uint8)
+    kept = other.copy()
+    where = rng.random((9, 13, 1)) < 0.5
+    chosen = resample.choose(where, image, other)
+    np.testing.assert_array_equal(chosen, np.where(where, image, other))
+    assert chosen.shape == image.shape
+    np.testing.assert_array_equal(other, kept)
+    assert resample.choose(None, image, other) is image
