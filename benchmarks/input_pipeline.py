@@ -30,7 +30,7 @@ from sleap_nn.data.frame_stores import MemoryStore
 from sleap_nn.data.input_spec import InputSpec
 from sleap_nn.data.labels import LabelSet
 from sleap_nn.data.loaders import EpochSampler, make_loader
-from sleap_nn.data.sources import VideoFrames
+from sleap_nn.data.sources import FrameSource, VideoFrames
 from sleap_nn.data.synthetic import Scene, synthetic_labels
 from sleap_nn.tasks.single_instance import SingleInstance
 
@@ -43,9 +43,9 @@ CASES = ((256, 1, 1.0), (256, 3, 1.0), (512, 1, 0.5))
 class PlainDataset(Dataset):
     """Float images and float targets, one sample at a time, all in torch."""
 
-    def __init__(self, labels: LabelSet, cache: CachedFrames, scale: float) -> None:
+    def __init__(self, labels: LabelSet, source: FrameSource, scale: float) -> None:
         """Keep the frames as they are."""
-        self.images = [np.ascontiguousarray(cache.read(frame.key).image) for frame in labels.frames]
+        self.images = [np.ascontiguousarray(source.read(frame.key).image) for frame in labels.frames]
         self.points = [torch.from_numpy(frame.points[0]) for frame in labels.frames]
         self.scale = scale
 
@@ -96,7 +96,7 @@ def plain_batches(dataset: PlainDataset, batch_size: int) -> Iterator[tuple[Tens
 
 
 def package_batches(
-    labels: LabelSet, cache: CachedFrames, scale: float, batch_size: int
+    labels: LabelSet, cache: CachedFrames, spec: InputSpec, batch_size: int
 ) -> Iterator[tuple[Tensor, dict[str, Tensor]]]:
     """Yield images and targets, as training does."""
     config = SingleInstanceConfig(confmaps=SingleInstanceConfMapsConfig(sigma=SIGMA, output_stride=OUTPUT_STRIDE))
@@ -119,8 +119,6 @@ def package_batches(
             scale_p=1.0,
         ),
     )
-    channels = cache.read(cache.keys[0]).image.shape[2]
-    spec = InputSpec(channels, scale=scale, stride=MAX_STRIDE)
     dataset = PoseDataset(labels, cache, task, spec, Augmenter.from_config(augmentation))
     for batch in make_loader(dataset, batch_size, EpochSampler(len(dataset), len(dataset), True, 0), 0):
         yield batch.image, task.encode(batch)
@@ -135,18 +133,20 @@ def measure_case(case: tuple[int, int, float], num_frames: int, rounds: int, bat
         )
         label_set = LabelSet.from_labels([labels])
         source = VideoFrames(label_set.videos, [frame.key for frame in label_set.frames])
-        cache = CachedFrames(source, MemoryStore(source.shapes(), between_processes=False))
+        plain = PlainDataset(label_set, source, scale)
+        spec = InputSpec(channels, scale=scale, stride=MAX_STRIDE)
+        store = MemoryStore([spec.reduced_shape(*shape) for shape in source.shapes()], between_processes=False)
+        cache = CachedFrames(source, store, spec.reduced)
         list(cache)
         cache.close()
-    plain = PlainDataset(label_set, cache, scale)
     for (a, _), (b, targets) in zip(
-        plain_batches(plain, batch_size), package_batches(label_set, cache, scale, batch_size), strict=True
+        plain_batches(plain, batch_size), package_batches(label_set, cache, spec, batch_size), strict=True
     ):
         assert a.shape == b.shape
         assert targets["confmaps"].shape[2] == a.shape[2] // OUTPUT_STRIDE
     ways = [
         lambda: list(plain_batches(plain, batch_size)),
-        lambda: list(package_batches(label_set, cache, scale, batch_size)),
+        lambda: list(package_batches(label_set, cache, spec, batch_size)),
     ]
     slow, fast = median_seconds(ways, rounds)
     num_samples = len(label_set)

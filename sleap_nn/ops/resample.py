@@ -26,6 +26,7 @@ _CHANNELS_AT_ONCE = 4
 _MILDEST_SHRINK = 0.8
 """How far a bilinear warp shrinks by itself: every source pixel still shows, and nothing is blurred a second time."""
 _FRACTION_BITS = 8
+_RGB = 3
 
 
 def to_channels(image: Image, channels: int) -> Image:
@@ -108,7 +109,7 @@ def warp(image: Image, pixels: Transform, height: int, width: int) -> Image:
 def warp_together(images: Sequence[Image], pixels: Transform, height: int, width: int) -> list[Image]:
     """Return what `warp` gives for each of several images of one size, sooner."""
     scaled, rest = _steps(pixels, *images[0].shape[:2])
-    if scaled is not None and rest is not None:
+    if rest is not None and (scaled is not None or images[0].shape[2] == _RGB):
         part = _seen(images[0].shape[:2], pixels, height, width)
         images = [image[part.top : part.bottom, part.left : part.right] for image in images]
         pixels = Transform.translation(part.left, part.top).then(pixels)
@@ -119,8 +120,13 @@ def warp_together(images: Sequence[Image], pixels: Transform, height: int, width
 
 
 def _moved(image: Image, pixels: Transform, height: int, width: int) -> Image:
-    """Resample by one bilinear warp."""
+    """Resample by one bilinear warp; OpenCV moves four channels in half the time of three, to the same pixels."""
+    rgb = image.shape[2] == _RGB
+    if rgb:
+        image = cv2.cvtColor(image, cv2.COLOR_RGB2RGBA)
     warped = cv2.warpAffine(image, pixels.matrix, (width, height), flags=cv2.INTER_LINEAR, borderValue=(0, 0, 0))
+    if rgb:
+        return cv2.cvtColor(warped, cv2.COLOR_RGBA2RGB)
     return warped if warped.ndim == 3 else warped[..., None]
 
 

@@ -78,6 +78,22 @@ def test_a_uint8_image_outside_is_black() -> None:
     assert (warped[:, 5:] == 255).all()
 
 
+@pytest.mark.parametrize("degrees", [0, 20, 135])
+@pytest.mark.parametrize("shift", [(0, 0), (-200.5, -130), (300, 70)])
+def test_each_colour_is_moved_as_a_grey_image_is(degrees: float, shift: tuple[float, float]) -> None:
+    image = np.random.default_rng(0).integers(0, 256, (300, 400, 3), dtype=np.uint8)
+    pixels = Transform.scaling(0.95).then(Transform.rotation(degrees)).about((200, 150)).then(
+        Transform.translation(*shift)
+    )  # fmt: skip
+    moved = resample.warp(image, pixels, 90, 110)
+    assert moved.shape == (90, 110, 3)
+    for channel in range(3):
+        grey = resample.warp(np.ascontiguousarray(image[..., channel : channel + 1]), pixels, 90, 110)
+        # a part is moved of colour, and the whole of grey: rounding may differ by a level
+        assert np.abs(moved[..., channel].astype(int) - grey[..., 0]).max() <= 1
+        assert (moved[..., channel] != grey[..., 0]).mean() < 0.01
+
+
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize("count", [1, 2, 3, 4, 5, 7])
 @pytest.mark.parametrize(
