@@ -185,7 +185,7 @@ class InputSpec:
         results: list[tuple[np.ndarray, Transform]] = []
         for (size, _), same in groupby(frames, lambda frame: (frame.size, frame.image.shape)):
             layout = _layout(self, *size)
-            sources = self._sources([frame.image for frame in same], layout)
+            sources = self._sources(list(same), layout)
             warped = resample.warp_together(sources, layout.whole.pixels, *layout.drawn)
             images = [resample.place(resample.to_channels(image, self.channels), *layout.padded) for image in warped]
             results.extend((image.transpose(2, 0, 1), layout.whole.points) for image in images)
@@ -195,8 +195,11 @@ class InputSpec:
         """Return the smallest copy of a frame of which everything is read just as of the frame itself.
 
         It has the channels that the network needs and, where whole frames are read at a smaller scale, that scale.
+
+        Raises:
+            ValueError: The frame is a smaller copy that another input was read from.
         """
-        (image,) = self._sources([frame.image], _layout(self, *frame.size))
+        (image,) = self._sources([frame], _layout(self, *frame.size))
         return Frame(frame.key, image, frame.size)
 
     def reduced_shape(self, height: int, width: int, channels: int) -> tuple[int, int, int]:
@@ -204,12 +207,18 @@ class InputSpec:
         size = _layout(self, height, width).reduced
         return (*((height, width) if size is None else size), min(self.channels, channels))
 
-    def _sources(self, images: Sequence[_Image], layout: _Layout) -> list[_Image]:
-        """Return copies of frames of one size that are read, which the images may be already.
+    def _sources(self, frames: Sequence[Frame], layout: _Layout) -> list[_Image]:
+        """Return the copies of frames of one size that are read, which their images may be already.
 
         Colour is dropped before pixels are moved, and grey repeated after, so that the fewest channels are moved.
+
+        Raises:
+            ValueError: The images are smaller copies that another input was read from.
         """
-        plain = [resample.to_channels(image, min(self.channels, image.shape[2])) for image in images]
+        size, given = frames[0].size, frames[0].image.shape[:2]
+        if given not in (size, layout.reduced):
+            raise ValueError(f"A copy of {given} of a frame of {size} (height, width) is not what {self} is read from.")
+        plain = [resample.to_channels(frame.image, min(self.channels, frame.image.shape[2])) for frame in frames]
         return plain if layout.reduced is None else resample.resize_together(plain, *layout.reduced)
 
     def content_size(self, frame: Frame, augmentation: Augmentation | None = None) -> tuple[int, int]:

@@ -255,6 +255,15 @@ def test_a_smaller_copy_is_read_as_its_frame(
             assert np.array_equal(points.matrix, transform.matrix)
 
 
+@pytest.mark.parametrize("other", [InputSpec(1), InputSpec(1, scale=0.25), InputSpec(1, scale=0.5, crop_size=20)])
+def test_a_smaller_copy_of_another_input_is_refused(other: InputSpec) -> None:
+    kept = InputSpec(1, scale=0.5).reduced(frame(make_image(50, 70)))
+    region = Region() if other.crop_size is None else Region((33.3, 21.0))
+    for read_it in (other.reduced, lambda one: other.read(one, region)):
+        with pytest.raises(ValueError, match=r"\(25, 35\) of a frame of \(50, 70\)"):
+            read_it(kept)
+
+
 @pytest.mark.parametrize("spec", [InputSpec(1, scale=0.5, stride=16), InputSpec(1, 60, 100, 0.8), InputSpec(3, 20, 30)])
 def test_a_spot_of_a_smaller_copy_lands_where_its_point_does(spec: InputSpec) -> None:
     y, x = np.mgrid[:80, :120]
