@@ -138,11 +138,14 @@ def _steps(pixels: Transform, height: int, width: int) -> tuple[tuple[int, int] 
     """
     (a, b, _), (d, e, _) = pixels.matrix.tolist()
     x_scale, y_scale = math.hypot(a, d), math.hypot(b, e)
+    mild = min(x_scale, y_scale) >= _MILDEST_SHRINK
+    if mild and max(abs(b), abs(d)) > _TOLERANCE_PX:
+        return None, pixels
     scaled = max(1, round(height * y_scale)), max(1, round(width * x_scale))
     rest = resize_map((height, width), scaled).inverse().then(pixels)
     if _is_identity(rest, *scaled):
         return scaled, None
-    if min(x_scale, y_scale) >= _MILDEST_SHRINK:
+    if mild:
         return None, pixels
     x_first, y_first = min(1.0, x_scale / _MILDEST_SHRINK), min(1.0, y_scale / _MILDEST_SHRINK)
     first = max(1, round(height * y_first)), max(1, round(width * x_first))
@@ -180,19 +183,30 @@ def coverage(
         height: Output height in px.
         width: Output width in px.
     """
-    back = pixels.inverse()
-    seen = back(_corners(height, width)).tolist()
-    if all(0 <= x <= source[1] - 1 and 0 <= y <= source[0] - 1 for x, y in seen):
+    # Single numbers: this is done for every sample, and an array operation takes as long as all of these.
+    (a, b, c), (d, e, f) = pixels.inverse().matrix.tolist()
+    right, bottom = source[1] - 1, source[0] - 1
+    corners = [(x, y) for x in (0, width - 1) for y in (0, height - 1)]
+    if all(0 <= a * x + b * y + c <= right and 0 <= d * x + e * y + f <= bottom for x, y in corners):
         return None
     # Bilinear weights reach less than one pixel far, of the source or the output, whichever is larger; the shape is
     # filled up to half a pixel of the output beyond its outline.
-    step = np.hypot(back.matrix[:, 0], back.matrix[:, 1])
-    reach = np.maximum(1.0, step) - 0.52 * step
-    low, high = -reach, np.array([source[1], source[0]]) - 1 + reach
-    outline = pixels(np.array([[low[0], low[1]], [high[0], low[1]], [high[0], high[1]], [low[0], high[1]]]))
+    x_step, y_step = math.hypot(a, b), math.hypot(d, e)
+    x_reach, y_reach = max(1.0, x_step) - 0.52 * x_step, max(1.0, y_step) - 0.52 * y_step
+    left, right, top, bottom = -x_reach, right + x_reach, -y_reach, bottom + y_reach
+    (a, b, c), (d, e, f) = pixels.matrix.tolist()
+    outline = [
+        [_fixed(a * x + b * y + c), _fixed(d * x + e * y + f)]
+        for x, y in ((left, top), (right, top), (right, bottom), (left, bottom))
+    ]
     filled = np.zeros((height, width), np.uint8)
-    fixed = np.clip(np.round(outline * 2**_FRACTION_BITS), -(2**30), 2**30).astype(np.int32)
-    return cv2.fillConvexPoly(filled, fixed, 1, shift=_FRACTION_BITS).view(np.bool_)[..., None]
+    shape = np.array(outline, np.int32)
+    return cv2.fillConvexPoly(filled, shape, 1, shift=_FRACTION_BITS).view(np.bool_)[..., None]
+
+
+def _fixed(value: float) -> int:
+    """Return a number as OpenCV draws with it, in parts of a pixel."""
+    return round(min(max(value * 2**_FRACTION_BITS, -(2.0**30)), 2.0**30))
 
 
 def choose(where: Bool[np.ndarray, "height width 1"] | None, image: Image, other: Image) -> Image:
