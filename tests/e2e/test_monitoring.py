@@ -25,15 +25,15 @@ from sleap_nn.training import monitoring
 from sleap_nn.training.module import TrainingModule
 
 KEY = "0123456789abcdef0123456789abcdefSECRETXY"
-STEPS = 10
+STEPS = 20
 
 
 def settings(folder: Path, **trainer: Any) -> dict[str, Any]:
     return {
         "data_config": {"train_labels_path": [str(folder / "labels.pkg.slp")]},
         "model_config": {
-            "backbone_config": {"unet": {"filters": 4, "max_stride": 8}},
-            "head_configs": {"single_instance": {"confmaps": {"sigma": 2.0, "output_stride": 4}}},
+            "backbone_config": {"unet": {"filters": 8, "max_stride": 8}},
+            "head_configs": {"single_instance": {"confmaps": {"sigma": 4.0, "output_stride": 4}}},
         },
         "trainer_config": {
             "max_epochs": 3,
@@ -42,7 +42,7 @@ def settings(folder: Path, **trainer: Any) -> dict[str, Any]:
             "ckpt_dir": str(folder / "models"),
             "run_name": "run",
             "trainer_accelerator": "cpu",
-            "optimizer": {"lr": 1e-2},
+            "optimizer": {"lr": 5e-3},
             **trainer,
         },
     }
