@@ -23,8 +23,6 @@ from sleap_nn.structures.region import Region
 from sleap_nn.structures.sample import Frame
 from sleap_nn.structures.transform import Transform
 
-_Image = UInt8[np.ndarray, "height width channels"]
-
 MOST_INPUT_PX = 2**28
 """Most px of an input, 16384 x 16384."""
 
@@ -207,7 +205,7 @@ class InputSpec:
         size = _layout(self, height, width).reduced
         return (*((height, width) if size is None else size), min(self.channels, channels))
 
-    def _sources(self, frames: Sequence[Frame], layout: _Layout) -> list[_Image]:
+    def _sources(self, frames: Sequence[Frame], layout: _Layout) -> list[resample.Image]:
         """Return the copies of frames of one size that are read, which their images may be already.
 
         Colour is dropped before pixels are moved, and grey repeated after, so that the fewest channels are moved.

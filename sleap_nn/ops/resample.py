@@ -139,7 +139,7 @@ def _steps(pixels: Transform, height: int, width: int) -> tuple[tuple[int, int] 
     (a, b, _), (d, e, _) = pixels.matrix.tolist()
     x_scale, y_scale = math.hypot(a, d), math.hypot(b, e)
     mild = min(x_scale, y_scale) >= _MILDEST_SHRINK
-    if mild and max(abs(b), abs(d)) > _TOLERANCE_PX:
+    if mild and max(abs(b), abs(d)) > _TOLERANCE_PX:  # turned, so that the far corner moves by more than that
         return None, pixels
     scaled = max(1, round(height * y_scale)), max(1, round(width * x_scale))
     rest = resize_map((height, width), scaled).inverse().then(pixels)
