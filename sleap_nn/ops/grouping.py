@@ -12,8 +12,6 @@ from jaxtyping import Float, Int
 
 from sleap_nn.ops.assignment import assign
 
-_IMPOSSIBLE = 1e6
-
 
 class Candidates(NamedTuple):
     """Possible edges between the peaks of a frame.
@@ -31,13 +29,19 @@ class Candidates(NamedTuple):
     scores: Float[np.ndarray, " candidates"]
 
 
-def match_edges(candidates: Candidates, num_edges: int, min_score: float) -> list[Candidates]:
+def match_edges(
+    candidates: Candidates, heights: Float[np.ndarray, " peaks"], num_edges: int, min_score: float
+) -> list[Candidates]:
     """Choose, for each edge, the pairs of peaks that together score highest; a peak serves once.
+
+    A score counts with the heights of both peaks. A second, weak peak on an animal lies on its field like the right
+    one, and its line scores as high: by scores alone every other such peak would win.
 
     Args:
         candidates: All pairs of peaks of every edge.
+        heights: Value of the confidence map at each peak.
         num_edges: Number of edges of the skeleton.
-        min_score: Pairs that score less are dropped after the choice.
+        min_score: Pairs that score less are not chosen; other pairs do not give way to them either.
 
     Returns:
         The chosen pairs of each edge.
@@ -47,24 +51,25 @@ def match_edges(candidates: Candidates, num_edges: int, min_score: float) -> lis
     chosen = []
     for start, stop in pairwise(bounds):
         part = Candidates(*(values[order[start:stop]] for values in candidates))
-        chosen.append(_best_pairs(part, min_score))
+        chosen.append(_best_pairs(part, heights, min_score))
     return chosen
 
 
-def _best_pairs(candidates: Candidates, min_score: float) -> Candidates:
+def _best_pairs(candidates: Candidates, heights: Float[np.ndarray, " peaks"], min_score: float) -> Candidates:
     """Assign sources to destinations of one edge (Kuhn, "The Hungarian Method", 1955)."""
     if len(candidates.scores) == 0:
         return candidates
+    allowed = candidates.scores >= min_score  # NaN is not allowed
+    worth = candidates.scores * heights[candidates.sources] * heights[candidates.destinations]
     # The peaks of a node follow each other, so that counting from the first leaves no gaps.
     rows = candidates.sources - candidates.sources.min()
     columns = candidates.destinations - candidates.destinations.min()
-    cost = np.full((rows.max() + 1, columns.max() + 1), _IMPOSSIBLE)
-    cost[rows, columns] = np.where(np.isnan(candidates.scores), _IMPOSSIBLE, -candidates.scores)
-    index = np.full(cost.shape, -1)
-    index[rows, columns] = np.arange(len(candidates.scores))
-    matched = index[assign(cost)]
-    matched = matched[matched >= 0]
-    kept = matched[candidates.scores[matched] >= min_score]  # NaN is not kept
+    total = np.zeros((rows.max() + 1, columns.max() + 1))
+    total[rows, columns] = np.where(allowed, worth, 0.0)
+    index = np.full(total.shape, -1)
+    index[rows, columns] = np.where(allowed, np.arange(len(allowed)), -1)
+    matched = index[assign(total, maximize=True)]
+    kept = matched[matched >= 0]
     return Candidates(*(values[kept] for values in candidates))
 
 

@@ -81,7 +81,7 @@ class BottomUp(Task):
         (detection,) = detections
         nodes, num_nodes = detection.extras["node"], len(self.skeleton.node_names)
         candidates = Candidates(*(detection.extras[name] for name in Candidates._fields))
-        matches = match_edges(candidates, len(self.pafs.edges), settings.min_line_score)
+        matches = match_edges(candidates, detection.scores, len(self.pafs.edges), settings.min_line_score)
         member, scores = group_peaks(nodes, matches, edge_order(self.pafs.edges))
         count = np.bincount(member[member >= 0], minlength=len(scores))
         fewest = max(1, enough_peaks(settings.min_instance_peaks, num_nodes))

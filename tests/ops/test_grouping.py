@@ -21,7 +21,7 @@ def candidates(*rows: tuple[int, int, int, float]) -> Candidates:
 
 def group(nodes: list[int], edges: Edges, *rows: tuple[int, int, int, float]) -> tuple[list[set[int]], list[float]]:
     """Return the peaks of each instance that holds any, by first peak, and its score."""
-    matches = match_edges(candidates(*rows), len(edges), 0.25)
+    matches = match_edges(candidates(*rows), np.ones(len(nodes)), len(edges), 0.25)
     member, scores = group_peaks(np.array(nodes), matches, edge_order(edges))
     used = dict.fromkeys(member[member >= 0].tolist())
     return [set(np.flatnonzero(member == i).tolist()) for i in used], [float(scores[i]) for i in used]
@@ -30,7 +30,8 @@ def group(nodes: list[int], edges: Edges, *rows: tuple[int, int, int, float]) ->
 def test_golden_grouping() -> None:
     pairs = GOLDEN["edge_peak_inds"]
     rows = [(e, a, b, s) for e, (a, b), s in zip(GOLDEN["edge_inds"], pairs, GOLDEN["line_scores"], strict=True)]
-    matches = match_edges(candidates(*rows), len(GOLDEN["edges"]), 0.25)
+    heights = np.ones(len(GOLDEN["peaks"]))
+    matches = match_edges(candidates(*rows), heights, len(GOLDEN["edges"]), 0.25)
     found = [score for match in matches for score in match.scores.tolist()]
     assert found == pytest.approx(GOLDEN["match_scores"])
     edges = [(a, b) for a, b in GOLDEN["edges"]]
@@ -48,17 +49,30 @@ def test_golden_grouping() -> None:
 def test_pairs_of_an_edge_have_the_highest_total(seed: int) -> None:
     scores = np.random.default_rng(seed).uniform(0.3, 1, (4, 4))
     rows = [(0, a, 4 + b, float(scores[a, b])) for a in range(4) for b in range(4)]
-    (match,) = match_edges(candidates(*rows), 1, 0.25)
+    (match,) = match_edges(candidates(*rows), np.ones(8), 1, 0.25)
     best = max(sum(scores[a, b] for a, b in enumerate(order)) for order in permutations(range(4)))
     assert match.scores.sum() == pytest.approx(best)
     assert len(set(match.sources)) == len(set(match.destinations)) == 4
 
 
 def test_undefined_and_low_scores_join_nothing() -> None:
-    (match,) = match_edges(candidates((0, 0, 1, np.nan), (0, 0, 2, 0.24)), 1, 0.25)
+    (match,) = match_edges(candidates((0, 0, 1, np.nan), (0, 0, 2, 0.24)), np.ones(3), 1, 0.25)
     assert len(match.scores) == 0
-    (match,) = match_edges(candidates((0, 0, 1, np.nan), (0, 0, 2, 0.25)), 1, 0.25)
+    (match,) = match_edges(candidates((0, 0, 1, np.nan), (0, 0, 2, 0.25)), np.ones(3), 1, 0.25)
     assert match.destinations.tolist() == [2]
+
+
+def test_of_two_peaks_on_a_field_the_higher_is_joined() -> None:
+    rows = [(0, 0, 2, 0.97), (0, 1, 2, 0.99), (1, 0, 3, 0.95), (1, 0, 4, 0.98), (1, 1, 3, 0.94), (1, 1, 4, 0.96)]
+    first, second = match_edges(candidates(*rows), np.array([0.9, 0.25, 0.8, 0.9, 0.3]), 2, 0.25)
+    assert (first.sources.tolist(), first.scores.tolist()) == ([0], [0.97])
+    assert list(zip(second.sources.tolist(), second.destinations.tolist(), strict=True)) == [(0, 3), (1, 4)]
+
+
+def test_a_pair_that_may_not_be_joined_takes_no_peak_from_another() -> None:
+    rows = [(0, 0, 2, 0.9), (0, 0, 3, 0.3), (0, 1, 2, 0.3), (0, 1, 3, -4.0)]
+    (match,) = match_edges(candidates(*rows), np.ones(4), 1, 0.25)
+    assert list(zip(match.sources.tolist(), match.destinations.tolist(), strict=True)) == [(0, 2)]
 
 
 def test_nothing_gives_nothing() -> None:
