@@ -27,12 +27,14 @@ class Ends:
         poses: (K, N, 2) px there; a node that is hidden is taken from a frame near the end, NaN if there is none.
         speeds: (K, 2) px a frame, forward in time; 0 where unknown.
         known: (K,) whether the speed is known.
+        visible: (K, N) whether a node is seen in the very frame of the end.
     """
 
     frames: Int[np.ndarray, " stretches"]
     poses: Float[np.ndarray, "stretches nodes 2"]
     speeds: Float[np.ndarray, "stretches 2"]
     known: Bool[np.ndarray, " stretches"]
+    visible: Bool[np.ndarray, "stretches nodes"]
 
     @classmethod
     def last(cls, stretches: Sequence[Tracklet]) -> Ends:
@@ -70,11 +72,11 @@ class Ends:
         rows = np.arange(count)[:, None]
         ages = np.nan_to_num(frames[:, :1] - frames[rows, nearest])
         poses = points[rows, nearest, np.arange(num_nodes)] + speeds[:, None] * ages[..., None]
-        return cls(frames[:, 0].astype(np.int64), poses, speeds, known)
+        return cls(frames[:, 0].astype(np.int64), poses, speeds, known, ~np.isnan(points[:, 0, :, 0]))
 
     def take(self, rows: Int[np.ndarray, " rows"]) -> Ends:
         """Return the ends of some stretches."""
-        return Ends(self.frames[rows], self.poses[rows], self.speeds[rows], self.known[rows])
+        return Ends(self.frames[rows], self.poses[rows], self.speeds[rows], self.known[rows], self.visible[rows])
 
 
 def residuals(a: Ends, b: Ends, damping: Float[np.ndarray, " pairs"]) -> Float[np.ndarray, " pairs"]:

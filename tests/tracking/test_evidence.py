@@ -1,3 +1,4 @@
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -37,6 +38,27 @@ def test_what_goes_on_costs_less_than_what_others_do() -> None:
     others = evidence(Ends.last(before), Ends.first([*after[1:], after[0]]))
     assert (own < -2).all()
     assert (others > 2).all()
+
+
+def hidden(stretch: Tracklet, node: int) -> Tracklet:
+    """Return a stretch in which one node is never seen."""
+    points = stretch.points.copy()
+    points[:, node] = np.nan
+    return replace(stretch, points=points)
+
+
+def test_the_same_nodes_in_sight_speak_for_one_animal() -> None:
+    stretches = [hidden(stretch, i % 3) for i, stretch in enumerate(walkers(6, 400))]
+    evidence = MotionEvidence.measure(stretches, 25.0)
+    whole = walkers(6, 400)
+    before = Ends.last([hidden(stretch.part(180, 200), 0) for stretch in whole])
+    costs = [evidence(before, Ends.first([hidden(s.part(200, 230), node) for s in whole])).mean() for node in (0, 1)]
+    assert costs[0] + 3 < costs[1]
+
+
+def test_nodes_that_all_animals_show_say_nothing() -> None:
+    evidence = MotionEvidence.measure(walkers(6, 400), 25.0)
+    assert all(abs(table[0]) < 0.1 for table in evidence.changes)
 
 
 def test_speeds_are_believed_where_they_help() -> None:
