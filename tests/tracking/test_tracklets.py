@@ -49,10 +49,10 @@ def test_a_neighbour_of_an_animal_that_is_missed_is_not_taken_for_it() -> None:
 
 def test_a_stretch_ends_where_the_nodes_in_sight_speak_for_a_rival() -> None:
     """Two animals change places between two frames, and each shows other nodes than the other one."""
-    body = np.concatenate([SHAPE, SHAPE + (0.0, 4.0)])
+    body = np.concatenate([SHAPE, SHAPE + np.array([0.0, 4.0])])
     found = []
     for index in range(10):
-        points = np.stack([body, body + (6.0, 0.0)])
+        points = np.stack([body, body + np.array([6.0, 0.0])])
         points[int(index >= 5), :2] = points[int(index < 5), 4:] = np.nan
         ones = np.ones((2, 6), np.float32)
         found.append(Predictions(FrameKey(0, index), points.astype(np.float32), ones, ones[:, 0]))
