@@ -26,8 +26,6 @@ SURPRISE = 1e-4
 """Share of links of one animal about which nothing can be said: it limits what one kind of evidence can cost."""
 SMALLEST_SPREAD = 0.5
 """Of the logarithm of a distance."""
-UNSEEN = 1.0
-"""Samples that are added to every count of changes, so that what was never seen is not impossible."""
 CROWDING = 2.0
 """Power of the distance with which others are expected near an animal: 2 on a surface."""
 _GRID = np.linspace(-9.0, 4.0, 261)
@@ -66,29 +64,25 @@ def _density(normal: tuple[float, float]) -> Float[np.ndarray, " grid"]:
 
 @dataclass(frozen=True, eq=False)
 class MotionEvidence:
-    """Whether a stretch begins where another one, and how it lay and moved, lets expect it, with the same nodes seen.
-
-    Of two animals that lie on each other, the upper one shows other nodes than the lower one, frame after frame.
+    """Whether a stretch begins where another one, and how it lay and moved, lets expect it.
 
     Attributes:
         length: Body length, px.
         dampings: For each of `GAPS`, the frames for which a speed is believed.
         ratios: For each of `GAPS`, the cost of a distance in body lengths.
-        changes: For each of `GAPS`, the cost of 0, 1, ... nodes that are seen on one side only.
     """
 
     length: float
     dampings: Float[np.ndarray, " gaps"]
     ratios: tuple[LikelihoodRatio, ...]
-    changes: tuple[Float[np.ndarray, " numbers"], ...]
 
     @classmethod
     def measure(cls, stretches: Sequence[Tracklet], length: float) -> MotionEvidence:
         """Learn from stretches of one video."""
         rng = np.random.default_rng(0)
         same, different = (np.log(0.05), 0.7), (np.log(2.5), 0.9)
-        dampings, ratios, changes, before = [], [], [], 1
-        share, of_changes = 1.0, np.zeros(1)
+        dampings, ratios, before = [], [], 1
+        share = 1.0
         for gap in GAPS:
             cuts = _cuts(stretches, gap, rng)
             if len(cuts) >= FEWEST_SAMPLES:
@@ -101,14 +95,12 @@ class MotionEvidence:
                     a = Ends.last([part for part, _ in others])
                     b = Ends.first([part for _, part in others])
                     different = _normal(residuals(a, b, np.full(len(others), share * gap)) / length)
-                    of_changes = _change_costs(_num_changes(ends, starts), _num_changes(a, b), ends.visible.shape[1])
             else:
                 same = (min(same[0] + 0.6 * np.log(gap / before), different[0]), same[1])
             dampings.append(share * gap)
             ratios.append(LikelihoodRatio.fit(same, different, SURPRISE))
-            changes.append(of_changes)
             before = gap
-        return cls(length, np.array(dampings), tuple(ratios), tuple(changes))
+        return cls(length, np.array(dampings), tuple(ratios))
 
     def __call__(self, a: Ends, b: Ends) -> Float[np.ndarray, " pairs"]:
         """Return the cost of linking ends `a` to beginnings `b`, pair by pair."""
@@ -116,32 +108,11 @@ class MotionEvidence:
         nearest = np.abs(np.log(np.maximum(gaps, 1))[:, None] - np.log(GAPS)).argmin(axis=1)
         damping = self.dampings[nearest] * np.minimum(gaps / np.array(GAPS)[nearest], 1.2)
         distances = residuals(a, b, damping) / self.length
-        changed = _num_changes(a, b)
         costs = np.zeros(len(gaps))
         for index in np.unique(nearest):
-            rows, of_changes = nearest == index, self.changes[index]
+            rows = nearest == index
             costs[rows] = self.ratios[index](distances[rows])
-            costs[rows] += of_changes[np.minimum(changed[rows], len(of_changes) - 1)]
         return costs
-
-
-def _num_changes(a: Ends, b: Ends) -> Int[np.ndarray, " pairs"]:
-    """Return how many nodes are seen on one side only, pair by pair."""
-    return (a.visible != b.visible).sum(axis=1)
-
-
-def _change_costs(
-    same: Int[np.ndarray, " pairs"], different: Int[np.ndarray, " pairs"], num_nodes: int
-) -> Float[np.ndarray, " numbers"]:
-    """Return the cost of 0 to N changes: the logarithm of how much oftener different animals have so many.
-
-    Args:
-        same: Changes within stretches.
-        different: Changes from one animal to another one.
-        num_nodes: N.
-    """
-    own, others = (np.bincount(counts, minlength=num_nodes + 1) + UNSEEN for counts in (same, different))
-    return np.maximum.accumulate(np.log(others / others.sum()) - np.log(own / own.sum()))
 
 
 Cut = tuple[Tracklet, int]
@@ -182,6 +153,46 @@ def _others(
             row = int(np.searchsorted(other.frames, frame))
             found.append((stretch.part(place - WINDOW + 1, place + 1), other.part(row, row + WINDOW)))
     return found
+
+
+@dataclass(frozen=True, eq=False)
+class SightEvidence:
+    """Whether a stretch shows the same nodes as one that ends in the frame before.
+
+    Of two animals that lie on each other, the upper one shows other nodes than the lower one, frame after frame.
+
+    Attributes:
+        table: Cost of 0, 1, ... nodes that are seen in one of the two frames only.
+    """
+
+    table: Float[np.ndarray, " numbers"]
+
+    UNSEEN = 1.0
+    """Added to the count of every number of changes, so that what was never seen is not impossible."""
+
+    @classmethod
+    def measure(cls, stretches: Sequence[Tracklet]) -> SightEvidence | None:
+        """Learn from stretches of one video; None where there is too little to learn from."""
+        rng = np.random.default_rng(0)
+        cuts = _cuts(stretches, 1, rng)
+        others = _others(stretches, cuts, 1, rng)
+        if min(len(cuts), len(others)) < FEWEST_SAMPLES:
+            return None
+        ends, starts = _cut_ends(cuts, 1)
+        same = cls._changes(ends, starts)
+        different = cls._changes(Ends.last([part for part, _ in others]), Ends.first([part for _, part in others]))
+        counts = [np.bincount(n, minlength=ends.visible.shape[1] + 1) + cls.UNSEEN for n in (same, different)]
+        own, other = (count / count.sum() for count in counts)
+        return cls(np.maximum.accumulate(np.log(other) - np.log(own)))
+
+    def __call__(self, a: Ends, b: Ends) -> Float[np.ndarray, " pairs"]:
+        """Return the cost of linking ends `a` to beginnings `b` in the frame after, pair by pair."""
+        return self.table[self._changes(a, b)]
+
+    @staticmethod
+    def _changes(a: Ends, b: Ends) -> Int[np.ndarray, " pairs"]:
+        """Return how many nodes are seen on one side only, pair by pair."""
+        return (a.visible != b.visible).sum(axis=1)
 
 
 def _normal(distances: np.ndarray) -> tuple[float, float]:

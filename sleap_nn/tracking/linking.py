@@ -18,7 +18,7 @@ from jaxtyping import Float, Int
 from sleap_nn.ops.assignment import assign
 from sleap_nn.structures.predictions import Predictions
 from sleap_nn.tracking.ends import Ends
-from sleap_nn.tracking.evidence import Descriptions, LookEvidence, MotionEvidence
+from sleap_nn.tracking.evidence import Descriptions, LookEvidence, MotionEvidence, SightEvidence
 from sleap_nn.tracking.tracklets import Tracklet, body_length, find_tracklets
 from sleap_nn.tracking.weaving import weave
 
@@ -137,9 +137,11 @@ def _linked(stretches: list[Tracklet], stage: Round, length: float, described: _
     if not len(rows) and not stage.weaves:
         return stretches
     motion = MotionEvidence.measure(stretches, length)
-    costs = _costs(stretches, rows, columns, motion)
+    last, first = Ends.last(stretches), Ends.first(stretches)
+    costs = _costs(last, first, rows, columns, motion)
     for descriptions in described.of(stretches):
         costs += _look_costs(descriptions, rows, columns)
+    costs += _sight_costs(stretches, last, first, rows, columns, costs < stage.price)
     followers = _best_links(rows, columns, costs, stage.price, len(stretches))
     joined: dict[int, Tracklet] = {}
     for index in sorted(range(len(stretches)), key=lambda i: -stretches[i].frames[0]):
@@ -163,10 +165,9 @@ def _pairs(stretches: Sequence[Tracklet], max_gap: int) -> tuple[Int[np.ndarray,
 
 
 def _costs(
-    stretches: Sequence[Tracklet], rows: np.ndarray, columns: np.ndarray, motion: MotionEvidence
+    last: Ends, first: Ends, rows: np.ndarray, columns: np.ndarray, motion: MotionEvidence
 ) -> Float[np.ndarray, " pairs"]:
     """Return what links cost by place, pose, speed and the frames that they skip."""
-    last, first = Ends.last(stretches), Ends.first(stretches)
     gaps = first.frames[columns] - last.frames[rows]
     costs = MISSED_COST * (gaps > 1) + GAP_COST * np.log(np.maximum(gaps, 1))
     for start in range(0, len(rows), CHUNK):
@@ -186,6 +187,27 @@ def _look_costs(descriptions: Descriptions, rows: np.ndarray, columns: np.ndarra
     for start in range(0, len(rows), CHUNK):
         a, b = rows[start : start + CHUNK], columns[start : start + CHUNK]
         costs[start : start + CHUNK] = evidence(means[a], means[b], np.minimum(lengths[a], lengths[b]))
+    return costs
+
+
+def _sight_costs(
+    stretches: Sequence[Tracklet], last: Ends, first: Ends, rows: np.ndarray, columns: np.ndarray, likely: np.ndarray
+) -> Float[np.ndarray, " pairs"]:
+    """Return what likely links to the next frame cost by the nodes in sight, beyond what their best rival does.
+
+    A node may come out or hide at any time: that speaks against a link only where another one fits better.
+    """
+    costs = np.zeros(len(rows))
+    near = np.flatnonzero(likely & (first.frames[columns] - last.frames[rows] == 1))
+    evidence = SightEvidence.measure(stretches) if len(near) else None
+    if evidence is None:
+        return costs
+    a, b = rows[near], columns[near]
+    own = evidence(last.take(a), first.take(b))
+    best = np.full((2, len(stretches)), np.inf)
+    np.minimum.at(best[0], a, own)
+    np.minimum.at(best[1], b, own)
+    costs[near] = own - np.minimum(best[0, a], best[1, b])
     return costs
 
 

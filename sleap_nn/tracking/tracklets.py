@@ -22,8 +22,6 @@ DISTINCT = 2.0
 """How many times farther the second best pair of either side must be, so that the best one is beyond doubt."""
 CERTAIN = 0.08
 """Distance in body lengths below which no rival can be mistaken for the same animal, unless it is as near."""
-TELLING = 2
-"""How many more nodes must be seen on one side only, of a pair than of its rival, to cast doubt on it."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -168,15 +166,10 @@ def _continue(
     rivals = distances.copy()
     rivals[rows, best] = np.inf
     by_row = rivals.min(axis=1)
-    reach = np.where(moving, gates[1], gates[0])
-    # None within reach may fit clearly better by the nodes that are seen on both sides, or on one only.
-    differs = np.isnan(expected[..., 0])[:, None] != np.isnan(points[..., 0])
-    changes = np.where(distances <= reach[:, None], differs.sum(axis=2), np.inf)
     owners, steps = {}, []
-    for i in np.flatnonzero(nearest <= reach).tolist():
+    for i in np.flatnonzero(nearest <= np.where(moving, gates[1], gates[0])).tolist():
         others = np.delete(distances[:, best[i]], i).min(initial=np.inf)
-        fewest = min(changes[i].min(), changes[:, best[i]].min())
-        if min(by_row[i], others) > DISTINCT * max(nearest[i], CERTAIN) and changes[i, best[i]] < fewest + TELLING:
+        if min(by_row[i], others) > DISTINCT * max(nearest[i], CERTAIN):
             owners[int(best[i])] = i
             steps.append((bool(moving[i]), float(nearest[i])))
     return owners, steps

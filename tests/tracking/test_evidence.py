@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from sleap_nn.tracking.ends import Ends
-from sleap_nn.tracking.evidence import Descriptions, LikelihoodRatio, LookEvidence, MotionEvidence
+from sleap_nn.tracking.evidence import Descriptions, LikelihoodRatio, LookEvidence, MotionEvidence, SightEvidence
 from sleap_nn.tracking.tracklets import Tracklet
 
 
@@ -48,17 +48,20 @@ def hidden(stretch: Tracklet, node: int) -> Tracklet:
 
 
 def test_the_same_nodes_in_sight_speak_for_one_animal() -> None:
-    stretches = [hidden(stretch, i % 3) for i, stretch in enumerate(walkers(6, 400))]
-    evidence = MotionEvidence.measure(stretches, 25.0)
+    evidence = SightEvidence.measure([hidden(stretch, i % 3) for i, stretch in enumerate(walkers(6, 400))])
+    assert evidence is not None
+    assert (np.diff(evidence.table) >= 0).all()
     whole = walkers(6, 400)
     before = Ends.last([hidden(stretch.part(180, 200), 0) for stretch in whole])
-    costs = [evidence(before, Ends.first([hidden(s.part(200, 230), node) for s in whole])).mean() for node in (0, 1)]
-    assert costs[0] + 3 < costs[1]
+    own, other = (evidence(before, Ends.first([hidden(s.part(200, 230), node) for s in whole])) for node in (0, 1))
+    assert (own + 3 < other).all()
 
 
 def test_nodes_that_all_animals_show_say_nothing() -> None:
-    evidence = MotionEvidence.measure(walkers(6, 400), 25.0)
-    assert all(abs(table[0]) < 0.1 for table in evidence.changes)
+    evidence = SightEvidence.measure(walkers(6, 400))
+    assert evidence is not None
+    assert abs(evidence.table[0]) < 0.1
+    assert SightEvidence.measure(walkers(6, 3)) is SightEvidence.measure([]) is None
 
 
 def test_speeds_are_believed_where_they_help() -> None:

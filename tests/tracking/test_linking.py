@@ -51,12 +51,12 @@ def test_a_known_number_closes_gaps_that_are_too_long_to_be_sure(
 def test_who_lies_on_whom_is_kept_apart_by_the_nodes_in_sight() -> None:
     """Two animals stay on one spot for half of the time; the upper one hides nodes of the lower one."""
     rng = np.random.default_rng(0)
-    body = np.array([[0, 0], [8, 0], [4, 6], [12, 3], [16, 0]])
+    body = np.array([[0, 0], [32, 0], [16, 24], [48, 12], [64, 0]])
     frames, animals = [], []
     for t in range(200):
-        apart = max(0.0, abs(t - 100.0) - 50.0)
+        apart = max(0.0, 3 * abs(t - 100.0) - 150.0)
         order = rng.permutation(2)
-        points = np.array([[-apart, 0.0], [apart, 0.0]])[:, None] + body + rng.normal(0, 2.0, (2, 5, 2))
+        points = np.array([[-apart, 0.0], [apart, 1.0]])[:, None] + body + rng.normal(0, 1.0, (2, 5, 2))
         points[0, 3:] = np.nan
         points[1, 0] = np.nan
         ones = np.ones((2, 5), np.float32)

@@ -3,7 +3,7 @@ import pytest
 
 from sleap_nn.structures.predictions import Predictions
 from sleap_nn.structures.sample import FrameKey
-from sleap_nn.tracking.tracklets import _follow, body_length, find_tracklets
+from sleap_nn.tracking.tracklets import body_length, find_tracklets
 
 SHAPE = np.array([[0.0, 0.0], [30.0, 0.0], [15.0, 8.0]])
 
@@ -45,22 +45,6 @@ def test_a_neighbour_of_an_animal_that_is_missed_is_not_taken_for_it() -> None:
     places = [[(0.0, 0.0)]] * 70 + [[(12.0, 0.0)]] * 10
     stretches = find_tracklets(frames(places), 30.0)
     assert [len(stretch) for stretch in stretches] == [70, 10]
-
-
-def test_a_stretch_ends_where_the_nodes_in_sight_speak_for_a_rival() -> None:
-    """Two animals change places between two frames, and each shows other nodes than the other one."""
-    body = np.concatenate([SHAPE, SHAPE + np.array([0.0, 4.0])])
-    found = []
-    for index in range(10):
-        points = np.stack([body, body + np.array([6.0, 0.0])])
-        points[int(index >= 5), :2] = points[int(index < 5), 4:] = np.nan
-        ones = np.ones((2, 6), np.float32)
-        found.append(Predictions(FrameKey(0, index), points.astype(np.float32), ones, ones[:, 0]))
-    stretches, _ = _follow(found, 30.0, (0.3, 0.3))
-    assert sorted(tuple(stretch.frames.tolist()) for stretch in stretches) == [
-        *[(0, 1, 2, 3, 4)] * 2,
-        *[(5, 6, 7, 8, 9)] * 2,
-    ]
 
 
 def test_every_instance_is_in_one_stretch() -> None:
