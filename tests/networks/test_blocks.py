@@ -4,7 +4,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from sleap_nn.networks import blocks
-from sleap_nn.networks.blocks import conv_relu, halve
+from sleap_nn.networks.blocks import UpBlock, conv_relu, halve
 from sleap_nn.networks.devices import native_bfloat16
 
 DTYPES = [torch.float32, torch.bfloat16]
@@ -75,3 +75,67 @@ def test_bfloat16_is_convolved_in_one_go(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr(blocks.functional, "relu", None)
     with torch.inference_mode():
         assert (conv_relu(conv, some_map(4, 8, 8, torch.bfloat16)) >= 0).all()
+
+
+def up_block(channels: tuple[int, int, int], dtype: torch.dtype, kernel_size: int = 3) -> UpBlock:
+    """Return a step up with random weights."""
+    torch.manual_seed(0)
+    block = UpBlock("up", channels, num_convs=2, kernel_size=kernel_size, interpolate=True)
+    return block.to(dtype).to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("channels", [(16, 8, 8), (5, 3, 7), (1, 1, 1)])
+@pytest.mark.parametrize("size", [(6, 9), (1, 1), (1, 4), (3, 1)])
+def test_a_step_up_gives_the_same_map_in_training_and_prediction(
+    size: tuple[int, int], channels: tuple[int, int, int], dtype: torch.dtype
+) -> None:
+    block = up_block(channels, dtype)
+    x, skip = some_map(channels[0], *size, dtype), some_map(channels[1], 2 * size[0], 2 * size[1], dtype)
+    expected = block(x, skip)
+    assert expected.requires_grad
+    tolerance = 1e-5 if dtype == torch.float32 else 0.03
+    with torch.inference_mode():
+        found = block(x, skip)
+    torch.testing.assert_close(found, expected.detach(), rtol=tolerance, atol=tolerance)
+    assert found.is_contiguous(memory_format=torch.channels_last)
+
+
+@pytest.mark.parametrize("channels", [(16, 8, 8), (5, 3, 7)])
+def test_a_prediction_does_not_join_maps_but_their_convolutions(
+    channels: tuple[int, int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    block = up_block(channels, torch.float32)
+    x, skip = some_map(channels[0], 4, 6), some_map(channels[1], 8, 12)
+    monkeypatch.setattr(torch, "cat", None)
+    with torch.no_grad():
+        assert block(x, skip).shape == (2, channels[2], 8, 12)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_a_step_up_is_cast_where_the_layers_are(dtype: torch.dtype) -> None:
+    block = up_block((6, 4, 5), torch.float32)
+    x, skip = some_map(6, 4, 6, dtype), some_map(4, 8, 12, dtype)
+    with torch.autocast("cpu", torch.bfloat16):
+        expected = block(x, skip).detach()
+        with torch.no_grad():
+            found = block(x, skip)
+    assert found.dtype == torch.bfloat16
+    torch.testing.assert_close(found, expected, rtol=0.03, atol=0.03)
+
+
+@pytest.mark.parametrize(("kernel_size", "skip_size"), [(5, (8, 12)), (1, (8, 12)), (3, (7, 11)), (3, (8, 13))])
+def test_other_steps_up_are_the_same_numbers(kernel_size: int, skip_size: tuple[int, int]) -> None:
+    block = up_block((6, 4, 5), torch.float32, kernel_size)
+    x, skip = some_map(6, 4, 6), some_map(4, *skip_size)
+    expected = block(x, skip).detach()
+    with torch.inference_mode():
+        assert torch.equal(block(x, skip), expected)
+
+
+def test_an_exported_step_up_is_made_of_plain_layers() -> None:
+    with torch.no_grad():
+        graph = torch.export.export(up_block((6, 4, 5), torch.float32), (some_map(6, 4, 6), some_map(4, 8, 12))).graph
+    names = {str(node.target) for node in graph.nodes if node.op == "call_function"}
+    assert "aten.cat.default" in names
+    assert not any("mkldnn" in name for name in names)

@@ -41,9 +41,8 @@ def spreads(network: PoseNetwork, batch: Tensor) -> list[float]:
     seen: list[float] = []
     for layer in network.backbone.modules():
         if isinstance(layer, LAYERS):
-            layer.register_forward_hook(lambda _layer, _inputs, output: seen.append(float(output.std())))
-    with torch.no_grad():
-        network(batch)
+            layer.register_forward_hook(lambda _layer, _inputs, output: seen.append(float(output.detach().std())))
+    network(batch)  # as in training, where every layer is called by itself
     return seen
 
 
