@@ -20,7 +20,7 @@ from sleap_nn.errors import UsageError
 FORMATS = ("slp", "analysis_h5", "csv", "dlc", "coco", "nwb")
 """What predictions are written as."""
 
-CLASS_ASSIGNMENTS = ("weighted", "probability")
+CLASS_ASSIGNMENTS = ("probability", "weighted")
 """How peaks are shared out among classes: by class probability alone, or weighed by the height of the peak."""
 
 _OFF = ("", "null", "off", "no", "false")
@@ -352,13 +352,12 @@ class InferenceConfig:
         str,
         Option(
             "Which of several peaks of a node an animal of a multi_class_bottomup model gets: the one with the highest "
-            "product of the peak's height and the probability of its class (weighted), or the highest probability, "
-            "however weak the peak (probability).",
+            "probability of its class (probability), or the highest product of that and the peak's height (weighted).",
             choices=CLASS_ASSIGNMENTS,
             convert=lower_case,
-            cli=Cli(_PEAKS, metavar="[weighted|probability]"),
+            cli=Cli(_PEAKS, metavar="[probability|weighted]"),
         ),
-    ] = "weighted"
+    ] = "probability"
     paf_workers: Annotated[
         int,
         Option(

@@ -28,7 +28,7 @@ class DecodeKeywords(TypedDict, total=False):
         n_points: Points at which a field is read along an edge.
         min_instance_peaks: Fewest points of a grouped instance; below 1 a share of the nodes.
         min_line_scores: Smallest score of an edge that joins two points.
-        class_assignment: How peaks are shared out among classes, ``weighted`` or ``probability``.
+        class_assignment: How peaks are shared out among classes, ``probability`` or ``weighted``.
     """
 
     peak_threshold: float | Sequence[float] | None

@@ -144,20 +144,23 @@ class Stack(nn.Module):
 
 def conv_relu(conv: nn.Conv2d, x: Tensor) -> Tensor:
     """Convolve, and set what is negative to zero; in one go where that is the faster way to the same numbers."""
-    if not _has_layers_of_several_steps(x) or conv.kernel_size[0] % 2 == 0:
+    in_one_go = x.dtype == torch.bfloat16 and _has_layers_of_several_steps(x) and conv.kernel_size[0] % 2
+    if not in_one_go:
         return functional.relu(conv(x), inplace=True)
     padding = [side // 2 for side in conv.kernel_size]
+    weight, bias = conv.weight.to(x.dtype), None if conv.bias is None else conv.bias.to(x.dtype)  # as autocast does
     return torch.ops.mkldnn._convolution_pointwise.default(
-        x, conv.weight, conv.bias, padding, conv.stride, conv.dilation, conv.groups, "relu", [], ""
+        x, weight, bias, padding, conv.stride, conv.dilation, conv.groups, "relu", [], ""
     )
 
 
 def _convolves_before_doubling(conv: nn.Conv2d, x: Tensor, skip: Tensor) -> bool:
-    """Tell whether `_conv_relu_of_doubled` can do it, and sooner; it does not cast as autocasting layers do."""
+    """Tell whether `_conv_relu_of_doubled` can do it, and sooner."""
     fits = conv.kernel_size == (3, 3) and skip.shape[2:] == (2 * x.shape[2], 2 * x.shape[3])
-    return fits and _has_layers_of_several_steps(x) and not torch.is_autocast_enabled("cpu")
+    return fits and x.dtype == skip.dtype and _has_layers_of_several_steps(x)
 
 
+@torch.autocast("cpu", enabled=False)  # which would interpolate in float32, unlike a network in bfloat16
 def _conv_relu_of_doubled(conv: nn.Conv2d, x: Tensor, skip: Tensor) -> Tensor:
     """Return what `conv_relu` makes of the skip and the doubled map, with fewer multiplications.
 
@@ -169,7 +172,7 @@ def _conv_relu_of_doubled(conv: nn.Conv2d, x: Tensor, skip: Tensor) -> Tensor:
     wide = functional.interpolate(x, scale_factor=(1.0, 2.0), mode="bilinear", align_corners=False)
     above, middle, below = (
         functional.interpolate(
-            functional.conv2d(wide, _kernel(conv.weight[:, num_skip:, row : row + 1]), padding=(0, 1)),
+            functional.conv2d(wide, _kernel(conv.weight[:, num_skip:, row : row + 1], x.dtype), padding=(0, 1)),
             scale_factor=(2.0, 1.0),
             mode="bilinear",
             align_corners=False,
@@ -178,14 +181,15 @@ def _conv_relu_of_doubled(conv: nn.Conv2d, x: Tensor, skip: Tensor) -> Tensor:
     )
     middle[:, :, 1:] += above[:, :, :-1]
     middle[:, :, :-1] += below[:, :, 1:]
+    kernel, bias = _kernel(conv.weight[:, :num_skip], x.dtype), None if conv.bias is None else conv.bias.to(x.dtype)
     return torch.ops.mkldnn._convolution_pointwise_.binary(
-        middle, skip, _kernel(conv.weight[:, :num_skip]), conv.bias, (1, 1), (1, 1), (1, 1), 1, "add", 1, "relu", [], ""
+        middle, skip, kernel, bias, (1, 1), (1, 1), (1, 1), 1, "add", 1, "relu", [], ""
     )
 
 
-def _kernel(part: Tensor) -> Tensor:
-    """Return a part of a kernel as convolutions read it."""
-    return part.contiguous(memory_format=torch.channels_last)
+def _kernel(part: Tensor, dtype: torch.dtype) -> Tensor:
+    """Return a part of a kernel as convolutions of maps of this type read it."""
+    return part.to(dtype).contiguous(memory_format=torch.channels_last)
 
 
 def _has_layers_of_several_steps(x: Tensor) -> bool:

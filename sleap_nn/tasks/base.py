@@ -33,7 +33,7 @@ class DecodeSettings:
         dist_penalty_weight: Weight of that penalty.
         min_line_score: Smallest score of an edge that joins two points.
         min_instance_peaks: Fewest points of an instance; below 1 a share of the nodes.
-        class_assignment: ``weighted`` or ``probability``, see `ops.identity.group_by_class`.
+        class_assignment: ``probability`` or ``weighted``, see `ops.identity.group_by_class`.
     """
 
     peak_threshold: float = 0.2
@@ -45,7 +45,7 @@ class DecodeSettings:
     dist_penalty_weight: float = 1.0
     min_line_score: float = 0.25
     min_instance_peaks: float = 0
-    class_assignment: str = "weighted"
+    class_assignment: str = "probability"
 
 
 @dataclass(frozen=True, kw_only=True)

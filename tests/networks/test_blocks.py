@@ -124,6 +124,16 @@ def test_a_step_up_is_cast_where_the_layers_are(dtype: torch.dtype) -> None:
     torch.testing.assert_close(found, expected, rtol=0.03, atol=0.03)
 
 
+@pytest.mark.skipif(not native_bfloat16("cpu"), reason="this processor does not compute in bfloat16")
+def test_evaluation_while_training_gives_the_numbers_of_a_network_in_bfloat16() -> None:
+    trained, loaded = up_block((6, 4, 5), torch.float32), up_block((6, 4, 5), torch.float32).bfloat16()
+    x, skip = some_map(6, 4, 6, torch.bfloat16), some_map(4, 8, 12, torch.bfloat16)
+    with torch.inference_mode():
+        expected = loaded(x, skip)
+        with torch.autocast("cpu", torch.bfloat16):
+            assert torch.equal(trained(x, skip), expected)
+
+
 @pytest.mark.parametrize(("kernel_size", "skip_size"), [(5, (8, 12)), (1, (8, 12)), (3, (7, 11)), (3, (8, 13))])
 def test_other_steps_up_are_the_same_numbers(kernel_size: int, skip_size: tuple[int, int]) -> None:
     block = up_block((6, 4, 5), torch.float32, kernel_size)

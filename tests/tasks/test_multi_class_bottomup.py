@@ -42,12 +42,12 @@ def found(settings: DecodeSettings) -> dict[int, list[float]]:
 
 def test_of_two_noses_the_surer_or_the_higher_one_is_taken() -> None:
     plain = DecodeSettings(refinement="none")
-    assert found(plain) == {0: [20, 20], 1: [60, 60]}
-    surer = overridden(plain, TASK, {"class_assignment": "probability"})
-    assert found(surer) == {0: [20, 40], 1: [60, 60]}
-    assert StageSettings.from_keywords({"class_assignment": "probability"}).of(TASK).class_assignment == "probability"
+    assert found(plain) == {0: [20, 40], 1: [60, 60]}
+    weighted = overridden(plain, TASK, {"class_assignment": "weighted"})
+    assert found(weighted) == {0: [20, 20], 1: [60, 60]}
+    assert StageSettings.from_keywords({"class_assignment": "weighted"}).of(TASK).class_assignment == "weighted"
 
 
 def test_an_unknown_assignment_is_refused() -> None:
-    with pytest.raises(ConfigError, match="class_assignment must be one of weighted, probability, not 'best'"):
+    with pytest.raises(ConfigError, match="class_assignment must be one of probability, weighted, not 'best'"):
         StageSettings.from_keywords({"class_assignment": "best"})
