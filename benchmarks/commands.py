@@ -55,6 +55,54 @@ def median(runs: list[Run], field: str) -> float:
     return statistics.median(float(vars(run)[field]) for run in runs)
 
 
+@dataclass(frozen=True)
+class Comparison:
+    """What is run, and how often.
+
+    Attributes:
+        other: The command of the other release, as words.
+        frames: Few and many frames.
+        rounds: How often each command runs over each number of frames.
+        verb: A verb that both commands know.
+        options: Further options for both commands.
+        own_options: Options that only this command knows.
+    """
+
+    other: list[str]
+    frames: tuple[int, int] = (20, 160)
+    rounds: int = 3
+    verb: str = "track"
+    options: tuple[str, ...] = ()
+    own_options: tuple[str, ...] = ()
+
+    def rows(self, video: str, models: list[str]) -> list[list[float]]:
+        """Return the figures of this command, of the other one, and their ratios, as `HEADER` names them."""
+        commands = {"this": [sys.executable, "-m", "sleap_nn.cli"], "other": self.other}
+        shared = [self.verb, "-i", video, "--device", "cpu", *self.options]
+        shared += [word for model in models for word in ("-m", model)]
+        runs: dict[tuple[str, int], list[Run]] = {}
+        with tempfile.TemporaryDirectory() as folder:
+            for _ in range(self.rounds):
+                for num_frames in self.frames:
+                    for name, command in commands.items():
+                        own = self.own_options if name == "this" else ()
+                        arguments = [*shared, *own, "--frames", f"0-{num_frames - 1}"]
+                        run = run_once(command, arguments, Path(folder) / f"{name}.slp")
+                        runs.setdefault((name, num_frames), []).append(run)
+        this, other = (self._figures(runs[name, self.frames[0]], runs[name, self.frames[1]]) for name in commands)
+        return [this, other, [own / theirs for own, theirs in zip(this, other, strict=True)]]
+
+    def _figures(self, short: list[Run], long: list[Run]) -> list[float]:
+        few, many = self.frames
+        rate = (many - few) / (median(long, "seconds") - median(short, "seconds"))
+        cpu = (many - few) / (median(long, "processor_seconds") - median(short, "processor_seconds"))
+        start = median(short, "seconds") - few / rate
+        return [rate, cpu, start, median(long, "seconds"), median(long, "peak_mib"), long[-1].num_instances]
+
+
+HEADER = ["frames/s", "frames/cpu s", "start s", "s for many", "peak MiB", "instances"]
+
+
 def main() -> None:
     """Measure both commands."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -67,30 +115,17 @@ def main() -> None:
     parser.add_argument("--options", default="", help="further options for both commands")
     parser.add_argument("--own-options", default="", help="options that only this command knows")
     options = parser.parse_args()
-    commands = {"this": [sys.executable, "-m", "sleap_nn.cli"], "other": shlex.split(options.other)}
-    shared = [options.verb, "-i", options.video, "--device", "cpu", *shlex.split(options.options)]
-    shared += [word for model in options.models for word in ("-m", model)]
-    runs: dict[tuple[str, int], list[Run]] = {}
-    with tempfile.TemporaryDirectory() as folder:
-        for _ in range(options.rounds):
-            for num_frames in options.frames:
-                for name, command in commands.items():
-                    own = shlex.split(options.own_options) if name == "this" else []
-                    arguments = [*shared, *own, "--frames", f"0-{num_frames - 1}"]
-                    run = run_once(command, arguments, Path(folder) / f"{name}.slp")
-                    runs.setdefault((name, num_frames), []).append(run)
-    few, many = options.frames
-    rows: list[list[object]] = []
-    for name in commands:
-        short, long = runs[name, few], runs[name, many]
-        rate = (many - few) / (median(long, "seconds") - median(short, "seconds"))
-        cpu = (many - few) / (median(long, "processor_seconds") - median(short, "processor_seconds"))
-        start = median(short, "seconds") - few / rate
-        found = long[-1].num_instances
-        rows.append([name, rate, cpu, start, median(long, "seconds"), median(long, "peak_mib"), found])
-    ratios = ["ratio", *(rows[0][i] / rows[1][i] for i in range(1, 7))]  # pyright: ignore[reportOperatorIssue]
-    header = ["command", "frames/s", "frames/cpu s", "start s", f"s for {many}", "peak MiB", "instances"]
-    print_table(f"{Path(options.video).name}, {len(options.models)} model(s)", header, [*rows, ratios])
+    comparison = Comparison(
+        shlex.split(options.other),
+        tuple(options.frames),
+        options.rounds,
+        options.verb,
+        tuple(shlex.split(options.options)),
+        tuple(shlex.split(options.own_options)),
+    )
+    rows = comparison.rows(options.video, options.models)
+    named = [[name, *row] for name, row in zip(("this", "other", "ratio"), rows, strict=True)]
+    print_table(f"{Path(options.video).name}, {len(options.models)} model(s)", ["command", *HEADER], named)
 
 
 if __name__ == "__main__":

@@ -13,6 +13,9 @@ from torch.nn import functional
 
 from sleap_nn.networks.devices import native_bfloat16
 
+_WIDTH = 16
+"""Sums in float32, one a channel, that a register of 512 bits holds."""
+
 
 class ConvBlock(nn.Module):
     """A chain of convolutions, each followed by ReLU; the size of the map does not change."""
@@ -143,14 +146,41 @@ class Stack(nn.Module):
 
 
 def conv_relu(conv: nn.Conv2d, x: Tensor) -> Tensor:
-    """Convolve, and set what is negative to zero; in one go where that is the faster way to the same numbers."""
-    in_one_go = x.dtype == torch.bfloat16 and _has_layers_of_several_steps(x) and conv.kernel_size[0] % 2
-    if not in_one_go:
+    """Convolve, and set what is negative to zero, in the fastest way to the same numbers."""
+    if _leaves_registers_half_empty(conv, x):
+        return _conv_relu_of_pairs(conv, x)
+    if not conv.kernel_size[0] % 2 or not _has_layers_of_several_steps(x):
         return functional.relu(conv(x), inplace=True)
-    padding = [side // 2 for side in conv.kernel_size]
-    weight, bias = conv.weight.to(x.dtype), None if conv.bias is None else conv.bias.to(x.dtype)  # as autocast does
+    return _conv_relu(x, conv.weight, conv.bias, conv.stride, [side // 2 for side in conv.kernel_size])
+
+
+def _leaves_registers_half_empty(conv: nn.Conv2d, x: Tensor) -> bool:
+    """Tell whether a convolution computes so few channels that two pixels of them fit the registers of a processor."""
+    # On maps narrower than the kernels of pairs, the library of convolutions reads past their end.
+    fits = conv.kernel_size == (3, 3) and x.shape[3] % 2 == 0 and x.shape[3] >= _WIDTH
+    return fits and conv.out_channels <= _WIDTH // 2 and _only_predicts(x) and _has_wide_registers()
+
+
+def _conv_relu_of_pairs(conv: nn.Conv2d, x: Tensor) -> Tensor:
+    """Return what `conv_relu` makes of a map of even width, two pixels of a row at a time.
+
+    Every second pixel is convolved with twice the kernels: once in their place, and once a column further to the
+    right. With channels last, the channels of the result are already the pixels of a map in order.
+    """
+    weight = torch.cat([functional.pad(conv.weight, (0, 1)), functional.pad(conv.weight, (1, 0))])
+    bias = None if conv.bias is None else conv.bias.repeat(2)
+    pairs = _conv_relu(x, _kernel(weight, weight.dtype), bias, (1, 2), (1, 1))
+    return pairs.permute(0, 2, 3, 1).reshape(len(x), *x.shape[2:], -1).permute(0, 3, 1, 2)
+
+
+def _conv_relu(
+    x: Tensor, weight: Tensor, bias: Tensor | None, stride: Sequence[int], padding: Sequence[int]
+) -> Tensor:
+    """Convolve with zeros around the map, and set what is negative to zero, in one go where that is faster."""
+    if x.dtype != torch.bfloat16 or not _has_layers_of_several_steps(x):
+        return functional.relu(functional.conv2d(x, weight, bias, tuple(stride), tuple(padding)), inplace=True)
     return torch.ops.mkldnn._convolution_pointwise.default(
-        x, weight, bias, padding, conv.stride, conv.dilation, conv.groups, "relu", [], ""
+        x, weight.to(x.dtype), _cast(bias, x.dtype), padding, stride, (1, 1), 1, "relu", [], ""
     )
 
 
@@ -181,7 +211,7 @@ def _conv_relu_of_doubled(conv: nn.Conv2d, x: Tensor, skip: Tensor) -> Tensor:
     )
     middle[:, :, 1:] += above[:, :, :-1]
     middle[:, :, :-1] += below[:, :, 1:]
-    kernel, bias = _kernel(conv.weight[:, :num_skip], x.dtype), None if conv.bias is None else conv.bias.to(x.dtype)
+    kernel, bias = _kernel(conv.weight[:, :num_skip], x.dtype), _cast(conv.bias, x.dtype)
     return torch.ops.mkldnn._convolution_pointwise_.binary(
         middle, skip, kernel, bias, (1, 1), (1, 1), (1, 1), 1, "add", 1, "relu", [], ""
     )
@@ -190,6 +220,11 @@ def _conv_relu_of_doubled(conv: nn.Conv2d, x: Tensor, skip: Tensor) -> Tensor:
 def _kernel(part: Tensor, dtype: torch.dtype) -> Tensor:
     """Return a part of a kernel as convolutions of maps of this type read it."""
     return part.to(dtype).contiguous(memory_format=torch.channels_last)
+
+
+def _cast(bias: Tensor | None, dtype: torch.dtype) -> Tensor | None:
+    """Return a bias in a type, as autocast casts it."""
+    return None if bias is None else bias.to(dtype)
 
 
 def _has_layers_of_several_steps(x: Tensor) -> bool:
@@ -204,6 +239,12 @@ def _types_of_layers() -> tuple[torch.dtype, ...]:
     if not torch.backends.mkldnn.is_available() or not hasattr(torch.ops.mkldnn, "_convolution_pointwise_"):
         return ()
     return (torch.float32, torch.bfloat16) if native_bfloat16("cpu") else (torch.float32,)
+
+
+@cache
+def _has_wide_registers() -> bool:
+    """Tell whether registers of this processor hold `_WIDTH` sums of a convolution."""
+    return torch.backends.mkldnn.is_available() and torch.backends.cpu.get_cpu_capability().startswith("AVX512")
 
 
 def halve(x: Tensor) -> Tensor:

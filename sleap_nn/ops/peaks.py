@@ -34,13 +34,14 @@ def global_peaks(
     Returns:
         Points in map cells (NaN without a peak) and the map values there (0 without a peak).
     """
+    maps = maps.float().contiguous()  # of which maxima are taken several times faster than of channels that lie last
     columns = maps.amax(dim=2)
     rows = maps.amax(dim=3)
     values, x = columns.max(dim=2)
     y = rows.argmax(dim=2)
     found = values >= threshold
     points = torch.stack([x, y], dim=-1).to(torch.float32)
-    return points.masked_fill(~found[..., None], torch.nan), values.float().masked_fill(~found, 0.0)
+    return points.masked_fill(~found[..., None], torch.nan), values.masked_fill(~found, 0.0)
 
 
 class LocalPeaks(NamedTuple):

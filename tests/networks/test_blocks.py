@@ -77,6 +77,38 @@ def test_bfloat16_is_convolved_in_one_go(monkeypatch: pytest.MonkeyPatch) -> Non
         assert (conv_relu(conv, some_map(4, 8, 8, torch.bfloat16)) >= 0).all()
 
 
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize(("channels", "out"), [(1, 8), (1, 1), (3, 5), (8, 8), (24, 7)])
+@pytest.mark.parametrize("size", [(1, 16), (6, 18), (33, 50)])
+def test_few_channels_are_convolved_two_pixels_at_a_time(
+    size: tuple[int, int], channels: int, out: int, bias: bool, dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(blocks, "_has_wide_registers", lambda: True)
+    torch.manual_seed(0)
+    conv = nn.Conv2d(channels, out, 3, padding="same", bias=bias).to(dtype)
+    x = some_map(channels, *size, dtype)
+    with torch.no_grad():
+        expected = functional.relu(conv(x))
+        found = conv_relu(conv, x)
+        monkeypatch.setattr(conv, "forward", None)  # which convolves one pixel at a time
+        assert torch.equal(conv_relu(conv, x), found)
+    tolerance = 1e-5 if dtype == torch.float32 else 0.03
+    torch.testing.assert_close(found, expected, rtol=tolerance, atol=tolerance)
+    assert found.is_contiguous(memory_format=torch.channels_last)
+
+
+@pytest.mark.parametrize(("out", "width", "kernel"), [(9, 16, 3), (8, 17, 3), (8, 14, 3), (8, 16, 5)])
+def test_other_maps_are_convolved_as_they_are(
+    out: int, width: int, kernel: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(blocks, "_has_wide_registers", lambda: True)
+    monkeypatch.setattr(blocks, "_conv_relu_of_pairs", None)
+    conv = nn.Conv2d(1, out, kernel, padding="same")
+    with torch.no_grad():
+        assert conv_relu(conv, some_map(1, 4, width)).shape == (2, out, 4, width)
+
+
 def up_block(channels: tuple[int, int, int], dtype: torch.dtype, kernel_size: int = 3) -> UpBlock:
     """Return a step up with random weights."""
     torch.manual_seed(0)
