@@ -9,19 +9,21 @@ from __future__ import annotations
 
 import argparse
 import shlex
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+
+from sleap_io.io.video_writing import VideoWriter
 
 from benchmarks.commands import HEADER, Comparison
 from benchmarks.measure import print_table
 from sleap_nn.config.training_job_config import TrainingJobConfig
-from sleap_nn.data.synthetic import Scene, write_dataset
+from sleap_nn.data.synthetic import Scene, synthetic_labels
 from sleap_nn.train import run_training
 
 SIDE = 384
 NUM_LABELS, NUM_FRAMES = 200, 1200
-ANCHOR = "neck"
+ANCHOR, CROP_SIZE, BODY_LENGTH = "body", 144, 60.0
 
 
 @dataclass(frozen=True)
@@ -87,20 +89,37 @@ WAYS = {
 }
 
 
+def draw(folder: Path, num_animals: int) -> None:
+    """Write labels and a video, encoded as is usual for videos to track, where they are not there yet."""
+    folder.mkdir(parents=True, exist_ok=True)
+    length = None if num_animals == 1 else BODY_LENGTH
+    scene = Scene(num_animals, SIDE, SIDE, channels=1, body_length=length)
+    if not (folder / "labels.pkg.slp").exists():
+        synthetic_labels(folder / "labels.pkg.slp", replace(scene, seed=500), NUM_LABELS, num_clips=3)
+    if not (folder / "video.mp4").exists():
+        options = ["-crf", "23", "-preset", "superfast"]
+        with VideoWriter(str(folder / "video.mp4"), fps=30.0, codec="h264", output_params=options) as writer:
+            for t in range(NUM_FRAMES):
+                writer(scene.image(t))
+
+
 def train(model: Model, labels: Path, folder: Path) -> Path:
     """Train a network, or take the one that is there."""
     run_dir = folder / model.name
     if (run_dir / "best.ckpt").exists():
         return run_dir
-    crop = {} if "centered_instance" in model.head else {"random_crop_size": SIDE // 2 if model.scale == 1 else 96}
+    reads_crops = "centered_instance" in model.head
+    random_crop = {} if reads_crops else {"random_crop_size": int(SIDE // 2 * model.scale)}
     run_training(
         TrainingJobConfig.from_cfg(
             {
                 "data_config": {
                     "train_labels_path": [str(labels)],
                     "data_pipeline_fw": "torch_dataset_cache_img_memory",
-                    "preprocessing": {"scale": model.scale},
-                    "augmentation_config": {"geometric": {"rotation_min": -180.0, "rotation_max": 180.0, **crop}},
+                    "preprocessing": {"scale": model.scale, "crop_size": CROP_SIZE if reads_crops else None},
+                    "augmentation_config": {
+                        "geometric": {"rotation_min": -180.0, "rotation_max": 180.0, **random_crop}
+                    },
                 },
                 "model_config": {
                     "backbone_config": {"unet": {"filters": 8, "filters_rate": 2.0, "max_stride": 16}},
@@ -137,10 +156,8 @@ def main() -> None:
     for name in options.ways:
         way = WAYS[name]
         folder = options.folder / f"animals_{way.num_animals}"
+        draw(folder, way.num_animals)
         video, labels = folder / "video.mp4", folder / "labels.pkg.slp"
-        if not (folder / "truth.slp").exists():
-            scene = Scene(way.num_animals, SIDE, SIDE, channels=1)
-            write_dataset(folder, scene, num_labels=NUM_LABELS, num_video_frames=NUM_FRAMES)
         models = [str(train(model, labels, folder)) for model in way.models]
         few, many = (100, NUM_FRAMES) if way.num_animals == 1 else (20, NUM_FRAMES // 4)
         rows = Comparison(shlex.split(options.other), (few, many), options.rounds).rows(str(video), models)

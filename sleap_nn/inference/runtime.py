@@ -35,7 +35,7 @@ class TorchRuntime:
         self.precision = _resolve_precision(precision, self.device)
         if self.device.type == "cpu":
             keep_host_memory()
-        network = network.eval().to(self.device, _DTYPES[self.precision])
+        network = network.eval().requires_grad_(False).to(self.device, _DTYPES[self.precision])
         self._network = network.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
         self._run: Callable[[Tensor], dict[str, Tensor]] = self._network
         self._casts_to_fp16 = False

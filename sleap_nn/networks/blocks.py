@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from sleap_nn.networks.devices import native_bfloat16
+from sleap_nn.networks.kernels import Kernels, kernels_of, packed
 
 _WIDTH = 16
 """Sums in float32, one a channel, that a register of 512 bits holds."""
@@ -149,9 +150,14 @@ def conv_relu(conv: nn.Conv2d, x: Tensor) -> Tensor:
     """Convolve, and set what is negative to zero, in the fastest way to the same numbers."""
     if _leaves_registers_half_empty(conv, x):
         return _conv_relu_of_pairs(conv, x)
-    if not conv.kernel_size[0] % 2 or not _has_layers_of_several_steps(x):
+    if not conv.kernel_size[0] % 2 or not _has_layers_of_several_steps(x) or x.dtype != torch.bfloat16:
         return functional.relu(conv(x), inplace=True)
-    return _conv_relu(x, conv.weight, conv.bias, conv.stride, [side // 2 for side in conv.kernel_size])
+    padding = [side // 2 for side in conv.kernel_size]
+
+    def make(keep: bool) -> Kernels:
+        return _kernels([conv.weight], conv.bias, x, keep, padding=padding)
+
+    return _in_one_go(x, kernels_of(conv, "plain", x, make), padding=padding)
 
 
 def _leaves_registers_half_empty(conv: nn.Conv2d, x: Tensor) -> bool:
@@ -167,21 +173,22 @@ def _conv_relu_of_pairs(conv: nn.Conv2d, x: Tensor) -> Tensor:
     Every second pixel is convolved with twice the kernels: once in their place, and once a column further to the
     right. With channels last, the channels of the result are already the pixels of a map in order.
     """
-    weight = torch.cat([functional.pad(conv.weight, (0, 1)), functional.pad(conv.weight, (1, 0))])
-    bias = None if conv.bias is None else conv.bias.repeat(2)
-    pairs = _conv_relu(x, _kernel(weight, weight.dtype), bias, (1, 2), (1, 1))
+    in_one_go = x.dtype == torch.bfloat16 and _has_layers_of_several_steps(x)
+
+    def make(keep: bool) -> Kernels:
+        weight = torch.cat([functional.pad(conv.weight, (0, 1)), functional.pad(conv.weight, (1, 0))])
+        bias = None if conv.bias is None else conv.bias.repeat(2)
+        if in_one_go:
+            return _kernels([weight], bias, x, keep, stride=(1, 2), padding=(1, 1))
+        return Kernels((weight.contiguous(memory_format=torch.channels_last),), bias)
+
+    kernels = kernels_of(conv, "pairs", x, make)
+    if in_one_go:
+        pairs = _in_one_go(x, kernels, stride=(1, 2), padding=(1, 1))
+    else:
+        (weight,), bias = kernels
+        pairs = functional.relu(functional.conv2d(x, weight, bias, (1, 2), (1, 1)), inplace=True)
     return pairs.permute(0, 2, 3, 1).reshape(len(x), *x.shape[2:], -1).permute(0, 3, 1, 2)
-
-
-def _conv_relu(
-    x: Tensor, weight: Tensor, bias: Tensor | None, stride: Sequence[int], padding: Sequence[int]
-) -> Tensor:
-    """Convolve with zeros around the map, and set what is negative to zero, in one go where that is faster."""
-    if x.dtype != torch.bfloat16 or not _has_layers_of_several_steps(x):
-        return functional.relu(functional.conv2d(x, weight, bias, tuple(stride), tuple(padding)), inplace=True)
-    return torch.ops.mkldnn._convolution_pointwise.default(
-        x, weight.to(x.dtype), _cast(bias, x.dtype), padding, stride, (1, 1), 1, "relu", [], ""
-    )
 
 
 def _convolves_before_doubling(conv: nn.Conv2d, x: Tensor, skip: Tensor) -> bool:
@@ -199,32 +206,63 @@ def _conv_relu_of_doubled(conv: nn.Conv2d, x: Tensor, skip: Tensor) -> Tensor:
     a row apart.
     """
     num_skip = skip.shape[1]
-    wide = functional.interpolate(x, scale_factor=(1.0, 2.0), mode="bilinear", align_corners=False)
+    wide = _interpolated(x, (1.0, 2.0))
+
+    def make(keep: bool) -> Kernels:
+        rows = [conv.weight[:, num_skip:, row : row + 1] for row in range(3)]
+        of_rows, _ = _kernels(rows, None, wide, keep, padding=(0, 1))
+        of_skip, bias = _kernels([conv.weight[:, :num_skip]], conv.bias, skip, keep, padding=(1, 1))
+        return Kernels((*of_rows, *of_skip), bias)
+
+    (*rows, of_skip), bias = kernels_of(conv, "doubled", x, make)
     above, middle, below = (
-        functional.interpolate(
-            functional.conv2d(wide, _kernel(conv.weight[:, num_skip:, row : row + 1], x.dtype), padding=(0, 1)),
-            scale_factor=(2.0, 1.0),
-            mode="bilinear",
-            align_corners=False,
-        )
-        for row in range(3)
+        _interpolated(_in_one_go(wide, Kernels((row,), None), padding=(0, 1), then="none"), (2.0, 1.0)) for row in rows
     )
     middle[:, :, 1:] += above[:, :, :-1]
     middle[:, :, :-1] += below[:, :, 1:]
-    kernel, bias = _kernel(conv.weight[:, :num_skip], x.dtype), _cast(conv.bias, x.dtype)
     return torch.ops.mkldnn._convolution_pointwise_.binary(
-        middle, skip, kernel, bias, (1, 1), (1, 1), (1, 1), 1, "add", 1, "relu", [], ""
+        middle, skip, of_skip, bias, (1, 1), (1, 1), (1, 1), 1, "add", 1, "relu", [], ""
     )
 
 
-def _kernel(part: Tensor, dtype: torch.dtype) -> Tensor:
-    """Return a part of a kernel as convolutions of maps of this type read it."""
-    return part.to(dtype).contiguous(memory_format=torch.channels_last)
+def _interpolated(x: Tensor, factors: tuple[float, float]) -> Tensor:
+    """Return a map in another height and width."""
+    return functional.interpolate(x, scale_factor=factors, mode="bilinear", align_corners=False)
 
 
-def _cast(bias: Tensor | None, dtype: torch.dtype) -> Tensor | None:
-    """Return a bias in a type, as autocast casts it."""
-    return None if bias is None else bias.to(dtype)
+def _kernels(
+    weights: Sequence[Tensor],
+    bias: Tensor | None,
+    x: Tensor,
+    keep: bool,
+    stride: Sequence[int] = (1, 1),
+    padding: Sequence[int] = (1, 1),
+) -> Kernels:
+    """Return weights and a bias as convolutions of maps like `x` read them, in the type of the map as autocast has it.
+
+    Args:
+        weights: Of layers that read such a map.
+        bias: Of one of them.
+        x: The map.
+        keep: Whether they are used again, so that it pays to put them in order.
+        stride: Of the layers.
+        padding: Of the layers.
+    """
+    cast = [weight.to(x.dtype).contiguous(memory_format=torch.channels_last) for weight in weights]
+    ordered = [packed(weight, x, stride, padding) for weight in cast] if keep else cast
+    return Kernels(tuple(ordered), None if bias is None else bias.to(x.dtype))
+
+
+def _in_one_go(
+    x: Tensor,
+    kernels: Kernels,
+    stride: Sequence[int] = (1, 1),
+    padding: Sequence[int] = (1, 1),
+    then: str = "relu",
+) -> Tensor:
+    """Convolve with zeros around the map, and set what is negative to zero."""
+    (weight,), bias = kernels
+    return torch.ops.mkldnn._convolution_pointwise.default(x, weight, bias, padding, stride, (1, 1), 1, then, [], "")
 
 
 def _has_layers_of_several_steps(x: Tensor) -> bool:

@@ -181,3 +181,26 @@ def test_an_exported_step_up_is_made_of_plain_layers() -> None:
     names = {str(node.target) for node in graph.nodes if node.op == "call_function"}
     assert "aten.cat.default" in names
     assert not any("mkldnn" in name for name in names)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_kept_kernels_give_the_same_map(dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(blocks, "_has_wide_registers", lambda: True)
+    for channels in ((6, 4, 5), (16, 16, 32)):
+        block = up_block(channels, dtype)
+        x, skip = some_map(channels[0], 8, 12, dtype), some_map(channels[1], 16, 24, dtype)
+        with torch.inference_mode():
+            expected = block(x, skip)
+            block.requires_grad_(False)
+            for _ in range(2):
+                assert torch.equal(block(x, skip), expected)
+            assert torch.equal(block(x[:1], skip[:1]), block.requires_grad_(True)(x[:1], skip[:1]))
+
+
+def test_a_network_that_predicts_keeps_its_kernels(monkeypatch: pytest.MonkeyPatch) -> None:
+    block = up_block((16, 16, 8), torch.float32).requires_grad_(False)
+    x, skip = some_map(16, 8, 12), some_map(16, 16, 24)
+    with torch.inference_mode():
+        expected = block(x, skip)
+        monkeypatch.setattr(blocks, "_kernels", None)
+        assert torch.equal(block(x, skip), expected)
