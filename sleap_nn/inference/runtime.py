@@ -26,7 +26,7 @@ class TorchRuntime:
     """
 
     def __init__(self, network: PoseNetwork, device: str = "cpu", precision: str = "auto") -> None:
-        """Move the network to the device, in the precision, with channels last.
+        """Move the network to the device, in the precision, with channels last; it is not trained from here on.
 
         Raises:
             ConfigError: The device is not here, or the precision is unknown.

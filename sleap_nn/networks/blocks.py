@@ -260,7 +260,7 @@ def _in_one_go(
     padding: Sequence[int] = (1, 1),
     then: str = "relu",
 ) -> Tensor:
-    """Convolve with zeros around the map, and set what is negative to zero."""
+    """Convolve with zeros around the map, and set what is negative to zero; the latter not with `then` as ``none``."""
     (weight,), bias = kernels
     return torch.ops.mkldnn._convolution_pointwise.default(x, weight, bias, padding, stride, (1, 1), 1, then, [], "")
 

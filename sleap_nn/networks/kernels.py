@@ -23,9 +23,16 @@ class Kernels(NamedTuple):
 
 
 class _Kept(NamedTuple):
-    """Kernels, and what they were made of and for."""
+    """Kernels, and what they were made of and for.
+
+    Attributes:
+        made_for: Type and size of the map, and address and version of each weight.
+        weights: The weights, which keep their addresses from being given to others.
+        kernels: What was made.
+    """
 
     made_for: tuple[object, ...]
+    weights: tuple[Tensor, ...]
     kernels: Kernels
 
 
@@ -48,7 +55,7 @@ def kernels_of(conv: nn.Conv2d, form: str, x: Tensor, make: Callable[[bool], Ker
     forms = _KEPT.setdefault(conv, {})
     kept = forms.get(form)
     if kept is None or kept.made_for != made_for:
-        kept = forms[form] = _Kept(made_for, make(True))
+        kept = forms[form] = _Kept(made_for, tuple(part.detach() for part in given), make(True))
     return kept.kernels
 
 

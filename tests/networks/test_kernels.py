@@ -66,3 +66,13 @@ def test_weights_made_for_inference_do_not_tell_when_they_change() -> None:
         kernels_of(conv, "form", x, make)
         conv.weight.zero_()
         assert (kernels_of(conv, "form", x, make).weights[0] == 0).all()
+
+
+def test_kept_kernels_hold_the_address_of_their_weights() -> None:
+    conv, x, make = some_layer()
+    kernels_of(conv, "form", x, make)
+    address = conv.weight.data_ptr()
+    for step in range(20):
+        conv.weight = nn.Parameter(torch.full_like(conv.weight, float(step)), requires_grad=False)
+        assert conv.weight.data_ptr() != address
+    assert torch.equal(kernels_of(conv, "form", x, make).weights[0], 2 * conv.weight)
