@@ -5,12 +5,12 @@ What is on the page is made in `sleap_nn.run_report`.
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 from sleap_nn.errors import OutputError, UserError
 from sleap_nn.heartbeat import phase
 from sleap_nn.log import logger, quiet
+from sleap_nn.whole_files import whole_file
 
 REPORT = "report.html"
 
@@ -62,13 +62,9 @@ def _write(path: Path, text: str) -> None:
     Raises:
         OutputError: It cannot be written.
     """
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        try:
+        with whole_file(path) as partial:
             partial.write_text(text, encoding="utf-8")
-            partial.replace(path)
-        finally:
-            partial.unlink(missing_ok=True)
     except OSError as error:
         raise OutputError(f"The report {path} cannot be written ({error.strerror}); choose another file.") from error

@@ -26,6 +26,7 @@ from sleap_nn.config.sleap_profiles import translated
 from sleap_nn.config.trainer_config import TrainerConfig
 from sleap_nn.errors import ConfigError, OutputError
 from sleap_nn.version import __version__
+from sleap_nn.whole_files import whole_file
 
 
 @config_class
@@ -124,7 +125,8 @@ class TrainingJobConfig:
         """
         try:
             Path(path).parent.mkdir(parents=True, exist_ok=True)
-            Path(path).write_text(self.to_yaml(), encoding="utf-8")
+            with whole_file(Path(path)) as partial:
+                partial.write_text(self.to_yaml(), encoding="utf-8")
         except OSError as error:
             raise OutputError(f"The configuration cannot be written to {str(path)!r}: {error}.") from None
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from sleap_nn.errors import DataError, OutputError
+from sleap_nn.whole_files import whole_file
 
 MOST_FRAMES = 3
 """Frames that one line of a log names."""
@@ -112,7 +113,8 @@ class LabelReport:
             OutputError: The file cannot be written.
         """
         try:
-            path.write_text(json.dumps(self.to_dict(), indent=2) + "\n", encoding="utf-8")
+            with whole_file(path) as partial:
+                partial.write_text(json.dumps(self.to_dict(), indent=2) + "\n", encoding="utf-8")
         except OSError as error:
             raise OutputError(
                 f"The label check cannot be written to {path} ({error}); choose another place."

@@ -23,6 +23,7 @@ from sleap_io.model.video import Video
 from sleap_nn.data.nwb_file import write_nwb
 from sleap_nn.errors import OutputError
 from sleap_nn.log import logger
+from sleap_nn.whole_files import whole_file
 
 SLP_ENDINGS = (".predictions.slp", ".slp")
 
@@ -58,12 +59,10 @@ def write_format(labels: Labels, output: Path, name: str) -> list[Path]:
     """
     written = []
     for path, video in format_paths(labels, output, name).items():
-        temporary = path.with_name(f".{path.name}.tmp{path.suffix}")
         try:
-            FORMATS[name].write(labels, temporary, video)
-            temporary.replace(path)
+            with whole_file(path) as partial:
+                FORMATS[name].write(labels, partial, video)
         except (OSError, ValueError, KeyError, TypeError, ImportError) as error:
-            temporary.unlink(missing_ok=True)
             raise OutputError(f"The predictions cannot be written to {path} as {name} ({error}).") from error
         written.append(path)
     return written

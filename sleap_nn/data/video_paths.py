@@ -15,6 +15,7 @@ from typing import Any
 import yaml
 
 from sleap_nn.errors import ConfigError, MissingFileError, OutputError
+from sleap_nn.whole_files import whole_file
 
 StoredPath = str | list[str]
 """Path of a video as labels hold it; a list of images for a sequence."""
@@ -97,7 +98,8 @@ class VideoPaths:
         }
         try:
             text = yaml.safe_dump({key: value for key, value in tree.items() if value}, allow_unicode=True)
-            path.write_text(text, encoding="utf-8")
+            with whole_file(path) as partial:
+                partial.write_text(text, encoding="utf-8")
         except OSError as error:
             raise OutputError(f"{path} cannot be written ({error}).") from error
 

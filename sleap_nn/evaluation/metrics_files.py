@@ -9,7 +9,6 @@ from __future__ import annotations
 import io
 import json
 import math
-import os
 import zipfile
 import zlib
 from collections.abc import Mapping
@@ -19,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from sleap_nn.errors import DataError, MissingFileError, OutputError, reason
+from sleap_nn.whole_files import whole_file
 
 Metrics = dict[str, dict[str, Any]]
 
@@ -73,8 +73,9 @@ def write_metrics(metrics: Mapping[str, Mapping[str, Any]], path: str | Path) ->
     text = json.dumps(_jsonable(metrics), indent=1, allow_nan=False)
     try:
         archive.parent.mkdir(parents=True, exist_ok=True)
-        _write_whole(archive, buffer.getvalue())
-        _write_whole(readable, text.encode())
+        for file, content in ((archive, buffer.getvalue()), (readable, text.encode())):
+            with whole_file(file) as partial:
+                partial.write_bytes(content)
     except OSError as error:
         raise OutputError(f"The metrics cannot be written to {archive} ({error.strerror}).") from error
     return archive, readable
@@ -207,12 +208,3 @@ def _jsonable(value: Any) -> Any:
     if isinstance(value, float) and not math.isfinite(value):
         return None
     return value
-
-
-def _write_whole(path: Path, content: bytes) -> None:
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        temporary.write_bytes(content)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)

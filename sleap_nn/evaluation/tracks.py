@@ -20,6 +20,7 @@ from sleap_nn.evaluation.identity import FrameIdentities, clear_mot, higher_orde
 from sleap_nn.heartbeat import phase
 from sleap_nn.log import logger
 from sleap_nn.ops.similarity import object_keypoint_similarity, pairwise_distances
+from sleap_nn.whole_files import whole_file
 
 OKS_THRESHOLD, DISTANCE_THRESHOLD = 0.5, 50.0
 """Smallest similarity, or for animals of one node largest distance in px, of a true and a predicted instance."""
@@ -241,7 +242,8 @@ def _write_json(metrics: dict[str, float], path: Path) -> None:
     plain = {key: None if value != value else value for key, value in metrics.items()}  # NaN is no JSON
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(plain, indent=1) + "\n")
+        with whole_file(path) as partial:
+            partial.write_text(json.dumps(plain, indent=1) + "\n")
     except OSError as error:
         raise OutputError(f"The metrics cannot be written to {path} ({error.strerror}).") from error
     logger.info("Metrics written to %s", path)

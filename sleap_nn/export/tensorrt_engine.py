@@ -12,6 +12,7 @@ from sleap_nn.errors import ConfigError, EngineError, MissingPackageError, Outpu
 from sleap_nn.export.onnx_file import export_to_onnx, sample_images
 from sleap_nn.inference.onnx_runtime import INPUT
 from sleap_nn.inference.tensorrt_runtime import import_tensorrt
+from sleap_nn.whole_files import whole_file
 
 PRECISIONS = ("fp32", "fp16", "tf32")
 METHODS = ("onnx", "jit")
@@ -77,7 +78,8 @@ def export_to_tensorrt(  # noqa: PLR0913 - the documented signature
             export_to_onnx(model, onnx, input_shape, input_dtype)
         plan = build_engine(tensorrt, onnx.read_bytes(), shapes, precision, workspace_size, verbose)
     try:
-        path.write_bytes(plan)
+        with whole_file(path) as partial:
+            partial.write_bytes(plan)
     except OSError as error:
         raise OutputError(f"{path} cannot be written ({error.strerror}); choose another folder.") from error
     return path

@@ -19,6 +19,7 @@ from sleap_nn.errors import ConfigError, MissingFileError, ModelError, OutputErr
 from sleap_nn.inference.settings import DecodeKeywords, StageSettings
 from sleap_nn.tasks import TASKS
 from sleap_nn.tasks.base import DecodeSettings
+from sleap_nn.whole_files import whole_file
 
 METADATA = "export_metadata.json"
 STAGES = "stages.json"
@@ -252,6 +253,7 @@ def _write(path: Path, values: Any) -> None:
         OutputError: It cannot be written.
     """
     try:
-        path.write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
+        with whole_file(path) as partial:
+            partial.write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
     except OSError as error:
         raise OutputError(f"{path} cannot be written ({error.strerror}); choose another folder.") from error

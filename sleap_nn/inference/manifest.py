@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping, Sequence
 from hashlib import blake2b
 from pathlib import Path
@@ -13,6 +12,7 @@ from sleap_nn.data.fingerprint import digest
 from sleap_nn.data.labels import Labels
 from sleap_nn.errors import DataError, OutputError
 from sleap_nn.stages.stream import Failure
+from sleap_nn.whole_files import whole_file
 
 SUFFIX = ".manifest.json"
 
@@ -74,14 +74,11 @@ def write_manifest(path: Path, facts: Mapping[str, Any]) -> None:
     Raises:
         OutputError: It cannot be written.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        temporary.write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
-        temporary.replace(path)
+        with whole_file(path) as partial:
+            partial.write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
     except OSError as error:
         raise OutputError(f"The manifest {path} cannot be written ({error.strerror}).") from error
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def failure_entries(failures: Sequence[Failure]) -> list[dict[str, Any]]:

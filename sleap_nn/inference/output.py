@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import os
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -18,6 +17,7 @@ from sleap_nn.data.sources import VideoFrames
 from sleap_nn.errors import ConfigError, InputOverwrittenError, OutputError, UsageError
 from sleap_nn.inference.select import Selection, video_at
 from sleap_nn.log import logger
+from sleap_nn.whole_files import whole_file
 
 EMBED = ("false", "true", "auto")
 
@@ -221,11 +221,9 @@ def save_labels(labels: Labels, path: Path, embed: bool = False, restore_source_
     Raises:
         OutputError: The file cannot be written; an older file of that name is left as it was.
     """
-    temporary = path.with_name(f".{path.stem}.{os.getpid()}.slp")
     labels.provenance["filename"] = path.as_posix()
     try:
-        write_labels(labels, temporary, embed, restore_source_videos)
-        temporary.replace(path)
+        with whole_file(path) as partial:
+            write_labels(labels, partial, embed, restore_source_videos)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
         raise OutputError(f"The predictions cannot be written to {path} ({error}); choose another path.") from error

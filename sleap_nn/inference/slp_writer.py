@@ -7,7 +7,6 @@ points grow in it. What sleap-io reads from the result is what `to_labels` would
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -21,6 +20,7 @@ from sleap_nn.data.labels import write_labels
 from sleap_nn.errors import OutputError
 from sleap_nn.inference.to_labels import AnySkeleton, CentroidForm, empty_labels, instance_tracks, track_names
 from sleap_nn.structures.predictions import Predictions
+from sleap_nn.whole_files import whole_file
 
 _FRAMES_AT_ONCE = 256
 _CHUNK_BYTES = 1 << 16
@@ -75,24 +75,19 @@ def write_slp(path: Path, predictions: Iterable[Predictions], head: SlpHead, kee
     Raises:
         OutputError: It cannot be written; an older file of that name is left as it was.
     """
-    temporary = path.with_name(f".{path.stem}.partial.slp")
     try:
         labels = empty_labels(head.skeleton, head.videos, head.classes, head.centroids)
         labels.provenance |= {**head.provenance, "filename": path.as_posix()}
-        write_labels(labels, temporary, False, head.restore_source_videos)
-        with h5py.File(temporary, "r+") as file:
-            _order_symmetries(file)
-            written = _fill(file, predictions, head, keep_empty)
-        with temporary.open("rb+") as file:
-            os.fsync(file.fileno())
-        temporary.replace(path)
+        with whole_file(path) as partial:
+            write_labels(labels, partial, False, head.restore_source_videos)
+            with h5py.File(partial, "r+") as file:
+                _order_symmetries(file)
+                written = _fill(file, predictions, head, keep_empty)
     except (OSError, RuntimeError) as error:
         # HDF5 reports a full disk as either of the two.
         if isinstance(error, OutputError):
             raise
         raise OutputError(f"The predictions cannot be written to {path} ({_reason(error)}).") from error
-    finally:
-        temporary.unlink(missing_ok=True)
     return written
 
 

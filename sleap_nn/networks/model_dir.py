@@ -24,6 +24,7 @@ from sleap_nn.errors import ConfigError, MissingFileError, ModelError, OutputErr
 from sleap_nn.log import logger
 from sleap_nn.networks.foreign import read_foreign, refuse_packed, refuse_strange
 from sleap_nn.networks.keras_file import image_channels, read_keras
+from sleap_nn.whole_files import whole_file
 
 WEIGHTS = "best.ckpt"
 PLAIN_WEIGHTS = "best.safetensors"
@@ -203,12 +204,10 @@ def save_weights(weights: Mapping[str, Tensor], path: Path) -> None:
     Raises:
         OutputError: The file cannot be written.
     """
-    partial = path.with_name(f".{path.name}.partial")
     try:
-        save_file({name: tensor.detach().cpu().contiguous() for name, tensor in weights.items()}, partial)
-        partial.replace(path)
+        with whole_file(path) as partial:
+            save_file({name: tensor.detach().cpu().contiguous() for name, tensor in weights.items()}, partial)
     except (OSError, SafetensorError) as error:
-        partial.unlink(missing_ok=True)
         raise OutputError(f"The weights {path} cannot be written ({error}); choose another folder.") from error
 
 

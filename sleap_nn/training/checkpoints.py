@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from lightning.pytorch.plugins.io import TorchCheckpointIO
 from sleap_nn.errors import ModelError, OutputError
 from sleap_nn.networks import model_dir
 from sleap_nn.networks.network import PoseNetwork
+from sleap_nn.whole_files import whole_file
 
 POSITION = "position"
 BATCH_SIZES = "batch_sizes"
@@ -31,16 +31,11 @@ class AtomicCheckpointIO(TorchCheckpointIO):
             OutputError: The disk is full or the folder is gone.
         """
         target = Path(path)
-        partial = target.with_name(f".{target.name}.partial")
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
-            with partial.open("wb") as file:
-                torch.save(checkpoint, file)
-                file.flush()
-                os.fsync(file.fileno())
-            partial.replace(target)
+            with whole_file(target) as partial:
+                torch.save(checkpoint, partial)
         except (OSError, RuntimeError) as error:
-            partial.unlink(missing_ok=True)
             raise OutputError(
                 f"The checkpoint {target} could not be written ({error}); the one before it is intact. Make room, then "
                 f"continue with: sleap-nn train --resume {target.parent}"

@@ -12,6 +12,7 @@ from sleap_nn.data.labels import Labels, write_labels
 from sleap_nn.data.video_paths import VideoPaths
 from sleap_nn.errors import ConfigError, MissingFileError, ModelError, OutputError
 from sleap_nn.networks import model_dir
+from sleap_nn.whole_files import whole_file
 
 LOG = "training_log.csv"
 DRAWINGS = "viz"
@@ -148,15 +149,18 @@ def write_ground_truth(
     """
     used = labeled_indices(labels, user_instances_only, negative_frames)
     path = ground_truth_path(folder, split, index)
-    path.unlink(missing_ok=True)
-    if used:
-        write_labels(subset(labels, used), path)
+    if not used:
+        path.unlink(missing_ok=True)
+        return
+    with whole_file(path) as partial:
+        write_labels(subset(labels, used), partial)
 
 
 def write_video_paths(folder: Path, paths: VideoPaths | None) -> None:
     """Write where the videos are, for resuming; None leaves no such file behind."""
-    (folder / VIDEO_PATHS).unlink(missing_ok=True)
-    if paths is not None:
+    if paths is None:
+        (folder / VIDEO_PATHS).unlink(missing_ok=True)
+    else:
         paths.save(folder / VIDEO_PATHS)
 
 

@@ -15,6 +15,7 @@ from typing import Any
 from sleap_nn.data.frame_groups import FrameId
 from sleap_nn.data.label_table import same_videos
 from sleap_nn.errors import DataError, OutputError
+from sleap_nn.whole_files import whole_file
 
 VERSION = 1
 
@@ -76,7 +77,8 @@ class SplitRecord:
         """
         lines = [f"  {json.dumps(key)}: {json.dumps(value)}" for key, value in self.to_dict().items()]
         try:
-            path.write_text("{\n" + ",\n".join(lines) + "\n}\n", encoding="utf-8")
+            with whole_file(path) as partial:
+                partial.write_text("{\n" + ",\n".join(lines) + "\n}\n", encoding="utf-8")
         except OSError as error:
             raise OutputError(f"The split {path} cannot be written ({error}).") from error
 

@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 
 from sleap_nn.errors import DataError, OutputError
+from sleap_nn.whole_files import whole_file
 
 Color = tuple[int, int, int]
 
@@ -152,12 +153,10 @@ def save_image(path: str | Path, image: np.ndarray) -> None:
 def _save(path: Path, image: np.ndarray, extension: str) -> None:
     """Encode an image and put it in place whole."""
     _, encoded = cv2.imencode(extension, to_rgb(image)[..., ::-1])
-    partial = path.with_name(f".{path.name}.partial")
     try:
-        partial.write_bytes(encoded.tobytes())
-        partial.replace(path)
+        with whole_file(path) as partial:
+            partial.write_bytes(encoded.tobytes())
     except OSError as error:
-        partial.unlink(missing_ok=True)
         raise OutputError(f"The image {path} cannot be written ({error.strerror}); check the folder.") from error
 
 

@@ -16,6 +16,7 @@ from av.video.stream import VideoStream
 
 from sleap_nn.errors import DataError, OutputError
 from sleap_nn.viz.images import upscale
+from sleap_nn.whole_files import whole_file
 
 _LIMITED, _BT_601 = 1, 6
 """Range and matrix of the colours, as ISO/IEC 23091-2 numbers them; players guess another for large frames."""
@@ -43,13 +44,8 @@ def write_overlay_video(
         OutputError: If the file cannot be written.
     """
     path = Path(path)
-    partial = path.with_name(f".{path.name}.partial")
-    try:
-        count = _encode(partial, (_even(_enlarged(frame, upscaling)) for frame in frames), fps, quality)
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
-    return count
+    with whole_file(path) as partial:
+        return _encode(partial, (_even(_enlarged(frame, upscaling)) for frame in frames), fps, quality)
 
 
 def _encode(path: Path, frames: Iterator[np.ndarray], fps: float, quality: int) -> int:

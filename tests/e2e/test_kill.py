@@ -11,8 +11,10 @@ import torch
 from factories import make_labels
 from forking import fork_server
 
+from sleap_nn.data.video_paths import VideoPaths
 from sleap_nn.networks import model_dir
 from sleap_nn.train import resume_training, run_training
+from sleap_nn.training import run_folder
 
 NUM_KILLS = 20
 
@@ -49,6 +51,36 @@ def start(target: Any, *arguments: Any) -> BaseProcess:
     process = fork_server().Process(target=target, args=arguments)
     process.start()
     return process
+
+
+def test_every_file_of_a_run_is_put_in_place_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The test below hits the moments in which a file is half there too rarely to find one."""
+    make_labels(8, path=tmp_path / "labels.pkg.slp")
+    config = settings(tmp_path, "run")
+    config["trainer_config"] |= {"visualize_preds_during_training": True, "keep_viz": True}
+    run = tmp_path / "models" / "run"
+    needed = [run / name for name in (model_dir.CONFIG, run_folder.SPLIT, run_folder.VIDEO_PATHS)]
+    needed += [run / f"labels_gt.{split}.0.slp" for split in ("train", "val")]
+    placed: set[Path] = set()
+    missed: set[Path] = set()
+    replace = Path.replace
+
+    def record(path: Path, target: Path) -> Path:
+        missed.update(file for file in needed if file in placed and not file.exists())
+        placed.add(Path(target))
+        return replace(path, target)
+
+    monkeypatch.setattr(Path, "replace", record)
+    moved = VideoPaths(prefix_map=(("/nowhere", "/else"),), required=False)
+    run_training(config, video_paths=moved)
+    written = {path for path in run.rglob("*") if path.is_file()}
+    assert written - placed == {run / run_folder.LOG}  # grows by lines
+    assert written > set(needed)
+
+    before = set(placed)
+    resume_training(run, ["trainer_config.max_epochs=41"], moved)
+    assert placed >= before
+    assert not missed
 
 
 @pytest.mark.slow

@@ -24,8 +24,8 @@ def test_a_full_disk_leaves_the_checkpoint_before_intact(tmp_path: Path, monkeyp
     path = tmp_path / "a.ckpt"
     AtomicCheckpointIO().save_checkpoint({"value": 1}, path)
 
-    def full(checkpoint: Any, file: Any) -> None:
-        file.write(b"PK half of it")
+    def full(checkpoint: Any, path: Path) -> None:
+        path.write_bytes(b"PK half of it")
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(checkpoints.torch, "save", full)

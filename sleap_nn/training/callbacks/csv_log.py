@@ -9,6 +9,7 @@ from pathlib import Path
 from lightning.pytorch import Callback, LightningModule, Trainer
 
 from sleap_nn.training.callbacks.epoch_record import EpochRecord
+from sleap_nn.whole_files import whole_file
 
 COLUMNS = ("epoch", "train/loss", "val/loss", "learning_rate", "train/time", "val/time")
 
@@ -38,10 +39,8 @@ class CSVLog(Callback):
         self._columns = [*header, *added]
         if added or len(kept) < len(rows):
             kept = [[*row, *[""] * len(added)] for row in kept]
-            partial = self._path.with_name(f".{self._path.name}.partial")
-            with partial.open("w", newline="", encoding="utf-8") as file:
+            with whole_file(self._path) as partial, partial.open("w", newline="", encoding="utf-8") as file:
                 csv.writer(file).writerows([self._columns, *kept])
-            partial.replace(self._path)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Write the row."""

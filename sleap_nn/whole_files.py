@@ -1,0 +1,40 @@
+"""Files that are there whole or not at all, whatever ends the program while it writes them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+@contextmanager
+def whole_file(path: Path) -> Iterator[Path]:
+    """Give a name to write a file under, and put the file in place when it is safely on the disk.
+
+    After an error, a full disk, a kill or a loss of power there is the file of before or the new one. What a killed
+    program left under the other name goes with the next writing. Through a link the file it points to is replaced;
+    devices and pipes are written directly.
+
+    Args:
+        path: Where the file belongs, in a folder that exists.
+
+    Yields:
+        A hidden name in the same folder, with the same ending.
+
+    Raises:
+        OSError: The file cannot be put in place.
+    """
+    if path.is_symlink():
+        path = path.resolve()
+    if path.exists() and not path.is_file():
+        yield path
+        return
+    partial = path.with_name(f".{path.stem}.partial{path.suffix}")
+    try:
+        yield partial
+        with partial.open("rb+") as file:
+            os.fsync(file.fileno())
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)

@@ -1,0 +1,78 @@
+import errno
+import os
+from pathlib import Path
+
+import pytest
+
+from sleap_nn.whole_files import whole_file
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_the_file_takes_its_place_when_it_is_written(tmp_path: Path) -> None:
+    path = tmp_path / "labels.pkg.slp"
+    path.write_text("before")
+    with whole_file(path) as partial:
+        partial.write_text("half")
+        assert (path.read_text(), partial.parent, partial.suffix) == ("before", tmp_path, ".slp")
+        partial.write_text("whole")
+    assert path.read_text() == "whole"
+    assert names(tmp_path) == ["labels.pkg.slp"]
+
+
+def test_an_error_leaves_the_file_of_before(tmp_path: Path) -> None:
+    path = tmp_path / "a.yaml"
+    path.write_text("before")
+    with pytest.raises(OSError, match="No space"), whole_file(path) as partial:
+        partial.write_text("half")
+        raise OSError(errno.ENOSPC, "No space left on device")
+    assert path.read_text() == "before"
+    assert names(tmp_path) == ["a.yaml"]
+
+
+def test_the_content_is_on_the_disk_before_the_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    steps = []
+    monkeypatch.setattr(os, "fsync", lambda _: steps.append("content"))
+    replace = Path.replace
+    monkeypatch.setattr(Path, "replace", lambda *paths: steps.append("name") or replace(*paths))
+    with whole_file(tmp_path / "a") as partial:
+        partial.touch()
+    assert steps == ["content", "name"]
+
+
+def test_what_a_killed_program_left_goes_with_the_next_writing(tmp_path: Path) -> None:
+    with whole_file(tmp_path / "a.json") as partial:
+        partial.write_text("of now")
+        left = partial
+    left.write_text("of a killed program, and longer")
+    with whole_file(tmp_path / "a.json") as partial:
+        partial.write_text("of now")
+    assert names(tmp_path) == ["a.json"]
+    assert (tmp_path / "a.json").read_text() == "of now"
+
+
+def test_a_link_stays_and_what_it_points_to_is_replaced(tmp_path: Path) -> None:
+    (tmp_path / "disk").mkdir()
+    real, link = tmp_path / "disk" / "b.json", tmp_path / "a.json"
+    real.write_text("before")
+    link.symlink_to(real)
+    with whole_file(link) as partial:
+        partial.write_text("now")
+    assert link.is_symlink()
+    assert real.read_text() == "now"
+    assert names(tmp_path / "disk") == ["b.json"]
+
+
+def test_a_pipe_is_written_directly(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        with whole_file(pipe) as path:
+            path.write_bytes(b"text")
+        assert os.read(reader, 10) == b"text"
+    finally:
+        os.close(reader)
+    assert pipe.is_fifo()
