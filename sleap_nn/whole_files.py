@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+_NO_SUCH_PROMISE = (errno.EINVAL, errno.ENOTSUP, errno.ENOSYS)
+"""What file systems answer that cannot say when a file is on the disk, as some network drives."""
 
 
 @contextmanager
@@ -34,7 +38,20 @@ def whole_file(path: Path) -> Iterator[Path]:
     try:
         yield partial
         with partial.open("rb+") as file:
-            os.fsync(file.fileno())
+            bring_to_disk(file.fileno())
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
+
+
+def bring_to_disk(descriptor: int) -> None:
+    """Wait until what was written to an open file is on the disk, where the file system can say so.
+
+    Raises:
+        OSError: It cannot get there; the disk is full, for example.
+    """
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in _NO_SUCH_PROMISE:
+            raise

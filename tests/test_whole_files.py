@@ -1,5 +1,6 @@
 import errno
 import os
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -40,6 +41,19 @@ def test_the_content_is_on_the_disk_before_the_name(tmp_path: Path, monkeypatch:
     with whole_file(tmp_path / "a") as partial:
         partial.touch()
     assert steps == ["content", "name"]
+
+
+@pytest.mark.parametrize(("code", "is_there"), [(errno.EINVAL, True), (errno.ENOSPC, False)])
+def test_a_drive_that_promises_nothing_is_written_to_all_the_same(
+    code: int, is_there: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_: int) -> None:
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(os, "fsync", refuse)
+    with nullcontext() if is_there else pytest.raises(OSError, match="space"), whole_file(tmp_path / "a") as partial:
+        partial.touch()
+    assert names(tmp_path) == ["a"] * is_there
 
 
 def test_what_a_killed_program_left_goes_with_the_next_writing(tmp_path: Path) -> None:

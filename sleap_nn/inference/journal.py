@@ -25,6 +25,7 @@ from sleap_nn.errors import OutputError
 from sleap_nn.stages.stream import DoneFrames, Failure
 from sleap_nn.structures.predictions import Predictions
 from sleap_nn.structures.sample import FrameKey
+from sleap_nn.whole_files import bring_to_disk
 
 if sys.platform != "win32":
     import fcntl
@@ -161,7 +162,7 @@ class JournalWriter:
             rest = memoryview(record)
             while rest:
                 rest = rest[self._file.write(rest) :]
-            os.fsync(self._file.fileno())
+            bring_to_disk(self._file.fileno())
         except OSError as error:
             with suppress(OSError):
                 self._file.truncate(size)
