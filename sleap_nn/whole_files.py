@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 import errno
+import glob
 import os
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from uuid import uuid4
 
 _NO_SUCH_PROMISE = (errno.EINVAL, errno.ENOTSUP, errno.ENOSYS)
 """What file systems answer that cannot say when a file is on the disk, as some network drives."""
+_LEFT_SECONDS = 3600.0
+"""Time without a change after which nobody writes a file any more."""
 
 
 @contextmanager
 def whole_file(path: Path) -> Iterator[Path]:
     """Give a name to write a file under, and put the file in place when it is safely on the disk.
 
-    After an error, a full disk, a kill or a loss of power there is the file of before or the new one. What a killed
-    program left under the other name goes with the next writing. Through a link the file it points to is replaced;
-    devices and pipes are written directly.
+    After an error, a full disk, a kill or a loss of power there is the file of before or the new one. Of several
+    programs that write it at a time, the last one's is there. What a killed one left goes with a writing an hour later.
+    Through a link the file it points to is replaced; devices and pipes are written directly.
 
     Args:
         path: Where the file belongs, in a folder that exists.
@@ -34,7 +39,8 @@ def whole_file(path: Path) -> Iterator[Path]:
     if path.exists() and not path.is_file():
         yield path
         return
-    partial = path.with_name(f".{path.stem}.partial{path.suffix}")
+    _remove_left(path)
+    partial = path.with_name(f".{path.stem}.{uuid4().hex[:8]}.partial{path.suffix}")
     try:
         yield partial
         with partial.open("rb+") as file:
@@ -55,3 +61,11 @@ def bring_to_disk(descriptor: int) -> None:
     except OSError as error:
         if error.errno not in _NO_SUCH_PROMISE:
             raise
+
+
+def _remove_left(path: Path) -> None:
+    """Remove what programs that were killed while they wrote a file have left beside it."""
+    for left in path.parent.glob(f".{glob.escape(path.stem)}.????????.partial{glob.escape(path.suffix)}"):
+        with suppress(OSError):
+            if time.time() - left.stat().st_mtime > _LEFT_SECONDS:
+                left.unlink()

@@ -1,5 +1,6 @@
 import errno
 import os
+import time
 from contextlib import nullcontext
 from pathlib import Path
 
@@ -56,15 +57,29 @@ def test_a_drive_that_promises_nothing_is_written_to_all_the_same(
     assert names(tmp_path) == ["a"] * is_there
 
 
-def test_what_a_killed_program_left_goes_with_the_next_writing(tmp_path: Path) -> None:
-    with whole_file(tmp_path / "a.json") as partial:
-        partial.write_text("of now")
-        left = partial
-    left.write_text("of a killed program, and longer")
-    with whole_file(tmp_path / "a.json") as partial:
-        partial.write_text("of now")
+def test_two_writers_do_not_meet(tmp_path: Path) -> None:
+    path = tmp_path / "a.json"
+    with whole_file(path) as first:
+        first.write_text("of the first, and longer")
+        with whole_file(path) as second:
+            second.write_text("of the second")
+        assert path.read_text() == "of the second"
+    assert path.read_text() == "of the first, and longer"
     assert names(tmp_path) == ["a.json"]
-    assert (tmp_path / "a.json").read_text() == "of now"
+
+
+@pytest.mark.parametrize(("age", "stays"), [(7200.0, False), (60.0, True)])
+def test_what_a_killed_program_left_goes_with_a_later_writing(age: float, stays: bool, tmp_path: Path) -> None:
+    for name in ("a[1].json", "b.json"):
+        with whole_file(tmp_path / name) as partial:
+            left = partial.name
+            partial.touch()
+        (tmp_path / left).write_text("half")
+        os.utime(tmp_path / left, (time.time() - age,) * 2)
+    with whole_file(tmp_path / "a[1].json") as partial:
+        partial.touch()
+    found = [name.split(".")[1] for name in names(tmp_path) if "partial" in name]
+    assert found == (["a[1]", "b"] if stays else ["b"])
 
 
 def test_a_link_stays_and_what_it_points_to_is_replaced(tmp_path: Path) -> None:
