@@ -18,6 +18,7 @@ from sleap_nn.data.labels import Labels
 from sleap_nn.data.other_formats import is_labels
 from sleap_nn.errors import UsageError
 from sleap_nn.heartbeat import phase
+from sleap_nn.inference.chain import readable
 from sleap_nn.inference.gui_lines import GuiLines, ProgressListener, Unheard
 from sleap_nn.inference.options import PREPROCESSING, LoadKeywords, part, refuse_raw
 from sleap_nn.inference.output import Output, default_output
@@ -146,6 +147,7 @@ def _raw_results(
         logger.warning("Raw results are not filtered; the filters have no effect with make_labels=False.")
     selection = read_source(source, given["frames"], **part(given, ChoiceKeywords))
     predictor = _loaded(given)
+    selection = readable(predictor.layer.models, selection)
     keep = kept_names(part(given, RawKeywords)) | KEEP
     keep = keep | {EARLIER_CONFMAPS} if given["return_confmaps"] else keep
     results: list[dict[str, np.ndarray]] = []

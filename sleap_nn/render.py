@@ -19,7 +19,6 @@ from sleap_nn.data.sources import FrameSource, VideoFrames, frame_size
 from sleap_nn.data.video_paths import VideoPaths
 from sleap_nn.errors import ConfigError, DataError
 from sleap_nn.heartbeat import phase
-from sleap_nn.inference.output import check_output
 from sleap_nn.inference.select import select_frames
 from sleap_nn.log import logger
 from sleap_nn.rendering.gallery import gallery_keys, gallery_sheet
@@ -27,6 +26,7 @@ from sleap_nn.rendering.scene import Scene
 from sleap_nn.stages.workers import ReadAhead
 from sleap_nn.structures.sample import FrameKey
 from sleap_nn.viz import Trails, save_image, write_overlay_video
+from sleap_nn.whole_files import check_output
 
 FPS_OF_IMAGES = 25.0
 _FRAMES_AHEAD = 4

@@ -36,6 +36,7 @@ class TrackKeywords(TypedDict, total=False):
         clean_empty_frames: Leave out frames without instances.
         progress_callback: Called with (frames done, frames in all).
         cli_args: Options of a command line, for the provenance.
+        kept_files: Files besides the input that must not be written.
     """
 
     filter_config: FilterConfig | None
@@ -45,6 +46,7 @@ class TrackKeywords(TypedDict, total=False):
     clean_empty_frames: bool
     progress_callback: Progress | None
     cli_args: Mapping[str, Any] | None
+    kept_files: Sequence[Path]
 
 
 def track(
@@ -95,7 +97,7 @@ def track_labels(
     labels = source if isinstance(source, Labels) else _read(source, config)
     selection = Selection(VideoFrames(labels.videos, []), path, labels)
     if output is not None:
-        output.check(selection)
+        output.check(selection, options.get("kept_files", ()))
     keys = _chosen(labels, options.get("frames"), options.get("video_index"))
     logger.info("Running tracking on %d frames...", len(keys))
     report = options.get("progress_callback")
@@ -114,7 +116,7 @@ def track_labels(
         source=path,
         source_labels=labels,
         frames_processed=len(keys),
-        tracking_config=tracking_entries(config),
+        tracking_config=tracking_entries(config, labels.skeletons[0].node_names if labels.skeletons else [""]),
         cli_args=options.get("cli_args"),
     )
     if output is None:

@@ -5,11 +5,14 @@ from __future__ import annotations
 import errno
 import glob
 import os
+import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from uuid import uuid4
+
+from sleap_nn.errors import InputOverwrittenError, OutputError
 
 _NO_SUCH_PROMISE = (errno.EINVAL, errno.ENOTSUP, errno.ENOSYS)
 """What file systems answer that cannot say when a file is on the disk, as some network drives."""
@@ -69,3 +72,22 @@ def _remove_left(path: Path) -> None:
         with suppress(OSError):
             if time.time() - left.stat().st_mtime > _LEFT_SECONDS:
                 left.unlink()
+
+
+def check_output(path: Path, inputs: Sequence[Path], kind: str = ".slp file") -> None:
+    """Refuse an output that cannot be written, or that would destroy an input, before anything slow starts.
+
+    Raises:
+        InputOverwrittenError: It is an input.
+        OutputError: It cannot be written; the message names the path.
+    """
+    if any(path.resolve() == source.resolve() for source in inputs):
+        raise InputOverwrittenError(f"The output {path} is a file that is read; choose another output path.")
+    if path.is_dir():
+        raise OutputError(f"The output {path} is a folder; name a {kind}.")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=".write_test"):
+            pass
+    except OSError as error:
+        raise OutputError(f"The output {path} cannot be written ({error}); choose another folder.") from error

@@ -6,7 +6,7 @@ import glob
 from collections.abc import Sequence
 from pathlib import Path
 
-from sleap_nn.errors import DataError, MissingFileError, UsageError
+from sleap_nn.errors import DataError, InputOverwrittenError, MissingFileError, UsageError
 
 
 def expand_inputs(text: str) -> list[Path]:
@@ -51,12 +51,16 @@ def output_paths(inputs: Sequence[Path], folder: str | None, defaults: Sequence[
 
     Raises:
         UsageError: The folder is a file, or two outputs have one name.
+        InputOverwrittenError: An output is one of the inputs.
     """
-    if folder is not None and (Path(folder).suffix or Path(folder).is_file()):
-        raise UsageError(f"There are {len(inputs)} inputs, but -o names one file ({folder}); name a folder.")
+    if folder is not None and not Path(folder).is_dir() and (Path(folder).suffix or Path(folder).is_file()):
+        raise UsageError(f"-i may name several inputs, but -o names one file ({folder}); name a folder.")
     paths = [path if folder is None else Path(folder) / path.name for path in defaults]
     first: dict[Path, Path] = {}
+    kept = {source.resolve() for source in inputs}
     for source, path in zip(inputs, paths, strict=True):
+        if path.resolve() in kept:
+            raise InputOverwrittenError(f"The output of {source} would be the input {path}; name a folder (-o).")
         if path in first:
             raise UsageError(f"The outputs of {first[path]} and {source} would both be {path}; predict them apart.")
         first[path] = source

@@ -17,6 +17,7 @@ from sleap_nn.config.tracker_config import TrackerConfig
 from sleap_nn.errors import UserError
 from sleap_nn.heartbeat import phase
 from sleap_nn.inference.announce import complete_line, starting_line
+from sleap_nn.inference.chain import readable
 from sleap_nn.inference.gui_lines import GuiLines
 from sleap_nn.inference.manifest import MissingFramesError
 from sleap_nn.inference.options import PREPROCESSING, LoadKeywords, part
@@ -70,6 +71,7 @@ class PredictionRun:
         self._given = {name: value for name, value in options.items() if value is not None}
         self._predictor: Predictor | None = None
         self._gui: GuiLines | None = None
+        self._inputs: Sequence[Path] = ()
 
     def run(self, data_path: str, gui: GuiLines | None = None) -> list[Report]:
         """Predict everything that a text names.
@@ -83,15 +85,23 @@ class PredictionRun:
         """
         self._gui = gui
         inputs = expand_inputs(data_path)
+        self._inputs = inputs
         named = self._options["stream_to_file"] or self._options["output_path"]
+        is_retracked = self._command == "predict" and not self._options["model_paths"]
+        index = None if is_retracked else self._options["video_index"]
         if not is_several(data_path):
-            is_retracked = self._command == "predict" and not self._options["model_paths"]
-            index = None if is_retracked else self._options["video_index"]
             return [self._predict(inputs[0], Path(named) if named else default_output(inputs[0], index, self._command))]
-        paths = output_paths(inputs, named, [default_output(source, None, self._command) for source in inputs])
+        paths = output_paths(inputs, named, [self._default(source, index) for source in inputs])
         if self._options["model_paths"]:
             self._loaded()
         return [self._attempt(source, path) for source, path in zip(inputs, paths, strict=True)]
+
+    def _default(self, source: Path, index: int | None) -> Path:
+        """Return where the predictions of one of several inputs go; one that cannot be read fails in its turn."""
+        try:
+            return default_output(source, index, self._command)
+        except UserError:
+            return default_output(source, None, self._command)
 
     def _attempt(self, source: Path, path: Path) -> Report:
         """Predict one of several inputs; what a user can repair is reported, and the next has its turn."""
@@ -113,8 +123,9 @@ class PredictionRun:
         formats = (self._options[name] for name in ("output_format", "embed", "restore_source_videos"))
         output = Output.from_keywords(path, *formats)
         selection = read_source(source, self._options["frames"], **part(self._options, ChoiceKeywords))
-        output.check(selection)
+        output.check(selection, self._inputs)
         predictor = self._loaded()
+        selection = readable(predictor.layer.models, selection)
         is_tracked = self._tracking is not None
         logger.info("%s", starting_line(selection, is_tracked))
         began = time.monotonic()
@@ -160,6 +171,7 @@ class PredictionRun:
                 clean_empty_frames=self._options["no_empty_frames"],
                 progress_callback=progress,
                 cli_args=self._given,
+                kept_files=self._inputs,
             )
         if self._gui is not None:
             self._gui.finished(written)

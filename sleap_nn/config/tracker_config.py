@@ -51,7 +51,12 @@ class TrackerConfig:
         ),
     ] = 5
     min_new_track_points: Annotated[
-        int, Option("Visible points that an instance needs to start a track.", ge=0, cli=Cli(_TRACKING))
+        int,
+        Option(
+            "An instance with more visible points than this starts a track.",
+            ge=0,
+            cli=Cli(_TRACKING),
+        ),
     ] = 0
     candidates_method: Annotated[
         str,
@@ -62,13 +67,18 @@ class TrackerConfig:
         ),
     ] = "fixed_window"
     min_match_points: Annotated[
-        int, Option("Visible points that an instance needs to be compared with.", ge=0, cli=Cli(_TRACKING))
+        int,
+        Option(
+            "An instance with more visible points than this is compared with.",
+            ge=0,
+            cli=Cli(_TRACKING),
+        ),
     ] = 0
     features: Annotated[
         str,
         Option(
-            "What of an instance is compared; image: the brightness about its nodes, with the global tracker besides "
-            "everything else.",
+            "What of an instance is compared; without it what scoring_method compares, else keypoints. image: the "
+            "brightness about its nodes, with the global tracker besides everything else.",
             choices=("keypoints", "centroids", "bboxes", "image", "masks"),
             unavailable_values=("masks",),
             cli=Cli(_TRACKING),
@@ -77,7 +87,8 @@ class TrackerConfig:
     scoring_method: Annotated[
         str,
         Option(
-            "How two instances are compared.",
+            "How two instances are compared; without it as suits features: oks for keypoints, euclidean_dist for "
+            "centroids, iou for bboxes, cosine_sim for image.",
             choices=("oks", "cosine_sim", "iou", "euclidean_dist", "mask_iou"),
             unavailable_values=("mask_iou",),
             cli=Cli(_TRACKING),
@@ -192,6 +203,14 @@ class TrackerConfig:
         return vars(self)[name] != vars(TrackerConfig)[name] if explicit is None else bool(explicit)
 
 
+COMBINATIONS = {
+    "keypoints": ("oks", "cosine_sim", "euclidean_dist"),
+    "centroids": ("euclidean_dist", "cosine_sim"),
+    "bboxes": ("iou", "cosine_sim"),
+    "image": ("cosine_sim", "euclidean_dist"),
+}
+"""Features -> the scoring methods that can compare them, the one that suits them best first."""
+
 ONLINE_ONLY = (
     "window_size",
     "candidates_method",
@@ -223,8 +242,8 @@ def complete_tracking(config: TrackerConfig, max_instances: int | None = None) -
         raise UsageError("use_kalman and use_flow exclude each other; choose one.")
     if config.tracker == "global":
         _check_global(config)
-    elif config.features == "image" and (config.use_kalman or config.use_flow):
-        raise UsageError("features=image compares no places, so use_kalman and use_flow have nothing to do; leave out.")
+    else:
+        _check_online(config)
     count = config.tracking_target_instance_count or max_instances
     needing = [name for name in ("post_connect_single_breaks", "tracking_pre_cull_to_target") if vars(config)[name]]
     if config.use_kalman and config.max_tracks is None:
@@ -239,6 +258,66 @@ def complete_tracking(config: TrackerConfig, max_instances: int | None = None) -
     if not needing:
         count = config.tracking_target_instance_count
     return replace(config, tracking_target_instance_count=count, max_tracks=max_tracks)
+
+
+def in_effect(config: TrackerConfig, num_nodes: int) -> TrackerConfig:
+    """Return complete options with the values that count where several were open.
+
+    An animal of one point is compared by its distance unless a user chose something else; otherwise what was not
+    chosen suits what was. A largest number of tracks needs a memory for each of them.
+
+    Args:
+        config: What `complete_tracking` returned.
+        num_nodes: Nodes of the skeleton.
+
+    Raises:
+        ConfigError: A node does not exist.
+    """
+    missing = [index for index in config.kf_node_indices or () if index >= num_nodes]
+    if missing:
+        raise ConfigError(
+            f"kf_node_indices names node {missing[0]}, but the skeleton has {num_nodes} node(s); choose 0 to "
+            f"{num_nodes - 1}."
+        )
+    if config.tracker != "online":
+        return config
+    max_tracks = config.max_tracks
+    if config.use_kalman and max_tracks is None:
+        max_tracks = config.tracking_target_instance_count or None
+    features, method = _compared(config, num_nodes)
+    candidates = config.candidates_method if max_tracks is None else "local_queues"
+    return replace(
+        config, features=features, scoring_method=method, candidates_method=candidates, max_tracks=max_tracks
+    )
+
+
+def _compared(config: TrackerConfig, num_nodes: int) -> tuple[str, str]:
+    """Return the features and the scoring method, those that were not chosen to suit those that were."""
+    features, method = config.features, config.scoring_method
+    chosen = [config.was_chosen(name) for name in ("features", "scoring_method")]
+    if num_nodes == 1 and not any(chosen):
+        return "centroids", "euclidean_dist"
+    if method in COMBINATIONS[features] or all(chosen):
+        return features, method
+    if chosen[1]:
+        return next(name for name, methods in COMBINATIONS.items() if method in methods), method
+    return features, COMBINATIONS[features][0]
+
+
+def _check_online(config: TrackerConfig) -> None:
+    """Refuse what cannot be compared.
+
+    Raises:
+        UsageError: The message says what can.
+    """
+    if config.features == "image" and (config.use_kalman or config.use_flow):
+        raise UsageError("features=image compares no places, so use_kalman and use_flow have nothing to do; leave out.")
+    features, method = _compared(config, num_nodes=2)
+    if method not in COMBINATIONS[features]:
+        raise UsageError(
+            f"The scoring method {method} does not compare {features}; choose {' or '.join(COMBINATIONS[features])}, "
+            "or other features."
+        )
 
 
 def _check_global(config: TrackerConfig) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import copy
 import csv
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -81,6 +81,17 @@ def format_paths(labels: Labels, output: Path, name: str) -> dict[Path, Video]:
     stems = [video_stem(video) for video in used]
     marks = [s if stems.count(s) == 1 else f"{s}_{labels.videos.index(v)}" for s, v in zip(stems, used, strict=True)]
     return {output.with_name(f"{stem}.{mark}{own.ending}"): video for mark, video in zip(marks, used, strict=True)}
+
+
+def possible_paths(videos: Sequence[Video], output: Path, name: str) -> set[Path]:
+    """Return all files that `format_paths` may name, whichever of the videos turn out to have frames."""
+    own = FORMATS[name]
+    stem = _without_ending(output.name, own.ending)
+    marks = {""}
+    if own.one_video and len(videos) > 1:
+        stems = [video_stem(video) for video in videos]
+        marks |= {f".{mark}" for i, part in enumerate(stems) for mark in (part, f"{part}_{i}")}
+    return {output.with_name(f"{stem}{mark}{own.ending}") for mark in marks}
 
 
 def video_stem(video: Video) -> str:

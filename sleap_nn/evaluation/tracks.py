@@ -20,7 +20,7 @@ from sleap_nn.evaluation.identity import FrameIdentities, clear_mot, higher_orde
 from sleap_nn.heartbeat import phase
 from sleap_nn.log import logger
 from sleap_nn.ops.similarity import object_keypoint_similarity, pairwise_distances
-from sleap_nn.whole_files import whole_file
+from sleap_nn.whole_files import check_output, whole_file
 
 OKS_THRESHOLD, DISTANCE_THRESHOLD = 0.5, 50.0
 """Smallest similarity, or for animals of one node largest distance in px, of a true and a predicted instance."""
@@ -119,6 +119,8 @@ def run_tracking_evaluation(  # noqa: PLR0913 - one keyword an option of the com
         raise ConfigError(f"carrier is {carrier!r}, but only poses are compared; use auto or pose.")
     if oks_stddev <= 0:
         raise ConfigError(f"oks_stddev is {oks_stddev:g}; it must be above 0.")
+    if save_metrics is not None:
+        check_output(Path(save_metrics), [Path(ground_truth_path), Path(predicted_path)], ".json file")
     truth, predicted = (load_labels(path, open_videos=False) for path in (ground_truth_path, predicted_path))
     names = pairs.node_names(truth, "ground truth")
     one_node = min(len(names), len(pairs.node_names(predicted, "prediction file"))) == 1

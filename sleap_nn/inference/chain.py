@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
@@ -9,7 +10,7 @@ from typing import Any
 
 from sleap_nn.config.filter_config import FilterConfig
 from sleap_nn.config.limits import MOST_SAMPLES, MOST_WORKERS
-from sleap_nn.data.labels import LabelSet
+from sleap_nn.data.labels import LabelSet, user_frames
 from sleap_nn.errors import ConfigError
 from sleap_nn.inference.exported import enforced
 from sleap_nn.inference.loaded_model import LoadedModel
@@ -78,19 +79,6 @@ def label_skeleton(skeleton: AnySkeleton | None, task: Task) -> AnySkeleton | No
     return skeleton if count == predicted else None
 
 
-def warn_of_unused(
-    models: Sequence[LoadedModel], anchor_part: str | None, emit_centroid: str, paf_workers: int
-) -> None:
-    """Say which settings the models have no use for."""
-    task = models[-1].stage.task
-    if anchor_part is not None and (len(models) > 1 or not uses_anchor(models[0])):
-        logger.warning("anchor_part has no effect: no crop is cut about a labelled animal, and no centroid stored.")
-    if emit_centroid != "instance" and not task.one_point:
-        logger.warning("emit_centroid (--centroid-output) has no effect: the models find keypoints.")
-    if paf_workers and task.name != "bottomup":
-        logger.warning("paf_workers has no effect on a %s model.", task.name)
-
-
 def counted(found: Iterable[Predictions], total: int, progress: Progress | None) -> Iterator[Predictions]:
     """Yield frames, and say how many there were."""
     for done, frame in enumerate(found, 1):
@@ -104,18 +92,49 @@ def named(
     frames: Sequence[int] | None,
     skeleton: AnySkeleton | None,
     videos: Sequence[Video] | None,
-    task: Task,
+    models: Sequence[LoadedModel],
 ) -> Selection:
-    """Return the frames of a source, see `select_frames`, and what their labels call skeleton and videos.
+    """Return the frames of a source that models can read, and what their labels call skeleton and videos.
 
     Raises:
-        ConfigError: The skeleton has other nodes than the model type, or there are too few videos.
+        ConfigError: The skeleton has other nodes than the model type, there are too few videos, or labels are missing.
     """
-    count = len(task.predicted_skeleton.node_names)
+    count = len(models[-1].stage.task.predicted_skeleton.node_names)
     if skeleton is not None and len(skeleton.node_names) != count:
         raise ConfigError(f"skeleton has {len(skeleton.node_names)} node(s), the model {count}; leave it out.")
     selection = source if isinstance(source, Selection) else select_frames(source, frames)
-    return selection.named(skeleton, videos)
+    return readable(models, selection).named(skeleton, videos)
+
+
+def readable(models: Sequence[LoadedModel], selection: Selection) -> Selection:
+    """Return the frames that models can read: a model of crops alone needs animals labelled by a user.
+
+    Where no frame of the labels has any, or the model was trained on predicted instances, those are taken as well.
+
+    Raises:
+        ConfigError: There are no labels.
+    """
+    task, labels = models[0].stage.task, selection.labels
+    if task.view != "crop":
+        return selection
+    if labels is None:
+        raise ConfigError(
+            f"A {task.name} model alone reads crops about labelled animals, but the input has no labels; give a "
+            "centroid model as well (-m twice), or a labels file as input."
+        )
+    by_user = user_frames(labels)
+    kept = [key for key in selection.frames.keys if key in by_user]
+    num_others = len(selection.frames) - len(kept)
+    if not num_others or not by_user or not models[0].config.data_config.user_instances_only:
+        return selection
+    logger.warning(
+        "%d frame(s) without an animal labelled by a user are left out: a %s model alone reads crops about those.",
+        num_others,
+        task.name,
+    )
+    frames = copy.copy(selection.frames)
+    frames.keys = kept
+    return replace(selection, frames=frames, record={**selection.record, "frames_processed": len(kept)})
 
 
 def with_settings(models: Sequence[LoadedModel], keywords: DecodeKeywords) -> list[LoadedModel]:
@@ -207,23 +226,10 @@ def from_position(batches: Iterable[DoneFrames], start: int) -> Iterator[DoneFra
         done += len(batch)
 
 
-def uses_anchor(model: LoadedModel) -> bool:
-    """Tell whether a model that runs alone does anything with an anchor."""
-    return model.stage.task.one_point or model.stage.task.view == "crop"
-
-
 def labelled_anchors(selection: Selection, stage: Stage) -> LabelledAnchors:
-    """Return the anchors of the labelled instances, for a model of crops without one that finds them.
-
-    Raises:
-        ConfigError: There are no labels to take them from.
-    """
+    """Return the anchors of the labelled instances, for a model of crops without one that finds them."""
     task = stage.task
-    if selection.labels is None:
-        raise ConfigError(
-            f"A {task.name} model alone reads crops about labelled animals, but the input has no labels; give a "
-            "centroid model as well (-m twice), or a labels file as input."
-        )
+    assert selection.labels is not None  # see `readable`
     labels = LabelSet.from_labels([selection.labels], user_instances_only=False)
     anchor = None if task.anchor_node is None else task.skeleton.node_names[task.anchor_node]
     anchors = anchors_of_labels(labels.frames, labels.skeleton.node_index(anchor))

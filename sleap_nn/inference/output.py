@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import copy
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypedDict
 
 from sleap_nn.config.inference_config import FORMATS, embed_name, format_names
-from sleap_nn.data.label_formats import video_stem, write_format
+from sleap_nn.data.label_formats import possible_paths, video_stem, write_format
 from sleap_nn.data.labels import Labels, load_labels, write_labels
 from sleap_nn.data.other_formats import is_labels
-from sleap_nn.data.sources import VideoFrames
-from sleap_nn.errors import ConfigError, InputOverwrittenError, OutputError, UsageError
+from sleap_nn.data.sources import Video, VideoFrames
+from sleap_nn.errors import ConfigError, OutputError, UsageError
 from sleap_nn.inference.select import Selection, video_at
 from sleap_nn.log import logger
-from sleap_nn.whole_files import whole_file
+from sleap_nn.whole_files import check_output, whole_file
 
 EMBED = ("false", "true", "auto")
 
@@ -75,17 +74,41 @@ class Output:
             raise ConfigError(f"embed is {embed!r}; choose {', '.join(EMBED)}.")
         return cls(Path(path), formats, stored, restore_source_videos)
 
-    def check(self, selection: Selection) -> None:
+    def check(self, selection: Selection, others: Sequence[Path] = ()) -> None:
         """Refuse what cannot be written, before anything slow starts.
+
+        Args:
+            selection: The frames.
+            others: More files that must stay as they are, such as other inputs.
 
         Raises:
             OutputError: The message names the path.
-            UsageError: Images in memory cannot be stored.
+            UsageError: Images in memory cannot be stored, or two files would have one name.
         """
         inputs = selection.image_files if selection.path is None else [*selection.image_files, selection.path]
-        check_output(self.path, inputs)
+        for path in self._possible_files(selection.videos):
+            check_output(path, [*inputs, *others])
+        if "slp" in self.formats and self.path.suffix.lower() != ".slp":
+            raise UsageError(
+                f"The output {self.path} does not end in .slp; name it {self.path.with_suffix('.slp').name}, or choose "
+                "another output format."
+            )
         if self.embed == "true" and not selection.frames.on_disk:
             raise UsageError("embed stores images of video files, but the input is in memory; leave it at false.")
+
+    def _possible_files(self, videos: Sequence[Video]) -> list[Path]:
+        """Return all files that may be written, whichever videos turn out to have frames.
+
+        Raises:
+            UsageError: Two formats would write the same file.
+        """
+        writes: dict[Path, str] = {}
+        for name in self.formats:
+            for path in [self.path] if name == "slp" else sorted(possible_paths(videos, self.path, name)):
+                if path in writes:
+                    raise UsageError(f"{path} would be written as {writes[path]} and as {name}; choose another output.")
+                writes[path] = name
+        return list(writes) if "slp" in self.formats else [*writes, self.path]
 
     def is_plain(self, selection: Selection) -> bool:
         """Tell whether a labels file without images is all that is written."""
@@ -180,33 +203,21 @@ def default_output(source: str | Path, video_index: int | None = None, command: 
         if not source.name:
             raise UsageError(f"{source} is no video or labels file; name one.")
     if video_index is not None and is_labels(source):
-        video = video_at(load_labels(source, open_videos=False), video_index)
-        stem = video_stem(video) if video.filename else f"video_{video_index}"
+        labels = load_labels(source, open_videos=False)
+        stem = _stem_of(labels, video_index)
         return source.with_name(f"{source.stem}.{stem}.predictions.slp")
     if command == "track":
         return source.with_name(f"{source.stem}.predictions.slp")
     return source.with_name(f"{source.name}.slp")
 
 
-def check_output(path: Path, inputs: Sequence[Path], kind: str = ".slp file") -> None:
-    """Refuse an output that cannot be written, or that would destroy an input, before anything slow starts.
-
-    Raises:
-        InputOverwrittenError: It is an input.
-        OutputError: It cannot be written; the message names the path.
-    """
-    if any(path.resolve() == source.resolve() for source in inputs):
-        raise InputOverwrittenError(
-            f"The output {path} is a file that images are read from; choose another output path."
-        )
-    if path.is_dir():
-        raise OutputError(f"The output {path} is a folder; name a {kind}.")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=".write_test"):
-            pass
-    except OSError as error:
-        raise OutputError(f"The output {path} cannot be written ({error}); choose another folder.") from error
+def _stem_of(labels: Labels, index: int) -> str:
+    """Return what the output of one video is called; the number tells those of one name apart."""
+    video = video_at(labels, index)
+    if not video.filename:
+        return f"video_{index}"
+    stem = video_stem(video)
+    return stem if [video_stem(other) for other in labels.videos].count(stem) == 1 else f"{stem}_{index}"
 
 
 def save_labels(labels: Labels, path: Path, embed: bool = False, restore_source_videos: bool = False) -> None:

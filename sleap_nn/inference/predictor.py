@@ -31,6 +31,7 @@ from sleap_nn.inference.slp_writer import SlpHead
 from sleap_nn.inference.to_file import Writing, predict_into_file
 from sleap_nn.inference.to_labels import AnySkeleton, CentroidForm, to_labels
 from sleap_nn.inference.tracking import apply_tracking, track_stream, tracking_entries, tracking_run
+from sleap_nn.inference.unused import check_use
 from sleap_nn.stages.follow import RoiSettings, check_can_follow
 from sleap_nn.stages.stream import DoneFrames, Failure, Progress, flattened
 from sleap_nn.structures.predictions import Predictions
@@ -145,7 +146,7 @@ class Predictor:
             complete_tracking(tracker_config, options.get("max_instances"))
         settings = StageSettings.from_keywords(part(options, DecodeKeywords))
         models = load_models(model_paths, settings, **part(options, ModelKeywords))
-        chain.warn_of_unused(models, options.get("anchor_part"), emit_centroid, paf_workers)
+        check_use(models, options, emit_centroid, paf_workers, tracker_config)
         return cls(
             Layer(models, kept_names({"return_confmaps": return_confmaps}), batch_size),
             batch_size=batch_size,
@@ -235,7 +236,7 @@ class Predictor:
         if not make_labels:
             return list(changed.predict_streaming(source, frames=frames, progress_callback=progress_callback))
         refuse_raw(overrides)
-        selection = chain.named(source, frames, skeleton, videos, self._task)
+        selection = chain.named(source, frames, skeleton, videos, self._models)
         started = datetime.now()
         failures: list[Failure] = []
         found = list(changed._stream(selection, failures.append, progress_callback, None, tracking_progress_callback))
@@ -280,7 +281,7 @@ class Predictor:
             MissingFramesError: Some frames could not be read; the others are in the output.
             OutputError: The output cannot be written, or there is a journal that does not fit.
         """
-        selection = chain.named(source, frames, skeleton, videos, self._task)
+        selection = chain.named(source, frames, skeleton, videos, self._models)
         refuse_raw(overrides)
         writing = Writing.from_keywords(write_interval, resume, not clean_empty_frames)
         output = Output(Path(path))
@@ -305,7 +306,7 @@ class Predictor:
         if self.tracker_config is not None:
             raise ConfigError("Tracks are stored in labels, not in raw results; use predict, or leave tracking out.")
         changed = self._with(overrides)
-        selection = source if isinstance(source, Selection) else select_frames(source, frames)
+        selection = chain.named(source, frames, None, None, self._models)
         keep = changed.layer.keep
         found = changed._stream(selection, None, progress_callback, keep)
         return raw_batches(found, changed.layer.form, keep, self.batch_size)
@@ -337,7 +338,8 @@ class Predictor:
             start: Position of the first one to predict.
             keep: What `Predictions.raw` holds; None for nothing.
         """
-        for batch in self._unfiltered(selection, start, keep):
+        pace = chain.Pace(self.batch_size, self.queue_size, self.paf_workers)
+        for batch in chain.unfiltered(self.layer.stages(keep), selection, pace, start, self.roi):
             yield replace(batch, predictions=tuple(apply_filters(frame, self._filters) for frame in batch.predictions))
 
     def completed(
@@ -376,11 +378,6 @@ class Predictor:
         batches = self.batches(selection, keep=keep)
         found = flattened(batches, len(selection.frames), on_failure, progress)
         return self.completed(found, selection, tracking_progress)
-
-    def _unfiltered(self, selection: Selection, start: int, keep: frozenset[str] | None) -> Iterator[DoneFrames]:
-        """Run the stages; arguments as for `batches`."""
-        pace = chain.Pace(self.batch_size, self.queue_size, self.paf_workers)
-        return chain.unfiltered(self.layer.stages(keep), selection, pace, start, self.roi)
 
     def _with(self, overrides: CallKeywords) -> Predictor:
         """Return a predictor with the settings that a call changes; this one stays as it is."""
@@ -478,7 +475,8 @@ class Predictor:
         if self._named_paths is not None:
             entries["model_paths"] = [path.resolve().as_posix() for path in self._named_paths]
         if self.tracker_config is not None and not self._task.classes:
-            entries["tracking_config"] = tracking_entries(self.tracker_config)
+            nodes, most = self._task.predicted_skeleton.node_names, self._models[0].stage.settings.max_instances
+            entries["tracking_config"] = tracking_entries(self.tracker_config, nodes, most)
         return entries if cli_args is None else {**entries, "cli_args": dict(cli_args)}
 
     def what_decides(self, selection: Selection) -> dict[str, Any]:

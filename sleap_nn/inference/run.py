@@ -11,6 +11,7 @@ from sleap_nn.config.tracker_config import TrackerConfig, complete_tracking
 from sleap_nn.data.labels import Labels, load_labels
 from sleap_nn.errors import ConfigError, UsageError
 from sleap_nn.heartbeat import Phase, phase
+from sleap_nn.inference.chain import readable
 from sleap_nn.inference.options import LoadKeywords, PredictKeywords, RunKeywords, part, refuse_raw, refuse_unknown
 from sleap_nn.inference.output import FormatKeywords, Output, save_analysis_h5_files, save_predictions
 from sleap_nn.inference.outputs import Outputs
@@ -161,6 +162,7 @@ def predict_selection(
     Raises:
         OutputError: A file cannot be written, or there is a journal that does not fit.
     """
+    selection = readable(predictor.layer.models, selection)
     with phase(_activity(selection), len(selection.frames)) as step:
         counting = _counting(step, progress)
         return predict_into_file(predictor, selection, output, writing, counting, tracking_progress)

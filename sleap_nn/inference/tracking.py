@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
 from typing import Any
 
 from sleap_nn.config.filter_config import FilterConfig
-from sleap_nn.config.tracker_config import TrackerConfig
+from sleap_nn.config.tracker_config import TrackerConfig, complete_tracking, in_effect
 from sleap_nn.data.labels import Labels
 from sleap_nn.data.sources import FrameSource, VideoFrames
 from sleap_nn.data.tracked_labels import frames_to_track, write_tracks
@@ -99,6 +99,13 @@ def apply_tracking(
     return labels
 
 
-def tracking_entries(config: TrackerConfig) -> dict[str, Any]:
-    """Return the options of tracking for the provenance."""
-    return {name: value for name, value in asdict(config).items() if value is not None}
+def tracking_entries(config: TrackerConfig, nodes: Sequence[str], max_instances: int | None = None) -> dict[str, Any]:
+    """Return the options of tracking for the provenance, as they were in effect.
+
+    Args:
+        config: What was asked for.
+        nodes: Of the skeleton.
+        max_instances: Most instances of a frame, which stands in for the number of animals.
+    """
+    used = in_effect(complete_tracking(config, max_instances), len(nodes))
+    return {name: value for name, value in asdict(used).items() if value is not None}

@@ -12,10 +12,11 @@ from typing import Any
 from sleap_nn.errors import ConfigError
 from sleap_nn.inference.journal import JournalWriter, read_chunks
 from sleap_nn.inference.label_form import LabelForm, Video
-from sleap_nn.inference.output import check_output, save_labels
+from sleap_nn.inference.output import save_labels
 from sleap_nn.inference.outputs import Outputs
 from sleap_nn.inference.to_labels import AnySkeleton
 from sleap_nn.stages.stream import DoneFrames
+from sleap_nn.whole_files import check_output
 
 
 class IncrementalLabelsWriter:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float, Int
 
-from sleap_nn.config.tracker_config import TrackerConfig
+from sleap_nn.config.tracker_config import COMBINATIONS, TrackerConfig, in_effect
 from sleap_nn.errors import ConfigError
 from sleap_nn.ops.similarity import EPSILON, bounding_boxes, box_iou, pairwise_distances, visible_nodes
 
@@ -50,17 +50,13 @@ class Similarity:
 
     @classmethod
     def from_config(cls, config: TrackerConfig, num_nodes: int) -> Similarity:
-        """Return what the options ask for; an animal of one point is compared by its distance unless they say more."""
-        features, method = config.features, config.scoring_method
-        if num_nodes == 1 and not config.was_chosen("features") and not config.was_chosen("scoring_method"):
-            features, method = "centroids", "euclidean_dist"
-        if features == "image" and not config.was_chosen("scoring_method"):
-            method = "cosine_sim"
+        """Return what the options ask for, see `in_effect`."""
+        config = in_effect(config, num_nodes)
         kalman_keypoints = config.use_kalman and config.kf_track_features == "keypoints"
         stddev = config.oks_stddev
         if stddev is None:
             stddev = 4 * OKS_STDDEV if kalman_keypoints else OKS_STDDEV
-        return cls(features, method, stddev)
+        return cls(config.features, config.scoring_method, stddev)
 
     def __call__(self, new: Poses, stored: Float[np.ndarray, "stored nodes 2"]) -> Scores:
         """Return the score of every new instance with every stored one; NaN where they cannot be compared."""
@@ -75,15 +71,6 @@ class Similarity:
         if self.features == "centroids":
             return -pairwise_distances(a, b)
         return -mean_node_distances(a, b)
-
-
-COMBINATIONS = {
-    "keypoints": ("oks", "cosine_sim", "euclidean_dist"),
-    "centroids": ("euclidean_dist", "cosine_sim"),
-    "bboxes": ("iou", "cosine_sim"),
-    "image": ("cosine_sim", "euclidean_dist"),
-}
-"""Features -> the methods that can compare them."""
 
 
 def median_points(points: Float[np.ndarray, "*shape nodes 2"]) -> Float[np.ndarray, "*shape 2"]:

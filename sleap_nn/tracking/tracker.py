@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float, Int, UInt8
 
-from sleap_nn.config.tracker_config import TrackerConfig, complete_tracking
+from sleap_nn.config.tracker_config import TrackerConfig, complete_tracking, in_effect
 from sleap_nn.errors import ConfigError
 from sleap_nn.log import logger
 from sleap_nn.ops.matching import greedy, hungarian, unmatched
@@ -84,13 +84,10 @@ class Tracker:
         Raises:
             ConfigError: Options exclude each other, or one lacks another.
         """
-        config = complete_tracking(config)
-        count, max_tracks = config.tracking_target_instance_count or None, config.max_tracks
-        if config.use_kalman and max_tracks is None:
-            max_tracks = count
-        queues = config.candidates_method == "local_queues" or max_tracks is not None
-        if queues and config.candidates_method != "local_queues":
-            level = logging.WARNING if config.was_chosen("candidates_method") else logging.INFO
+        asked = complete_tracking(config)
+        config = in_effect(asked, num_nodes)
+        if config.candidates_method != asked.candidates_method:
+            level = logging.WARNING if asked.was_chosen("candidates_method") else logging.INFO
             logger.log(level, "A largest number of tracks needs a memory for each of them: using local_queues.")
         rules = Rules(
             reduction=config.scoring_reduction,
@@ -98,11 +95,12 @@ class Tracker:
             matching=config.track_matching_method,
             min_match_points=config.min_match_points,
             min_new_points=config.min_new_track_points,
-            max_tracks=max_tracks,
-            target_count=count if config.tracking_pre_cull_to_target else None,
+            max_tracks=config.max_tracks,
+            target_count=config.tracking_target_instance_count if config.tracking_pre_cull_to_target else None,
             target_iou=config.tracking_pre_cull_iou_threshold,
         )
-        memory = LocalQueues(config.window_size) if queues else FixedWindow(config.window_size)
+        memories = {"local_queues": LocalQueues, "fixed_window": FixedWindow}
+        memory = memories[config.candidates_method](config.window_size)
         return cls(Similarity.from_config(config, num_nodes), memory, _motion(config), rules)
 
     def update(

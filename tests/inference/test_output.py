@@ -6,12 +6,13 @@ import sleap_io as sio
 from factories import make_labels, make_video
 
 from sleap_nn.errors import ConfigError, InputOverwrittenError, OutputError, UsageError
-from sleap_nn.inference.output import Output, check_output, save_analysis_h5_files, save_labels, save_predictions
+from sleap_nn.inference.output import Output, save_analysis_h5_files, save_labels, save_predictions
 from sleap_nn.inference.select import select_frames
 from sleap_nn.inference.to_labels import to_labels
 from sleap_nn.structures.predictions import Predictions
 from sleap_nn.structures.sample import FrameKey
 from sleap_nn.structures.skeleton import Skeleton
+from sleap_nn.whole_files import check_output
 
 SKELETON = Skeleton(("nose", "left", "right"), edges=((0, 1), (0, 2)), symmetries=((1, 2),), name="mouse")
 VIDEOS = [sio.Video(name, open_backend=False) for name in ("a.mp4", "b.mp4")]
@@ -80,7 +81,7 @@ def test_an_output_that_is_an_input_is_refused(tmp_path: Path, monkeypatch: pyte
     Path("clip.slp").touch()
     Path("link.slp").symlink_to("clip.slp")
     for name in ("clip.slp", "./sub/../clip.slp", "link.slp", str(tmp_path / "clip.slp")):
-        with pytest.raises(OutputError, match="is a file that images are read from"):
+        with pytest.raises(OutputError, match="is a file that is read"):
             check_output(Path(name), [tmp_path / "other.mp4", Path("clip.slp")])
 
 
@@ -101,7 +102,7 @@ def test_an_output_in_a_folder_that_cannot_be_written_is_refused(
     def refuse(**_: object) -> None:
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr("sleap_nn.inference.output.tempfile.NamedTemporaryFile", refuse)
+    monkeypatch.setattr("sleap_nn.whole_files.tempfile.NamedTemporaryFile", refuse)
     with pytest.raises(OutputError, match=r"Permission denied.*choose another folder"):
         check_output(tmp_path / "out.slp", [])
 
