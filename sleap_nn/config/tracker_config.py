@@ -263,8 +263,8 @@ def complete_tracking(config: TrackerConfig, max_instances: int | None = None) -
 def in_effect(config: TrackerConfig, num_nodes: int) -> TrackerConfig:
     """Return complete options with the values that count where several were open.
 
-    An animal of one point is compared by its distance unless a user chose something else; otherwise what was not
-    chosen suits what was. A largest number of tracks needs a memory for each of them.
+    An animal of one point is compared by its distance unless a user chose something else; what was left open suits
+    what was chosen. A largest number of tracks needs a memory for each of them.
 
     Args:
         config: What `complete_tracking` returned.
@@ -292,16 +292,18 @@ def in_effect(config: TrackerConfig, num_nodes: int) -> TrackerConfig:
 
 
 def _compared(config: TrackerConfig, num_nodes: int) -> tuple[str, str]:
-    """Return the features and the scoring method, those that were not chosen to suit those that were."""
+    """Return the features and the scoring method, those that were certainly left open to suit those that were not."""
     features, method = config.features, config.scoring_method
-    chosen = [config.was_chosen(name) for name in ("features", "scoring_method")]
-    if num_nodes == 1 and not any(chosen):
+    chosen = {name: config.was_chosen(name) for name in ("features", "scoring_method")}
+    if num_nodes == 1 and not any(chosen.values()):
         return "centroids", "euclidean_dist"
-    if method in COMBINATIONS[features] or all(chosen):
+    if method in COMBINATIONS[features]:
         return features, method
-    if chosen[1]:
-        return next(name for name, methods in COMBINATIONS.items() if method in methods), method
-    return features, COMBINATIONS[features][0]
+    if config.scoring_method_explicit is False or (features == "image" and not chosen["scoring_method"]):
+        return features, COMBINATIONS[features][0]
+    if config.features_explicit is False:
+        features = next(name for name, methods in COMBINATIONS.items() if method in methods)
+    return features, method
 
 
 def _check_online(config: TrackerConfig) -> None:
