@@ -16,7 +16,7 @@ from sleap_nn.errors import UsageError
 from sleap_nn.heartbeat import phase
 from sleap_nn.inference.output import Output
 from sleap_nn.inference.provenance import build_tracking_only_provenance
-from sleap_nn.inference.select import Selection, video_at
+from sleap_nn.inference.select import Selection, offered_frames, video_at
 from sleap_nn.inference.tracking import apply_tracking, tracking_entries
 from sleap_nn.log import logger
 from sleap_nn.stages.stream import Progress
@@ -32,6 +32,7 @@ class TrackKeywords(TypedDict, total=False):
         filter_config: Which predicted instances are removed before; None removes none.
         frames: Frame indices, in every video; the others are left out. None: all.
         video_index: One video of the file; the others have no frames in the result. None: all.
+        label_filter: ``only_labeled_frames`` or another of the filters of `ChoiceKeywords`; None: all frames.
         max_instances: Most instances of a frame, which stands in for the number of animals.
         clean_empty_frames: Leave out frames without instances.
         progress_callback: Called with (frames done, frames in all).
@@ -42,6 +43,7 @@ class TrackKeywords(TypedDict, total=False):
     filter_config: FilterConfig | None
     frames: Sequence[int] | None
     video_index: int | None
+    label_filter: str | None
     max_instances: int | None
     clean_empty_frames: bool
     progress_callback: Progress | None
@@ -99,6 +101,8 @@ def track_labels(
     if output is not None:
         output.check(selection, options.get("kept_files", ()))
     keys = _chosen(labels, options.get("frames"), options.get("video_index"))
+    if options.get("label_filter") is not None:
+        keys &= offered_frames(labels, options.get("label_filter"))
     logger.info("Running tracking on %d frames...", len(keys))
     report = options.get("progress_callback")
     with phase(f"tracking {name}", len(keys)) as step:

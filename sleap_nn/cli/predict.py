@@ -6,7 +6,7 @@ What happens between the options and the files is in `prediction.py`.
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -16,6 +16,7 @@ from click.core import ParameterSource
 
 from sleap_nn import log
 from sleap_nn.cli.earlier_predict import PredictCommand
+from sleap_nn.cli.idle_options import given_names, idle_options
 from sleap_nn.cli.options import Command, options_from
 from sleap_nn.config.fields import fields_of
 from sleap_nn.config.filter_config import FilterConfig
@@ -127,6 +128,8 @@ def run_command(name: str, data_path: str, options: dict[str, Any]) -> None:
         with phase("loading PyTorch"):
             from sleap_nn.cli.prediction import PredictionRun, summary
             from sleap_nn.system_info import get_startup_info_string
+        for sentence in idle_options(options):
+            log.logger.warning("%s", sentence)
         tracking = tracker_config(options) if options["tracking"] else None
         began, activity = time.monotonic(), "inference" if options["model_paths"] else "tracking"
         log.logger.info("Started %s at: %s", activity, datetime.now())
@@ -134,7 +137,7 @@ def run_command(name: str, data_path: str, options: dict[str, Any]) -> None:
         reports = PredictionRun(options, name, tracking).run(data_path, gui)
         log.logger.info("Finished %s at: %s", activity, datetime.now())
         log.logger.info("Total runtime: %.2f secs", time.monotonic() - began)
-    _warn_of_nothing(reports, bool(options["model_paths"]))
+    _warn_of_nothing(reports, options)
     if len(reports) > 1:
         click.echo(summary(reports), err=gui is not None)
     else:
@@ -150,17 +153,17 @@ def run_command(name: str, data_path: str, options: dict[str, Any]) -> None:
         raise SystemExit(1)
 
 
-def _warn_of_nothing(reports: Sequence[Report], predicted: bool) -> None:
+def _warn_of_nothing(reports: Sequence[Report], options: Mapping[str, Any]) -> None:
     """Say it where not one instance came out, and what may be the cause."""
-    num_frames = sum(report.num_frames for report in reports)
+    num_frames = sum(report.num_chosen for report in reports)
     if any(report.num_instances for report in reports) or all(report.problem for report in reports):
         return
     if not num_frames:
         log.logger.warning("No frame of the input was chosen, so the output is empty; check --frames and the filters.")
-    elif not predicted:
-        log.logger.warning("Not one instance was found on %d frames; there is nothing to track.", num_frames)
-    else:
-        log.logger.warning(
-            "Not one instance was found on %d frames; lower --peak_threshold, or check the model on its own labels.",
-            num_frames,
-        )
+        return
+    ways = ["lower --peak_threshold"] if options["model_paths"] else []
+    ways += ["loosen the filters (--filter_...)"] if given_names(FilterConfig, options) else []
+    ways += ["lower --min_new_track_points"] if options["tracking"] and options["min_new_track_points"] else []
+    ways += ["check the model on its own labels"] if options["model_paths"] else []
+    advice = ", or ".join(ways) if ways else "there is nothing to track"
+    log.logger.warning("Not one instance was found on %d frames; %s.", num_frames, advice)

@@ -24,7 +24,7 @@ from sleap_nn.inference.options import PREPROCESSING, LoadKeywords, part
 from sleap_nn.inference.output import Output, default_output
 from sleap_nn.inference.predictor import Predictor
 from sleap_nn.inference.run import predict_selection, read_source
-from sleap_nn.inference.select import ChoiceKeywords
+from sleap_nn.inference.select import ChoiceKeywords, label_filter
 from sleap_nn.inference.to_file import Writing
 from sleap_nn.log import logger
 from sleap_nn.stages.follow import RoiSettings
@@ -41,6 +41,7 @@ class Report:
         num_frames: Predicted frames.
         num_instances: Instances on them.
         problem: What went wrong, empty if nothing did.
+        num_chosen: Frames that were asked for.
     """
 
     source: Path
@@ -48,6 +49,7 @@ class Report:
     num_frames: int = 0
     num_instances: int = 0
     problem: str = ""
+    num_chosen: int = 0
 
 
 class PredictionRun:
@@ -152,7 +154,8 @@ class PredictionRun:
             problem = str(error)
             if self._gui is not None:
                 self._gui.failed(error)
-        return Report(source, list(written.files), written.num_frames, written.num_instances, problem)
+        counts = (written.num_frames, written.num_instances)
+        return Report(source, list(written.files), *counts, problem, written.num_requested)
 
     def _track(self, source: Path, path: Path) -> Report:
         """Track the instances of a labels file, without a model, and write its files."""
@@ -166,6 +169,7 @@ class PredictionRun:
                 self._tracking,
                 frames=self._options["frames"],
                 video_index=self._options["video_index"],
+                label_filter=label_filter(part(self._options, ChoiceKeywords)),
                 max_instances=self._options["max_instances"],
                 filter_config=self._filters,
                 clean_empty_frames=self._options["no_empty_frames"],
@@ -176,7 +180,8 @@ class PredictionRun:
         if self._gui is not None:
             self._gui.finished(written)
         num_instances = sum(len(frame.instances) for frame in labels.labeled_frames)
-        return Report(source, written, len(labels.labeled_frames), num_instances)
+        num_chosen = labels.provenance["frames_processed"]
+        return Report(source, written, len(labels.labeled_frames), num_instances, num_chosen=num_chosen)
 
     def _loaded(self) -> Predictor:
         """Return the models."""

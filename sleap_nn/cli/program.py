@@ -41,7 +41,7 @@ def _exit_code(code: object) -> int:
 def _flushed() -> bool:
     """Write what is left of the output, and tell whether that was possible."""
     try:
-        for stream in (sys.stdout, sys.stderr):
+        for stream in filter(None, (sys.stdout, sys.stderr)):  # None: it was closed before the program began
             stream.flush()
     except (OSError, ValueError):
         return False

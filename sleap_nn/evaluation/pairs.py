@@ -248,6 +248,11 @@ def centroid_frames(pairs: Sequence[FramePair], names: Sequence[str], anchor_ind
     return frames
 
 
+def have_several_points(predicted: Labels) -> bool:
+    """Tell whether any predicted instance has more than one visible point."""
+    return any(instance.n_visible > 1 for frame in predicted.labeled_frames for instance in _predictions(frame))
+
+
 def _predictions(frame: LabeledFrame) -> list[PredictedInstance]:
     return [instance for instance in frame.instances if isinstance(instance, PredictedInstance)]
 

@@ -66,6 +66,11 @@ def run_evaluation(  # noqa: PLR0913 - the documented signature
         logger.warning("%s has only instances drawn by a user, none that was predicted.", predicted_path)
     method = _resolve_method(match_method, predicted)
     centroids = method == "centroid"
+    if centroids and anchor_part is None and pairs.have_several_points(predicted):
+        logger.warning(
+            "The predictions are poses: their first visible node stands for their centroid, that of the labels is the "
+            "mean of their visible nodes; name a node with anchor_part to compare the same."
+        )
     evaluator = Evaluator(
         truth,
         predicted,

@@ -10,15 +10,15 @@ from typing import Any
 
 from sleap_nn.config.filter_config import FilterConfig
 from sleap_nn.config.limits import MOST_SAMPLES, MOST_WORKERS
-from sleap_nn.data.labels import LabelSet, user_frames
-from sleap_nn.errors import ConfigError
+from sleap_nn.data.labels import Labels, LabelSet, user_frames
+from sleap_nn.errors import ConfigError, UsageError
 from sleap_nn.inference.exported import enforced
 from sleap_nn.inference.loaded_model import LoadedModel
 from sleap_nn.inference.manifest import labels_hash
 from sleap_nn.inference.runtime import passes_at_a_time, resolve_device
 from sleap_nn.inference.select import Selection, Source, Video, select_frames
 from sleap_nn.inference.settings import DecodeKeywords, overridden
-from sleap_nn.inference.to_labels import AnySkeleton
+from sleap_nn.inference.to_labels import AnySkeleton, CentroidForm
 from sleap_nn.log import logger
 from sleap_nn.stages.follow import RoiSettings, follow_batches
 from sleap_nn.stages.grouping_pool import GroupingPool
@@ -48,6 +48,24 @@ def check_settings(batch_size: int, queue_size: int, paf_workers: int, emit_cent
         )
     if emit_centroid not in _EMIT:
         raise ConfigError(f"emit_centroid is {emit_centroid!r}; choose {', '.join(_EMIT)}.")
+
+
+def check_formats(formats: Sequence[str], centroids: CentroidForm | None) -> None:
+    """Refuse formats that cannot hold centroids where nothing else is stored.
+
+    Args:
+        formats: What is written.
+        centroids: How centroids are stored, None for models that find keypoints.
+
+    Raises:
+        UsageError: The message names the first.
+    """
+    others = [name for name in formats if name != "slp"]
+    if others and centroids is not None and centroids.emit == "centroid":
+        raise UsageError(
+            f"Only .slp files hold centroids, {others[0]} does not; store them as instances (emit_centroid, "
+            "--centroid-output: instance or both)."
+        )
 
 
 def check_device(asked: str, actual: str) -> None:
@@ -114,15 +132,10 @@ def readable(models: Sequence[LoadedModel], selection: Selection) -> Selection:
     Raises:
         ConfigError: There are no labels.
     """
-    task, labels = models[0].stage.task, selection.labels
+    task = models[0].stage.task
     if task.view != "crop":
         return selection
-    if labels is None:
-        raise ConfigError(
-            f"A {task.name} model alone reads crops about labelled animals, but the input has no labels; give a "
-            "centroid model as well (-m twice), or a labels file as input."
-        )
-    by_user = user_frames(labels)
+    by_user = user_frames(_labels_of(selection, task))
     kept = [key for key in selection.frames.keys if key in by_user]
     num_others = len(selection.frames) - len(kept)
     if not num_others or not by_user or not models[0].config.data_config.user_instances_only:
@@ -227,10 +240,27 @@ def from_position(batches: Iterable[DoneFrames], start: int) -> Iterator[DoneFra
 
 
 def labelled_anchors(selection: Selection, stage: Stage) -> LabelledAnchors:
-    """Return the anchors of the labelled instances, for a model of crops without one that finds them."""
+    """Return the anchors of the labelled instances, for a model of crops without one that finds them.
+
+    Raises:
+        ConfigError: There are no labels to take them from.
+    """
     task = stage.task
-    assert selection.labels is not None  # see `readable`
-    labels = LabelSet.from_labels([selection.labels], user_instances_only=False)
+    labels = LabelSet.from_labels([_labels_of(selection, task)], user_instances_only=False)
     anchor = None if task.anchor_node is None else task.skeleton.node_names[task.anchor_node]
     anchors = anchors_of_labels(labels.frames, labels.skeleton.node_index(anchor))
     return {key: regions[: stage.settings.max_instances] for key, regions in anchors.items()}
+
+
+def _labels_of(selection: Selection, task: Task) -> Labels:
+    """Return the labels about whose animals crops are cut.
+
+    Raises:
+        ConfigError: There are none.
+    """
+    if selection.labels is None:
+        raise ConfigError(
+            f"A {task.name} model alone reads crops about labelled animals, but the input has no labels; give a "
+            "centroid model as well (-m twice), or a labels file as input."
+        )
+    return selection.labels

@@ -439,7 +439,7 @@ class Predictor:
         self, found: Iterable[Predictions], skeleton: AnySkeleton, videos: Sequence[Video], keep_empty: bool
     ) -> Labels:
         """Return instances as labels of videos."""
-        return to_labels(found, skeleton, videos, keep_empty, self._task.classes, self._centroids())
+        return to_labels(found, skeleton, videos, keep_empty, self._task.classes, self.centroids())
 
     def _labels_skeleton(self, selection: Selection | None) -> AnySkeleton:
         """Return what labels call their nodes: as a call asks for, as this predictor was told, or as in training."""
@@ -455,7 +455,7 @@ class Predictor:
             provenance: Where the predictions come from.
             restore_source_videos: Name the videos that images of a package once came from, instead of the package.
         """
-        form = self._centroids()
+        form = self.centroids()
         if form is not None and form.emit != "instance":
             return None
         skeleton = self._labels_skeleton(selection)
@@ -483,7 +483,7 @@ class Predictor:
         """Return everything that the result of `batches` depends on, and by which an interrupted run is known again."""
         return chain.what_decides(self._models, selection, self._filters, self.roi, self.batch_size)
 
-    def _centroids(self) -> CentroidForm | None:
+    def centroids(self) -> CentroidForm | None:
         """Return how centroids are stored, None for models that find keypoints."""
         return self._models[-1].centroid_form(self.emit_centroid) if self._task.one_point else None
 

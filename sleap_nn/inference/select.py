@@ -237,13 +237,11 @@ def _from_labels(labels: Labels, path: Path | None, frames: Sequence[int] | None
     """Choose among the frames of labels."""
     if not labels.videos:
         raise DataError(f"The labels {path or 'in memory'} name no video, so there are no images to predict on.")
-    filters = [name for name in _FILTERS if choice.get(name)]
-    if len(filters) > 1:
-        logger.warning("Of several label filters only %s counts.", filters[0])
+    name = label_filter(choice)
     index = choice.get("video_index")
     if index is not None:
         video_at(labels, index)
-    keys: Sequence[FrameKey] = _filtered(labels, filters[0] if filters else None, index)
+    keys: Sequence[FrameKey] = _with_images(labels, sorted(offered_frames(labels, name, index)))
     total = len(keys)
     if index is not None:
         keys = _existing(frames, keys)
@@ -251,14 +249,27 @@ def _from_labels(labels: Labels, path: Path | None, frames: Sequence[int] | None
         chosen = sorted(set(frames))
         _warn_missing([i for i in chosen if not 0 <= i < total], f"{total} (positions in the labels file, from 0)")
         keys = [keys[i] for i in chosen if 0 <= i < total]
-    method = _FILTERS[filters[0]] if filters else ("all" if frames is None and index is None else "specified")
+    method = _FILTERS[name] if name else ("all" if frames is None and index is None else "specified")
     return Selection(VideoFrames(labels.videos, keys, in_order=True), path, labels, _record(method, len(keys), total))
 
 
-def _filtered(labels: Labels, name: str | None, index: int | None) -> list[FrameKey]:
-    """Return the frames that a label filter lets pass, of all videos or of one, in order.
+def label_filter(choice: ChoiceKeywords) -> str | None:
+    """Return the label filter that counts, None without any."""
+    filters = [name for name in _FILTERS if choice.get(name)]
+    if len(filters) > 1:
+        logger.warning("Of several label filters only %s counts.", filters[0])
+    return filters[0] if filters else None
+
+
+def offered_frames(labels: Labels, name: str | None, index: int | None = None) -> set[FrameKey]:
+    """Return the frames that a label filter lets pass, of all videos or of one.
 
     Of all videos these are frames that the labels list; of one video all of its frames are on offer.
+
+    Args:
+        labels: The labels.
+        name: The filter, None for all frames.
+        index: The one video; None: all.
     """
     position = {id(video): i for i, video in enumerate(labels.videos)}
     listed = {FrameKey(position[id(e.video)], int(e.frame_idx)): e for e in labels.labeled_frames}
@@ -273,7 +284,7 @@ def _filtered(labels: Labels, name: str | None, index: int | None) -> list[Frame
         offered -= by_user
     elif name == "only_predicted_frames":
         offered = {key for key in offered if key in listed and listed[key].predicted_instances}
-    return _with_images(labels, sorted(offered))
+    return offered
 
 
 def _with_images(labels: Labels, keys: Sequence[FrameKey]) -> list[FrameKey]:

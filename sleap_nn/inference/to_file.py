@@ -19,6 +19,7 @@ from sleap_nn.data.labels import Labels
 from sleap_nn.errors import ConfigError, OutputError
 from sleap_nn.heartbeat import phase
 from sleap_nn.inference import manifest
+from sleap_nn.inference.chain import check_formats
 from sleap_nn.inference.journal import SUFFIX, Contents, JournalWriter, read_chunks, read_contents
 from sleap_nn.inference.output import Output
 from sleap_nn.inference.provenance import RunTimes
@@ -139,7 +140,9 @@ def predict_into_file(
 
     Raises:
         OutputError: Something cannot be written, or there is a journal that does not fit.
+        UsageError: A format cannot hold what is predicted.
     """
+    check_formats(output.formats, predictor.centroids())
     journal = output.path.with_name(output.path.name + SUFFIX)
     facts = _facts(predictor, selection, writing)
     before = _usable(journal, facts, writing.resume, len(selection.frames))

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from sleap_nn.cli.inputs import expand_inputs, is_several, output_paths
-from sleap_nn.errors import DataError, MissingFileError, UsageError
+from sleap_nn.errors import DataError, InputOverwrittenError, MissingFileError, UsageError
 
 
 @pytest.fixture
@@ -70,3 +70,13 @@ def test_outputs_lie_beside_the_inputs_or_in_a_folder(videos: Path) -> None:
         output_paths(inputs, "out.slp", defaults)
     with pytest.raises(UsageError, match="would both be"):
         output_paths([Path("x/a.mp4"), Path("y/a.mp4")], "out", [Path("x/a.slp"), Path("y/a.slp")])
+    (videos / "out.put").mkdir()
+    assert output_paths(inputs, "out.put", defaults) == [Path("out.put/a.mp4.slp"), Path("out.put/d.mp4.slp")]
+
+
+def test_no_output_is_another_input(videos: Path) -> None:
+    inputs = [Path("l.slp"), Path("l.predictions.slp")]
+    defaults = [Path("l.predictions.slp"), Path("l.predictions.predictions.slp")]
+    with pytest.raises(InputOverwrittenError, match=r"output of l\.slp would be the input l\.predictions\.slp"):
+        output_paths(inputs, None, defaults)
+    assert output_paths(inputs, "out", defaults)[0] == Path("out/l.predictions.slp")

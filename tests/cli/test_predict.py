@@ -106,8 +106,8 @@ def test_failures_are_told_to_a_gui(project: Path, work: Path, command: str, cha
         (["--centroid-output", "box"], "box"),
         (["--max_instances", "0"], "at least 1"),
         (["--fg_threshold", "0.5"], "--fg_threshold"),
-        (["-o", "labels.pkg.slp"], "is a file that images are read from"),
-        (["-o", "./sub/../labels.pkg.slp"], "is a file that images are read from"),
+        (["-o", "labels.pkg.slp"], "is a file that is read"),
+        (["-o", "./sub/../labels.pkg.slp"], "is a file that is read"),
         (["--video_index", "3"], "video_index is 3"),
         (["-m", "bottomup"], "give one model, or a centroid model"),
         (["--video_dataset", "box"], "HDF5"),
@@ -320,3 +320,127 @@ def test_tracking_of_nothing_does_not_speak_of_peaks(project: Path, work: Path) 
     assert result.exit_code == 0, result.output
     assert "there is nothing to track" in result.output + result.stderr
     assert "--peak_threshold" not in result.output
+
+
+def test_filtered_animals_are_not_blamed_on_peaks(project: Path, work: Path) -> None:
+    result = run("predict", "-i", work / "clip.mp4", *common(project), "--filter_min_instance_score", "99")
+    assert "loosen the filters" in result.output + result.stderr
+    result = run("predict", "-i", work / "clip.mp4", *common(project), "--peak_threshold", "2", "--no_empty_frames")
+    assert "Not one instance was found on 4 frames; lower --peak_threshold" in result.output + result.stderr
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--use_flow"], "Without --tracking (-t) this has no effect: use_flow."),
+        (["--roi_check_interval", "7"], "Without --roi this has no effect: roi_check_interval."),
+        (["--format", "csv", "--embed", "true"], "Without the format slp this has no effect: embed."),
+        (["--class_assignment", "weighted"], "class_assignment has no effect on a bottomup model."),
+        (["--centroid_peak_threshold", "0.3"], "centroid_threshold (--centroid_peak_threshold) has no effect"),
+    ],
+)
+def test_options_that_do_nothing_are_named(project: Path, work: Path, options: list[str], words: str) -> None:
+    result = run("predict", "-i", work / "clip.mp4", *common(project), *options)
+    assert result.exit_code == 0, result.output
+    assert words in result.output
+    assert "has no effect" not in run("predict", "-i", work / "clip.mp4", *common(project)).output
+
+
+def test_options_of_models_do_nothing_without_one(work: Path) -> None:
+    tracked = ("predict", "-i", work / "labels.pkg.slp", "-t")
+    result = run(*tracked, "--device", "cpu", "--crop_size", "50", "-o", work / "out.slp")
+    assert result.exit_code == 0, result.output
+    assert "Without a model (-m) this has no effect: device, crop_size." in result.output
+    assert "has no effect" not in run(*tracked, "-o", work / "out.slp", "--frames", "0-9").output
+
+
+def test_label_filters_hold_for_tracking_alone(work: Path) -> None:
+    labels = sio.load_slp(str(work / "labels.pkg.slp"))
+    first, last = labels[0], labels[len(labels) - 1]
+    for instance in list(first.instances):
+        first.instances.append(sio.PredictedInstance.from_numpy(instance.numpy(), labels.skeleton))
+        first.instances.remove(instance)
+    labels.save(str(work / "mixed.slp"), embed=False, verbose=False)
+    for option, expected in (
+        ("--only_predicted_frames", 1),
+        ("--exclude_user_labeled", 1),
+        ("--only_labeled_frames", 3),
+    ):
+        result = run("predict", "-i", work / "mixed.slp", "-t", option, "-o", work / "out.slp")
+        assert result.exit_code == 0, result.output
+        found = [frame.frame_idx for frame in sio.load_slp(str(work / "out.slp"), open_videos=False)]
+        assert len(found) == expected
+        assert (last.frame_idx in found) == (option == "--only_labeled_frames")
+
+
+def test_a_name_that_is_no_labels_file_is_refused_before_anything_is_predicted(project: Path, work: Path) -> None:
+    for name in ("preds", "preds.h5"):
+        result = run("predict", "-i", work / "clip.mp4", *common(project), "-o", work / name)
+        assert result.exit_code == 2
+        assert "name it preds.slp" in result.stderr
+    assert not list(work.glob("*.journal"))
+
+
+def test_inputs_of_a_run_are_never_outputs(project: Path, work: Path) -> None:
+    shutil.copy(work / "labels.pkg.slp", work / "labels.pkg.predictions.slp")
+    before = (work / "labels.pkg.predictions.slp").read_bytes()
+    result = run("track", "-i", work / "*.slp", *common(project))
+    assert result.exit_code == 2
+    assert "would be the input" in result.stderr
+    assert (work / "labels.pkg.predictions.slp").read_bytes() == before
+
+
+def test_one_video_of_several_inputs_names_the_outputs(project: Path, work: Path) -> None:
+    shutil.copy(work / "labels.pkg.slp", work / "more.pkg.slp")
+    result = run("predict", "-i", work / "*.pkg.slp", *common(project), "--video_index", "0")
+    assert result.exit_code == 0, result.output
+    assert {path.name for path in work.glob("*.predictions.slp")} == {
+        "labels.pkg.labels.pkg.predictions.slp",
+        "more.pkg.more.pkg.predictions.slp",
+    }
+
+
+def test_only_labels_files_hold_centroids(project: Path, work: Path) -> None:
+    command = ("predict", "-i", work / "clip.mp4", "-m", project / "centroid", "--centroid-output", "centroid")
+    result = run(*command, "--format", "csv")
+    assert result.exit_code == 2
+    assert "Only .slp files hold centroids, csv does not" in result.stderr
+    assert run(*command).exit_code == 0
+
+
+def test_a_model_of_crops_alone_reads_frames_with_labelled_animals(project: Path, work: Path) -> None:
+    labels = sio.load_slp(str(work / "labels.pkg.slp"))
+    for instance in list(labels[0].instances):
+        labels[0].instances.append(sio.PredictedInstance.from_numpy(instance.numpy(), labels.skeleton))
+        labels[0].instances.remove(instance)
+    labels.save(str(work / "mixed.slp"), embed=False, verbose=False)
+    command = ("predict", "-m", project / "centered_instance", "-d", "cpu", "-o", work / "out.slp", "-i")
+    result = run(*command, work / "mixed.slp")
+    assert result.exit_code == 0, result.output
+    assert "1 frame(s) without an animal labelled by a user are left out" in result.output
+    assert len(sio.load_slp(str(work / "out.slp"), open_videos=False)) == 3
+    result = run(*command, work / "clip.mp4")
+    assert result.exit_code == 1
+    assert "the input has no labels" in result.stderr
+    assert not (work / "out.slp.journal").exists()
+
+
+def test_what_tracking_compared_is_in_the_provenance(project: Path, work: Path) -> None:
+    command = (
+        "predict",
+        "-i",
+        work / "clip.mp4",
+        "-m",
+        project / "centroid",
+        "-d",
+        "cpu",
+        "-t",
+        "-o",
+        work / "out.slp",
+    )
+    assert run(*command).exit_code == 0
+    used = sio.load_slp(str(work / "out.slp"), open_videos=False).provenance["tracking_config"]
+    assert (used["features"], used["scoring_method"]) == ("centroids", "euclidean_dist")
+    assert run(*command, "--max_tracks", "2").exit_code == 0
+    used = sio.load_slp(str(work / "out.slp"), open_videos=False).provenance["tracking_config"]
+    assert used["candidates_method"] == "local_queues"

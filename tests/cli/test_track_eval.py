@@ -23,3 +23,12 @@ def test_tracks_are_compared_under_both_names(name: str, tmp_path: Path) -> None
 def test_values_out_of_range_are_wrong_usage() -> None:
     for option in (["--oks_stddev", "0"], ["--mt_threshold", "2"], ["--carrier", "box"]):
         assert CliRunner().invoke(cli, ["track-eval", "-g", "a.slp", "-p", "b.slp", *option]).exit_code == 2
+
+
+def test_metrics_do_not_overwrite_what_is_compared(tmp_path: Path) -> None:
+    labels = tmp_path / "tracked.slp"
+    labels.write_bytes(b"labels")
+    result = CliRunner().invoke(cli, ["track-eval", "-g", str(labels), "-p", str(labels), "-s", str(labels)])
+    assert result.exit_code == 2
+    assert "is a file that is read" in result.stderr
+    assert labels.read_bytes() == b"labels"

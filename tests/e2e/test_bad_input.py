@@ -161,7 +161,7 @@ def test_an_output_that_cannot_be_written_is_refused_before_predicting(folder: P
     before = (folder / "labels.pkg.slp").read_bytes()
     refused(
         run("predict", "-i", folder / "labels.pkg.slp", "-m", model, "-o", folder / "labels.pkg.slp"),
-        "images are read from",
+        "is a file that is read",
         code=2,
     )
     assert (folder / "labels.pkg.slp").read_bytes() == before

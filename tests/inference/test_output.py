@@ -5,9 +5,10 @@ import pytest
 import sleap_io as sio
 from factories import make_labels, make_video
 
+from sleap_nn.data.sources import VideoFrames
 from sleap_nn.errors import ConfigError, InputOverwrittenError, OutputError, UsageError
 from sleap_nn.inference.output import Output, save_analysis_h5_files, save_labels, save_predictions
-from sleap_nn.inference.select import select_frames
+from sleap_nn.inference.select import Selection, select_frames
 from sleap_nn.inference.to_labels import to_labels
 from sleap_nn.structures.predictions import Predictions
 from sleap_nn.structures.sample import FrameKey
@@ -226,3 +227,39 @@ def predicted_labels() -> sio.Labels:
         for video in videos
     ]
     return sio.Labels(frames, videos=videos, skeletons=[skeleton])
+
+
+def test_labels_are_named_as_labels(tmp_path: Path) -> None:
+    selection = select_frames(np.zeros((2, 8, 8), np.uint8))
+    for name in ("out", "out.csv", "new/out.h5", "out.mp4"):
+        with pytest.raises(UsageError, match=r"does not end in \.slp; name it out\.slp"):
+            Output.from_keywords(tmp_path / name).check(selection)
+    Output.from_keywords(tmp_path / "OUT.SLP").check(selection)
+    Output.from_keywords(tmp_path / "out", "csv").check(selection)
+
+
+def test_no_format_overwrites_what_is_read(tmp_path: Path) -> None:
+    make_labels(2, path=tmp_path / "labels.slp", embed=False)
+    selection = select_frames(tmp_path / "labels.slp")
+    for name in ("table.csv", "table.analysis.h5"):
+        (tmp_path / name).touch()
+    for other, kind in (("table.csv", "csv"), ("table.analysis.h5", "analysis_h5")):
+        output = Output.from_keywords(tmp_path / "table.slp", ["slp", kind])
+        output.check(selection)
+        with pytest.raises(InputOverwrittenError, match=other):
+            output.check(selection, [tmp_path / other])
+
+
+def test_no_format_of_one_of_several_videos_overwrites_what_is_read(tmp_path: Path) -> None:
+    labels = predicted_labels()
+    selection = Selection(VideoFrames(labels.videos, []), None, labels)
+    for other in ("out.csv", "out.a.csv", "out.b_1.csv"):
+        (tmp_path / other).touch()
+        with pytest.raises(InputOverwrittenError, match=other):
+            Output.from_keywords(tmp_path / "out.slp", "csv").check(selection, [tmp_path / other])
+
+
+def test_two_formats_do_not_write_one_file(tmp_path: Path) -> None:
+    selection = select_frames(np.zeros((2, 8, 8), np.uint8))
+    with pytest.raises(UsageError, match=r"x\.dlc\.csv would be written as csv and as dlc"):
+        Output.from_keywords(tmp_path / "x.dlc.csv", ["csv", "dlc"]).check(selection)

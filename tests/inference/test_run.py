@@ -1,6 +1,7 @@
 from pathlib import Path
 
 import pytest
+import sleap_io as sio
 from factories import make_labels
 from phase_recorder import PhaseRecorder
 
@@ -52,3 +53,11 @@ def test_prediction_says_what_it_is_doing_and_how_far_it_is(trained: Path, monke
     assert (recorder.phases[-1].done, recorder.phases[-1].total) == (12, 12)
     assert told == [(4, 12, 4), (8, 12, 8), (12, 12, 12)]
     assert recorder.open == []
+
+
+def test_videos_of_one_name_have_outputs_of_their_own(tmp_path: Path) -> None:
+    labels = make_labels(2, path=tmp_path / "labels.slp", embed=False)
+    videos = [sio.Video(str(tmp_path / folder / "clip.mp4"), open_backend=False) for folder in "ab"]
+    sio.Labels(videos=videos, skeletons=[labels.skeleton]).save(str(tmp_path / "two.slp"), verbose=False)
+    names = [default_output(tmp_path / "two.slp", index).name for index in (0, 1)]
+    assert names == ["two.clip_0.predictions.slp", "two.clip_1.predictions.slp"]
