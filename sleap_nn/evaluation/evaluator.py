@@ -5,6 +5,7 @@ Wraps `pairs` (labels -> arrays) and the kernels `keypoints` and `detection`; co
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -72,7 +73,7 @@ class Evaluator:
             ConfigError: A setting has no meaning.
             DataError: No frame, or no node name, occurs in both.
         """
-        _check_settings(oks_stddev, oks_scale, match_method)
+        _check_settings(oks_stddev, oks_scale, match_method, match_threshold)
         truth, predicted = ground_truth_instances, predicted_instances
         self.match_method = "centroid" if match_method == "centroid" else "oks"
         self.anchor_index = anchor_ind if self.match_method == "centroid" else None
@@ -239,16 +240,18 @@ def _track_name(entry: MatchInstance) -> str | None:
     return None if entry.instance.track is None else entry.instance.track.name
 
 
-def _check_settings(oks_stddev: float, oks_scale: float | None, match_method: str) -> None:
+def _check_settings(oks_stddev: float, oks_scale: float | None, match_method: str, match_threshold: float) -> None:
     if match_method in ("mask", "semantic"):
         raise ConfigError(
             f"match_method {match_method!r} scores masks, which are not supported; use 'oks' or 'centroid'."
         )
     if match_method not in ("auto", "oks", "centroid"):
         raise ConfigError(f"match_method {match_method!r} is unknown; use 'auto', 'oks' or 'centroid'.")
-    if oks_stddev <= 0:
+    if not 0 < oks_stddev < math.inf:
         raise ConfigError(f"oks_stddev is {oks_stddev}; it must be larger than 0.")
-    if oks_scale is not None and oks_scale <= 0:
+    if not math.isfinite(match_threshold):
+        raise ConfigError(f"match_threshold is {match_threshold}; it must be a finite number.")
+    if oks_scale is not None and not 0 < oks_scale < math.inf:
         raise ConfigError(f"oks_scale is {oks_scale}; it is an area in px^2 and must be larger than 0.")
 
 

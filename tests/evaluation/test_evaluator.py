@@ -135,6 +135,8 @@ def test_user_instances_are_no_predictions(make_labels):
         ({"match_method": "nearest"}, "'nearest' is unknown"),
         ({"oks_stddev": 0}, "oks_stddev is 0"),
         ({"oks_scale": -1}, "oks_scale is -1"),
+        ({"oks_stddev": np.nan}, "oks_stddev is nan"),
+        ({"match_threshold": np.nan}, "match_threshold is nan"),
     ],
 )
 def test_bad_settings_are_refused(golden_labels, settings, message):
