@@ -125,6 +125,11 @@ class Augmentation:
         return Transform.scaling(-1, 1).about(centre).then(moved)
 
     @property
+    def moves(self) -> bool:
+        """Whether `transform` does anything."""
+        return self.mirrored or self.degrees != 0 or self.zoom != 1 or self.shift != (0, 0)
+
+    @property
     def changes_intensity(self) -> bool:
         """Whether `intensity` does anything."""
         noise = self.uniform_noise is not None or self.gaussian_noise is not None

@@ -113,6 +113,9 @@ class PoseDataset(Dataset):
         anchors = self._task.anchors(labelled) if stored is None else stored[row.instances]
         window = None if augmentation is None else augmentation.window
         focus = None if window is None else window.focus(anchors[:, None] if self._task.one_point else labelled)
+        if row.region is not None and row.region.centre is not None:
+            x, y = anchors[0].tolist()  # of an animal that is mirrored, the other node of a pair
+            region = Region((x, y))
         image, transform = self._spec.read(frame, region, augmentation, focus)
         placed = transform(np.concatenate([labelled, anchors[:, None]], axis=1))
         placed = visible_inside(placed, *self._spec.content_size(frame, augmentation))

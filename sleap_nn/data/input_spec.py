@@ -41,9 +41,14 @@ class _Mapping:
         """Append a step."""
         return _Mapping(self.pixels.then(other.pixels), self.points.then(other.points))
 
-    def moved(self, step: Transform) -> _Mapping:
-        """Append a step in which points follow the pixels."""
-        return _Mapping(self.pixels.then(step), self.points.then(step))
+    def moved(self, step: Transform, ahead: float = 0.0) -> _Mapping:
+        """Append a step in which points follow the pixels.
+
+        Args:
+            step: Of pixels.
+            ahead: How far points lie beyond pixels in x and y, px, before the step and after it.
+        """
+        return _Mapping(self.pixels.then(step), self.points.then(step.about((ahead, ahead))))
 
 
 @dataclass(frozen=True)
@@ -59,6 +64,8 @@ class _Layout:
         drawn: (height, width) of the part that pixels are resampled to; the rest is black.
         content: (height, width) of the part in which points can lie.
         padded: (height, width) of the whole input.
+        ahead: How far a point lies beyond what it names, in x and y, px of the input: resizing moves pixel centres by
+            their halves, and points not. A network learns it, so it must be the same in every sample.
     """
 
     match: float
@@ -69,6 +76,7 @@ class _Layout:
     drawn: tuple[int, int]
     content: tuple[int, int]
     padded: tuple[int, int]
+    ahead: float
 
     def mapping(self, region: Region, crop_size: int | None) -> _Mapping:
         """Return the way from frame px to input px for a region, cut out as a square of this side or not at all."""
@@ -165,7 +173,7 @@ class InputSpec:
         layout = _layout(self, *frame.size)
         mapping, size, padded = layout.mapping(region, self.crop_size), layout.drawn, layout.padded
         if augmentation is not None:
-            mapping = mapping.moved(augmentation.transform(*size))
+            mapping = mapping.moved(augmentation.transform(*size), layout.ahead)
             if augmentation.window is not None:
                 mapping = mapping.moved(_window_map(augmentation.window, mapping.points, focus, layout.content))
                 size = padded = (augmentation.window.side, augmentation.window.side)
@@ -220,10 +228,16 @@ class InputSpec:
         return plain if layout.reduced is None else resample.resize_together(plain, *layout.reduced)
 
     def content_size(self, frame: Frame, augmentation: Augmentation | None = None) -> tuple[int, int]:
-        """Return the (height, width) of the part of an input in which points can lie; the rest is padding."""
-        if augmentation is not None and augmentation.window is not None:
+        """Return the (height, width) of the part of an input in which points can lie; the rest is black.
+
+        What moves in a whole frame may also move to where there was padding.
+        """
+        layout = _layout(self, *frame.size)
+        if augmentation is None:
+            return layout.content
+        if augmentation.window is not None:
             return augmentation.window.side, augmentation.window.side
-        return _layout(self, *frame.size).content
+        return layout.drawn if augmentation.moves else layout.content
 
     def sizes(self, height: int, width: int) -> tuple[tuple[int, int], tuple[int, int]]:
         """Return (height, width) of the part in which points can lie, and of the whole input, of a frame of a size."""
@@ -256,7 +270,7 @@ def _layout(spec: InputSpec, height: int, width: int) -> _Layout:
         reduced = max(1, round(height * factors[0])), max(1, round(width * factors[1]))
         back = resample.resize_map((height, width), reduced).inverse()
         whole = _Mapping(back.then(whole.pixels), whole.points)
-    return _Layout(match, matched, scaled, reduced, whole, drawn, content, padded)
+    return _Layout(match, matched, scaled, reduced, whole, drawn, content, padded, (1 - match * spec.scale) / 2)
 
 
 def _window_map(

@@ -404,3 +404,66 @@ def test_stored_centroids_take_the_place_of_computed_ones() -> None:
     )
     dataset = PoseDataset(LabelSet(SKELETON, (), (frame,), ()), ArrayFrames([spots()]), task, InputSpec(1, scale=0.5))
     assert dataset[0].anchors.tolist() == [[15.5, 8.5]]
+
+
+SPOT = np.array([61.0, 47.0])
+
+
+def ahead_of_spot(spec: InputSpec, geometric: GeometricConfig, task: Task = SINGLE) -> np.ndarray:
+    """Return how far a point lies beyond its spot in a sample, in px of the input."""
+    y, x = np.mgrid[:HEIGHT, :WIDTH]
+    image = (250 * np.exp(-((x - SPOT[0]) ** 2 + (y - SPOT[1]) ** 2) / 2 / 6**2)).astype(np.uint8)
+    frame = LabeledFrame(FrameKey(0, 0), np.broadcast_to(SPOT, (1, 4, 2)).astype(np.float32), np.array([-1]))
+    augmenter = Augmenter.from_config(AugmentationConfig(geometric=geometric))
+    dataset = PoseDataset(LabelSet(SKELETON, (), (frame,), ()), ArrayFrames([image[..., None]]), task, spec, augmenter)
+    sample = dataset[0]
+    levels = sample.image[0].astype(float)
+    rows, columns = np.mgrid[: levels.shape[0], : levels.shape[1]]
+    centre = np.array([(columns * levels).sum(), (rows * levels).sum()]) / levels.sum()
+    return sample.points[0, 0] - centre
+
+
+@pytest.mark.parametrize(
+    ("spec", "expected"),
+    [
+        (InputSpec(1), 0.0),
+        (InputSpec(1, scale=0.5, stride=16), 0.25),
+        (InputSpec(1, scale=2.0), -0.5),
+        (InputSpec(1, max_height=HEIGHT // 2, max_width=WIDTH // 2), 0.25),
+        (InputSpec(1, max_height=HEIGHT // 2, max_width=WIDTH // 2, scale=0.5), 0.375),
+        (InputSpec(1, scale=0.5, crop_size=90, stride=16), 0.25),
+    ],
+)
+@pytest.mark.parametrize(
+    "geometric",
+    [
+        GeometricConfig(rotation_p=0, scale_p=0),
+        GeometricConfig(rotation_p=0, scale_p=0, flip_p=1),
+        GeometricConfig(rotation_min=180, rotation_max=180, scale_p=0),
+        GeometricConfig(rotation_min=90, rotation_max=90, scale_min=0.8, scale_max=0.8),
+    ],
+    ids=["plain", "flip", "half turn", "turn and zoom"],
+)
+def test_what_resizing_does_to_points_is_the_same_in_every_sample(
+    spec: InputSpec, expected: float, geometric: GeometricConfig
+) -> None:
+    """A network learns how far points lie beyond what they name; were it turned along, predictions would be off."""
+    centred = CenteredInstance(skeleton=SKELETON, confmaps=ConfidenceMapsHead("CenteredInstanceConfmapsHead", 4, 2))
+    ahead = ahead_of_spot(spec, geometric, SINGLE if spec.crop_size is None else centred)
+    assert ahead == pytest.approx([expected, expected], abs=0.05)
+
+
+def test_what_moves_into_the_padding_keeps_its_point() -> None:
+    spec = InputSpec(1, stride=200)
+    flip = GeometricConfig(rotation_p=0, scale_p=0, flip_p=1)
+    ahead = ahead_of_spot(spec, flip)
+    assert spec.sizes(HEIGHT, WIDTH)[1][1] - 1 - SPOT[0] > WIDTH  # the spot lies in what was padding
+    assert ahead == pytest.approx([0, 0], abs=0.05)
+
+
+def test_a_mirrored_crop_lies_about_its_own_anchor() -> None:
+    flip = AugmentationConfig(geometric=GeometricConfig(rotation_p=0, scale_p=0, flip_p=1))
+    sample = crops(InputSpec(1, stride=1, crop_size=181), flip, anchor=1).dataset[0]
+    assert sample.points[0, 1] == pytest.approx(np.array([90, 90]), abs=1e-3)
+    assert sample.anchors[0] == pytest.approx(sample.points[0, 1], abs=1e-3)
+    assert check_nodes(sample) == 4
