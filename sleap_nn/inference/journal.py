@@ -1,9 +1,9 @@
 """The journal of a prediction: a file to which finished frames are appended while prediction runs.
 
-A record is a head and a content: the head holds kind and length of the content, its checksum, and one of the head itself.
-The first record holds facts about the prediction, each further one a chunk of frames, the last that all are done. A record
-counts when it is whole: a process that is killed, or a machine that loses power, costs the chunk that was being written
-and nothing before it. Reading stops at the first record that is not whole, whatever comes after it.
+A record is a head and a content: the head holds kind and length of the content, its checksum, and the head's.
+The first record holds facts about the prediction, each further one a chunk of frames, the last that all are done. A
+record counts when it is whole: a process that is killed, or a machine that loses power, costs the chunk that was being
+written and nothing before it. Reading stops at the first record that is not whole, whatever comes after it.
 """
 
 from __future__ import annotations

@@ -146,7 +146,7 @@ def test_whatever_is_damaged_only_whole_records_before_it_count(tmp_path: Path) 
             sound = sum(end <= place for end in places)
             seen.add(sound)
             if sound == 0:
-                with pytest.raises(OutputError, match="cannot be read as a journal .*; move it away to begin anew"):
+                with pytest.raises(OutputError, match=r"cannot be read as a journal .*; move it away to begin anew"):
                     read_contents(path)
             else:
                 check(path, sound, places)

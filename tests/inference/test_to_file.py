@@ -268,7 +268,7 @@ def test_an_output_never_says_that_frames_are_in_it_which_are_not(
 ) -> None:
     original = to_file.read_chunks
     monkeypatch.setattr(to_file, "read_chunks", lambda path: list(original(path))[1:])
-    with pytest.raises(DataError, match=r"out\.slp\.journal says that all is done, but gives 15 of 23 frames; delete it"):
+    with pytest.raises(DataError, match=r"out\.slp\.journal says .* done, but gives 15 of 23 frames; delete it"):
         write(run, video, tmp_path / "out.slp", write_interval=8)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["clip.mp4", "out.slp.journal"]
 
