@@ -12,7 +12,7 @@ import io
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache, wraps
 from pathlib import Path
@@ -132,25 +132,46 @@ class _Outputs:
         """Name the file."""
         self._path = path
         self._opened: list[HDF5Output] = []
+        self._ids: list[h5py.h5f.FileID] = []
 
     @property
     def error(self) -> BaseException | None:
         """The first failure."""
         return next((output.error for output in self._opened if output.error is not None), None)
 
-    def open(self, mode: str) -> HDF5Output:
-        """Open the file once more, in a mode of h5py that writes.
+    def open(
+        self, begin: Callable[..., None], file: h5py.File, mode: str, args: Sequence[Any], keywords: Mapping[str, Any]
+    ) -> None:
+        """Open the file once more, as another `h5py.File`.
+
+        Whoever opens it while it is open sees what HDF5 has not written yet.
+
+        Args:
+            begin: The method of h5py that begins the object.
+            file: The object.
+            mode: A mode of h5py.
+            args: Other arguments of that method.
+            keywords: As above.
 
         Raises:
             OSError: It cannot be opened, or an earlier writing failed.
         """
         self.check()
-        if mode in ("x", "w-") and self._path.exists():
+        is_there = self._path.exists()
+        if mode in ("x", "w-") and is_there:
             raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(self._path))
-        is_new = mode != "r+" and (mode != "a" or not self._path.exists())
-        output = HDF5Output(self._path, is_new)
-        self._opened.append(output)
-        return output
+        opened = next((entry for entry in self._ids if entry.valid), None)
+        if opened is not None and mode in ("r", "r+", "a"):
+            begin(file, opened.reopen())
+            self._ids.append(file.id)
+        elif mode == "r":
+            begin(file, self._path, mode, *args, **keywords)
+        else:
+            output = HDF5Output(self._path, is_new=mode != "r+" and (mode != "a" or not is_there))
+            self._opened.append(output)
+            kept = {key: value for key, value in keywords.items() if key != "locking"}
+            begin(file, output, "w" if mode == "a" and not is_there else mode, *args, **kept)
+            self._ids.append(file.id)
 
     def check(self) -> None:
         """Raise the first failure, if there is one."""
@@ -159,6 +180,9 @@ class _Outputs:
 
     def close(self) -> None:
         """Close all that was opened; what was opened without a failure may have one now."""
+        for left in self._ids:
+            if left.valid:
+                h5py.File(left).close()
         for output in self._opened:
             try:
                 output.close()
@@ -212,15 +236,12 @@ def _install() -> None:
 
     @wraps(original)
     def opened(self: h5py.File, name: Any, mode: str = "r", *args: Any, **keywords: Any) -> None:
-        outputs = None
-        if mode != "r" and _ACTIVE and isinstance(name, str | bytes | os.PathLike):
-            outputs = _ACTIVE.get(Path(os.fsdecode(name)).resolve())
+        is_path = bool(_ACTIVE) and isinstance(name, str | bytes | os.PathLike)
+        outputs = _ACTIVE.get(Path(os.fsdecode(name)).resolve()) if is_path else None
         if outputs is None:
             original(self, name, mode, *args, **keywords)
-            return
-        file = outputs.open(mode)
-        kept: Mapping[str, Any] = {key: value for key, value in keywords.items() if key != "locking"}
-        original(self, file, "w" if mode == "a" and not file.seek(0, os.SEEK_END) else mode, *args, **kept)
+        else:
+            outputs.open(original, self, mode, args, keywords)
 
     h5py.File.__init__ = opened
 

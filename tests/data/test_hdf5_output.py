@@ -77,6 +77,32 @@ def test_a_file_holds_what_h5py_alone_writes(tmp_path: Path) -> None:
         np.testing.assert_array_equal(file["a"], np.arange(9))
 
 
+def test_whoever_opens_an_open_file_sees_what_is_in_it(tmp_path: Path) -> None:
+    path = tmp_path / "a.h5"
+    with hdf5_output(path):
+        with h5py.File(path, "w") as file:
+            file["a"] = np.arange(9)
+            for mode in ("r", "a"):
+                with h5py.File(path, mode) as other:
+                    np.testing.assert_array_equal(other["a"], np.arange(9))
+            file["b"] = 1
+        with h5py.File(path) as other:
+            assert other.driver == "sec2"
+            assert sorted(other) == ["a", "b"]
+
+
+def test_what_is_left_open_is_closed(tmp_path: Path) -> None:
+    path = tmp_path / "a.h5"
+    with hdf5_output(path):
+        file = h5py.File(path, "w")
+        file["a"] = np.arange(9)
+        reader = h5py.File(path)
+    assert not file
+    assert not reader
+    with h5py.File(path) as other:
+        np.testing.assert_array_equal(other["a"], np.arange(9))
+
+
 def test_wherever_a_disk_is_full_the_error_is_that_of_the_disk(
     tmp_path: Path, small_disk: Callable[[int, BaseException], None]
 ) -> None:
