@@ -25,7 +25,7 @@ from sleap_nn.inference.output import Output
 from sleap_nn.inference.outputs import Outputs
 from sleap_nn.inference.provenance import RunTimes, prediction_provenance
 from sleap_nn.inference.raw_outputs import RawKeywords, kept_names
-from sleap_nn.inference.select import Selection, Source, Video, select_frames
+from sleap_nn.inference.select import Frames, Selection, Source, Video, select_frames
 from sleap_nn.inference.settings import DecodeKeywords, StageSettings
 from sleap_nn.inference.slp_writer import SlpHead
 from sleap_nn.inference.to_file import Writing, predict_into_file
@@ -86,14 +86,14 @@ class Predictor:
             ConfigError: A value is out of range, the layer is on another device, or `roi` is given for models that do
                 not find one animal in whole frames, or together with maps to keep.
         """
-        chain.check_settings(batch_size, queue_size, paf_workers, emit_centroid)
+        chain.check_settings(batch_size, queue_size, paf_workers, emit_centroid, filter_config)
         self.layer = layer
         self.roi = roi
         if roi is not None:
             check_can_follow([model.stage.task for model in layer.models], layer.keep)
         if device is not None:
             chain.check_device(device, layer.device)
-        self.batch_size = batch_size
+        self.batch_size = int(batch_size)
         self.queue_size = queue_size
         self.paf_workers = paf_workers
         self.emit_centroid = emit_centroid
@@ -207,7 +207,7 @@ class Predictor:
         source: Source | Selection,
         *,
         make_labels: bool = True,
-        frames: Sequence[int] | None = None,
+        frames: Frames | None = None,
         skeleton: AnySkeleton | None = None,
         videos: Sequence[Video] | None = None,
         clean_empty_frames: bool = False,
@@ -251,7 +251,7 @@ class Predictor:
         source: Source | Selection,
         path: str | Path,
         *,
-        frames: Sequence[int] | None = None,
+        frames: Frames | None = None,
         skeleton: AnySkeleton | None = None,
         videos: Sequence[Video] | None = None,
         write_interval: int | None = None,
@@ -294,7 +294,7 @@ class Predictor:
         self,
         source: Source | Selection,
         *,
-        frames: Sequence[int] | None = None,
+        frames: Frames | None = None,
         progress_callback: Progress | None = None,
         **overrides: Unpack[CallKeywords],
     ) -> Iterator[Outputs]:

@@ -17,7 +17,7 @@ from sleap_nn.inference.output import FormatKeywords, Output, save_analysis_h5_f
 from sleap_nn.inference.outputs import Outputs
 from sleap_nn.inference.predictor import Predictor
 from sleap_nn.inference.raw_outputs import RawKeywords
-from sleap_nn.inference.select import ChoiceKeywords, Selection, Source, select_frames
+from sleap_nn.inference.select import ChoiceKeywords, Frames, Selection, Source, select_frames
 from sleap_nn.inference.to_file import FileSummary, WriteKeywords, Writing, predict_into_file
 from sleap_nn.stages.stream import Progress
 
@@ -29,7 +29,7 @@ def predict(  # noqa: PLR0913 - the public verb lists its main options
     *,
     model_paths: Sequence[str | Path] | str | Path | None = None,
     batch_size: int = 4,
-    frames: Sequence[int] | None = None,
+    frames: Frames | None = None,
     output_path: str | Path | None = None,
     clean_empty_frames: bool = False,
     make_labels: bool = True,
@@ -123,7 +123,7 @@ def given_models(
     return paths
 
 
-def read_source(source: Source, frames: Sequence[int] | None = None, **choice: Unpack[ChoiceKeywords]) -> Selection:
+def read_source(source: Source, frames: Frames | None = None, **choice: Unpack[ChoiceKeywords]) -> Selection:
     """Choose the frames of a source, see `select_frames`, and say so if it takes long."""
     with phase("reading the source"):
         return select_frames(source, frames, **choice)

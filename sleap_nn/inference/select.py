@@ -11,6 +11,7 @@ from typing import Any, TypedDict, Unpack, cast
 import numpy as np
 from torch import Tensor
 
+from sleap_nn.config.frames import chosen_frames
 from sleap_nn.data.labels import Labels, load_labels, user_frames
 from sleap_nn.data.other_formats import is_labels
 from sleap_nn.data.sources import (
@@ -29,6 +30,7 @@ from sleap_nn.log import logger
 from sleap_nn.structures.sample import FrameKey, FrameKeys
 
 Images = np.ndarray | Tensor | Iterable[np.ndarray | Tensor]
+Frames = Sequence[int] | np.ndarray | Tensor | str
 Source = str | Path | Video | Labels | Images | Iterable[Batch] | Provider | Sequence[str | Path | Video | Labels]
 
 
@@ -115,14 +117,14 @@ class Selection:
         return any(stored_indices(video) is not None for video in self.frames.videos())
 
 
-def select_frames(source: Source, frames: Sequence[int] | None = None, **choice: Unpack[ChoiceKeywords]) -> Selection:
+def select_frames(source: Source, frames: Frames | None = None, **choice: Unpack[ChoiceKeywords]) -> Selection:
     """Choose frames.
 
     Args:
         source: Path of a video or labels file, a video, labels, images (H, W, C) uint8 or one of them; or several
             paths, videos and labels, whose frames are joined.
         frames: Frame indices of a video; positions in the list of frame entries of a labels file, after a label
-            filter. Values that do not exist are left out with a warning.
+            filter; also as a text, ``0,5,10-20``. Values that do not exist are left out with a warning.
         **choice: Which frames, see `ChoiceKeywords`.
 
     Raises:
@@ -132,6 +134,7 @@ def select_frames(source: Source, frames: Sequence[int] | None = None, **choice:
         TypeError: The source is of no known type, or a keyword does not exist.
     """
     _check(choice)
+    frames = chosen_frames(frames)
     if isinstance(source, Provider):
         return source.selection if frames is None else _of_provider(source, frames)
     path = Path(source) if isinstance(source, str | Path) else None
