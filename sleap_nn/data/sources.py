@@ -87,6 +87,9 @@ class FrameSource(ABC):
     def close(self) -> None:  # noqa: B027 - most sources hold nothing open
         """Close files; the next read opens them again. Open files pass neither a fork nor a pickle."""
 
+    def close_own(self) -> None:  # noqa: B027 - as above
+        """Close the files that reading has opened, not those of the videos that were given."""
+
     def __len__(self) -> int:
         """Return the number of frames."""
         return len(self.keys)
@@ -164,11 +167,15 @@ class VideoFrames(FrameSource):
 
     def close(self) -> None:
         """Close the files; the next read opens them again. Open files pass neither a fork nor a pickle."""
+        self.close_own()
+        for video in self._videos:
+            video.close()
+
+    def close_own(self) -> None:
+        """Close the files that reading has opened, not those of the videos that were given."""
         for reader in self._readers.values():
             if reader is not None:
                 reader.close()
-        for video in self._videos:
-            video.close()
 
 
 class ArrayFrames(FrameSource):

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import ExitStack
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from contextlib import ExitStack, closing
 from dataclasses import asdict, dataclass, replace
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -17,8 +17,9 @@ from sleap_nn.errors import ConfigError
 from sleap_nn.inference.exported import enforced
 from sleap_nn.inference.loaded_model import LoadedModel
 from sleap_nn.inference.manifest import labels_hash
+from sleap_nn.inference.outputs import Outputs
 from sleap_nn.inference.runtime import passes_at_a_time, resolve_device
-from sleap_nn.inference.select import Frames, Selection, Source, Video, select_frames
+from sleap_nn.inference.select import Frames, Selection, Source, Video, closed_after, select_frames
 from sleap_nn.inference.settings import DecodeKeywords, overridden
 from sleap_nn.inference.to_labels import AnySkeleton
 from sleap_nn.log import logger
@@ -146,6 +147,12 @@ def readable(models: Sequence[LoadedModel], selection: Selection) -> Selection:
     frames = copy.copy(selection.frames)
     frames.keys = kept
     return replace(selection, frames=frames, record={**selection.record, "frames_processed": len(kept)})
+
+
+def until_closed(found: Iterator[Outputs], selection: Selection, source: object) -> Iterator[Outputs]:
+    """Yield raw results, and close the files of a selection at the end of the iteration, however it ends."""
+    with closed_after(selection, source), closing(cast(Generator[Outputs], found)):
+        yield from found
 
 
 def with_settings(models: Sequence[LoadedModel], keywords: DecodeKeywords) -> list[LoadedModel]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable, Mapping, Sequence, Set
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypedDict, Unpack, cast
@@ -76,6 +77,7 @@ class Selection:
         record: What was chosen, for the provenance.
         skeleton: What labels of these frames call their skeleton, None for the model's own.
         named_videos: What they call the videos, None for those of the source.
+        opened: Videos that were opened to choose the frames, not given by a user.
     """
 
     frames: FrameSource
@@ -84,6 +86,7 @@ class Selection:
     record: dict[str, Any] = field(default_factory=dict)
     skeleton: AnySkeleton | None = None
     named_videos: tuple[Video, ...] | None = None
+    opened: tuple[Video, ...] = ()
 
     def named(self, skeleton: AnySkeleton | None, videos: Sequence[Video] | None) -> Selection:
         """Return the same frames, whose labels get another skeleton or other videos; None changes nothing.
@@ -110,6 +113,13 @@ class Selection:
         """The files that images are read from."""
         names = [video.filename for video in self.frames.videos()]
         return [Path(name) for entry in names for name in ([entry] if isinstance(entry, str) else entry)]
+
+    def close(self) -> None:
+        """Close the files that were opened for these frames; whatever is read later opens its file again."""
+        self.frames.close_own()
+        for video in self.opened:
+            if video.backend is not None:
+                video.backend.close()
 
     @property
     def has_stored_images(self) -> bool:
@@ -139,9 +149,34 @@ def select_frames(source: Source, frames: Frames | None = None, **choice: Unpack
         return source.selection if frames is None else _of_provider(source, frames)
     path = Path(source) if isinstance(source, str | Path) else None
     if path is not None:
-        source = _opened(path, choice)
-    elif choice.get("video_dataset") is not None or choice.get("video_input_format", _LAST) != _LAST:
+        opened = _opened(path, choice)
+        videos = tuple(opened.videos) if isinstance(opened, Labels) else (opened,)
+        return replace(_chosen(opened, path, frames, choice), opened=videos)
+    if choice.get("video_dataset") is not None or choice.get("video_input_format", _LAST) != _LAST:
         raise UsageError("video_dataset and video_input_format need the path of an HDF5 video as input.")
+    return _chosen(source, None, frames, choice)
+
+
+@contextmanager
+def closed_after(selection: Selection, source: object) -> Iterator[Selection]:
+    """Close what a selection has opened when its use ends; one that a user has made is the user's to close.
+
+    Args:
+        selection: The frames.
+        source: What they were chosen from.
+
+    Yields:
+        The selection.
+    """
+    try:
+        yield selection
+    finally:
+        if not isinstance(source, Selection | Provider):
+            selection.close()
+
+
+def _chosen(source: Source, path: Path | None, frames: Sequence[int] | None, choice: ChoiceKeywords) -> Selection:
+    """Choose frames of something that is open; errors as for `select_frames`."""
     if isinstance(source, Labels):
         return _from_labels(source, path, frames, choice)
     ignored = [name for name in ("video_index", *_FILTERS) if choice.get(name) not in (None, False)]
@@ -307,9 +342,9 @@ def _joined(
         keys += [FrameKey(len(videos) + key.video, key.frame) for key in part.frames.keys]
         videos += part.frames.videos()
     total = sum(part.record["frames_total"] for part in parts)
-    return Selection(
-        VideoFrames(videos, keys, in_order=True), None, None, _record(parts[0].record["method"], len(keys), total)
-    )
+    record = _record(parts[0].record["method"], len(keys), total)
+    opened = tuple(video for part in parts for video in part.opened)
+    return Selection(VideoFrames(videos, keys, in_order=True), None, None, record, opened=opened)
 
 
 def video_at(labels: Labels, index: int) -> Video:
