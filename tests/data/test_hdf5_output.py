@@ -127,8 +127,7 @@ def test_what_could_not_be_written_can_still_be_read(
             table.resize((500,))
             table[:] = number
             file.flush()
-        for number in range(40):
-            found.append(set(file[str(number)][()]))
+        found += [set(file[str(number)][()]) for number in range(40)]
     assert found == [{number} for number in range(40)]
 
 
