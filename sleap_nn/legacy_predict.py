@@ -26,7 +26,7 @@ from sleap_nn.inference.predictor import Predictor
 from sleap_nn.inference.raw_dicts import KEEP, raw_dicts
 from sleap_nn.inference.raw_outputs import RawKeywords, kept_names
 from sleap_nn.inference.run import labels_of, predict_selection, read_source
-from sleap_nn.inference.select import ChoiceKeywords
+from sleap_nn.inference.select import ChoiceKeywords, closed_after
 from sleap_nn.inference.to_file import Writing
 from sleap_nn.log import logger, redirect_logs_to_stderr
 from sleap_nn.stages.raw import EARLIER_CONFMAPS
@@ -90,14 +90,14 @@ def _predicted(
     """
     refuse_raw(part(given, RawKeywords))
     output = Output.from_keywords(_output_path(given))
-    selection = read_source(source, given["frames"], **part(given, ChoiceKeywords))
-    output.check(selection)
-    predictor = _loaded(given, filters, tracking)
-    listener.started(_name(source), len(selection.frames))
-    writing = Writing.from_keywords(keep_empty=not given["no_empty_frames"])
-    summary = predict_selection(predictor, selection, output, writing, listener, listener.tracked)
-    listener.finished(summary.files)
-    return labels_of(summary, selection)
+    with closed_after(read_source(source, given["frames"], **part(given, ChoiceKeywords)), source) as selection:
+        output.check(selection)
+        predictor = _loaded(given, filters, tracking)
+        listener.started(_name(source), len(selection.frames))
+        writing = Writing.from_keywords(keep_empty=not given["no_empty_frames"])
+        summary = predict_selection(predictor, selection, output, writing, listener, listener.tracked)
+        listener.finished(summary.files)
+        return labels_of(summary, selection)
 
 
 def _tracked(
@@ -145,20 +145,20 @@ def _raw_results(
         raise UsageError("Raw results come from a model; name its folder in model_paths.")
     if filters != FilterConfig():
         logger.warning("Raw results are not filtered; the filters have no effect with make_labels=False.")
-    selection = read_source(source, given["frames"], **part(given, ChoiceKeywords))
-    predictor = _loaded(given)
-    selection = readable(predictor.layer.models, selection)
-    keep = kept_names(part(given, RawKeywords)) | KEEP
-    keep = keep | {EARLIER_CONFMAPS} if given["return_confmaps"] else keep
-    results: list[dict[str, np.ndarray]] = []
-    done, total = 0, len(selection.frames)
-    listener.started(_name(source), total)
-    for batch in predictor.batches(selection, keep=keep):
-        results += raw_dicts(list(flattened([batch], len(batch))), predictor.layer.form, keep)
-        done += len(batch)
-        listener(done, total)
-    listener.finished([])
-    return results
+    with closed_after(read_source(source, given["frames"], **part(given, ChoiceKeywords)), source) as selection:
+        predictor = _loaded(given)
+        selection = readable(predictor.layer.models, selection)
+        keep = kept_names(part(given, RawKeywords)) | KEEP
+        keep = keep | {EARLIER_CONFMAPS} if given["return_confmaps"] else keep
+        results: list[dict[str, np.ndarray]] = []
+        done, total = 0, len(selection.frames)
+        listener.started(_name(source), total)
+        for batch in predictor.batches(selection, keep=keep):
+            results += raw_dicts(list(flattened([batch], len(batch))), predictor.layer.form, keep)
+            done += len(batch)
+            listener(done, total)
+        listener.finished([])
+        return results
 
 
 def _loaded(

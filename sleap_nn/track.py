@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, TypedDict, Unpack
 
 from sleap_nn.config.filter_config import FilterConfig
+from sleap_nn.config.frames import chosen_frames
 from sleap_nn.config.tracker_config import TrackerConfig, complete_tracking
 from sleap_nn.data.labels import Labels, load_labels
 from sleap_nn.data.other_formats import is_labels
@@ -151,7 +152,8 @@ def _chosen(labels: Labels, frames: Sequence[int] | None, video_index: int | Non
         video_at(labels, video_index)
     position = {id(video): index for index, video in enumerate(labels.videos)}
     present = {FrameKey(position[id(frame.video)], int(frame.frame_idx)) for frame in labels.labeled_frames}
-    wanted = None if frames is None else set(frames)
+    chosen = chosen_frames(frames)
+    wanted = None if chosen is None else set(chosen)
     missing = set() if wanted is None else wanted - {key.frame for key in present}
     if missing:
         logger.warning("%d requested frames are not in the labels file and are left out.", len(missing))

@@ -12,6 +12,7 @@ from typing import Any
 import click
 
 from sleap_nn.cli.options import write_examples
+from sleap_nn.cli.stopping import TerminatedError
 from sleap_nn.errors import TrainingInterruptedError, UserError
 from sleap_nn.version import __version__
 
@@ -99,6 +100,9 @@ class LazyGroup(click.Group):
         except UserError as error:
             click.echo(f"{error}" if isinstance(error, TrainingInterruptedError) else f"Error: {error}", err=True)
             ctx.exit(error.exit_code)
+        except TerminatedError as error:
+            click.echo(f"{error}", err=True)
+            ctx.exit(TrainingInterruptedError.exit_code)
         except (KeyboardInterrupt, click.Abort):
             click.echo("Aborted.", err=True)
             ctx.exit(UserError.exit_code)

@@ -18,6 +18,7 @@ from sleap_nn import log
 from sleap_nn.cli.earlier_predict import PredictCommand
 from sleap_nn.cli.idle_options import given_names, idle_options
 from sleap_nn.cli.options import Command, options_from
+from sleap_nn.cli.stopping import stopping_on_sigterm
 from sleap_nn.config.fields import fields_of
 from sleap_nn.config.filter_config import FilterConfig
 from sleap_nn.config.inference_config import InferenceConfig
@@ -60,8 +61,8 @@ def command(data_path: str, **options: Any) -> None:
 
     Without -o the output is <input>.slp, or <input stem>.<video stem>.predictions.slp with --video_index; of several
     inputs each has its own, in the folder that -o names or beside it. A file that already exists is replaced when all
-    frames are done. Until then finished frames are kept in OUTPUT.journal: after a crash, a full disk or Ctrl+C, the
-    same command with --resume goes on where it stopped.
+    frames are done. Until then finished frames are kept in OUTPUT.journal: after a crash, a full disk, Ctrl+C
+    or SIGTERM, the same command with --resume goes on where it stopped.
 
     As in the first releases, the folder of an exported model and a video may stand in place of -m and -i; then -r is
     --runtime, -n the number of frames, 0 for all, and the default output <input stem>.predictions.slp.
@@ -134,7 +135,8 @@ def run_command(name: str, data_path: str, options: dict[str, Any]) -> None:
         began, activity = time.monotonic(), "inference" if options["model_paths"] else "tracking"
         log.logger.info("Started %s at: %s", activity, datetime.now())
         log.logger.info("%s", get_startup_info_string())
-        reports = PredictionRun(options, name, tracking).run(data_path, gui)
+        with stopping_on_sigterm():
+            reports = PredictionRun(options, name, tracking).run(data_path, gui)
         log.logger.info("Finished %s at: %s", activity, datetime.now())
         log.logger.info("Total runtime: %.2f secs", time.monotonic() - began)
     _warn_of_nothing(reports, options)

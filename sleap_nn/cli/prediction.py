@@ -24,7 +24,7 @@ from sleap_nn.inference.options import PREPROCESSING, LoadKeywords, part
 from sleap_nn.inference.output import Output, default_output
 from sleap_nn.inference.predictor import Predictor
 from sleap_nn.inference.run import predict_selection, read_source
-from sleap_nn.inference.select import ChoiceKeywords, label_filter
+from sleap_nn.inference.select import ChoiceKeywords, closed_after, label_filter
 from sleap_nn.inference.to_file import Writing
 from sleap_nn.log import logger
 from sleap_nn.stages.follow import RoiSettings
@@ -124,24 +124,25 @@ class PredictionRun:
             return self._track(source, path)
         formats = (self._options[name] for name in ("output_format", "embed", "restore_source_videos"))
         output = Output.from_keywords(path, *formats)
-        selection = read_source(source, self._options["frames"], **part(self._options, ChoiceKeywords))
-        output.check(selection, self._inputs)
-        predictor = self._loaded()
-        selection = readable(predictor.layer.models, selection)
-        is_tracked = self._tracking is not None
-        logger.info("%s", starting_line(selection, is_tracked))
-        began = time.monotonic()
-        if self._gui is not None:
-            self._gui.started(str(source), len(selection.frames))
-        with FramesBar("Predicting...") if self._gui is None else nullcontext(self._gui) as progress:
-            writing = Writing.from_keywords(
-                self._options["write_interval"],
-                self._options["resume"],
-                not self._options["no_empty_frames"],
-                self._given,
-            )
-            told = (progress, progress.tracked) if is_tracked else (progress,)
-            written = predict_selection(predictor, selection, output, writing, *told)
+        choice = part(self._options, ChoiceKeywords)
+        with closed_after(read_source(source, self._options["frames"], **choice), source) as selection:
+            output.check(selection, self._inputs)
+            predictor = self._loaded()
+            selection = readable(predictor.layer.models, selection)
+            is_tracked = self._tracking is not None
+            logger.info("%s", starting_line(selection, is_tracked))
+            began = time.monotonic()
+            if self._gui is not None:
+                self._gui.started(str(source), len(selection.frames))
+            with FramesBar("Predicting...") if self._gui is None else nullcontext(self._gui) as progress:
+                writing = Writing.from_keywords(
+                    self._options["write_interval"],
+                    self._options["resume"],
+                    not self._options["no_empty_frames"],
+                    self._given,
+                )
+                told = (progress, progress.tracked) if is_tracked else (progress,)
+                written = predict_selection(predictor, selection, output, writing, *told)
         logger.info(
             "%s", complete_line(written.num_frames, written.num_instances, time.monotonic() - began, is_tracked)
         )

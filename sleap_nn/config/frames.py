@@ -1,11 +1,14 @@
 """The text grammar of frame selections: ``1,2,3``, ``1-3``, and mixtures of both."""
 
+import operator
 import re
+from collections.abc import Iterable, Mapping
 
 from sleap_nn.errors import ConfigError
 
 MAX_FRAMES = 10_000_000
 _GRAMMAR = "write numbers and ranges such as 0,5,10-20"
+_FORMS = "give whole numbers, as a list, a range or an array, or a text such as '0,5,10-20'"
 
 
 def parse_frames(text: str) -> list[int] | None:
@@ -35,6 +38,31 @@ def parse_frames(text: str) -> list[int] | None:
 def frame_numbers(value: object) -> object:
     """Return the frames of a text, and anything else as it is."""
     return parse_frames(value) if isinstance(value, str) else value
+
+
+def chosen_frames(value: object) -> list[int] | None:
+    """Return the frames that a user names in Python: a text, or whole numbers of any type, such as those of NumPy.
+
+    Args:
+        value: A text, see `parse_frames`; or a list, range, array or tensor; None for all frames.
+
+    Raises:
+        ConfigError: It is something else, or holds something else.
+    """
+    if value is None or isinstance(value, str):
+        return None if value is None else parse_frames(value)
+    entries = value.tolist() if hasattr(value, "tolist") else value  # pyright: ignore[reportAttributeAccessIssue]
+    if not isinstance(entries, Iterable) or isinstance(entries, bytes | Mapping):
+        raise ConfigError(f"frames is {value!r}; {_FORMS}.")
+    numbers = []
+    for entry in entries:
+        try:
+            if isinstance(entry, bool):
+                raise TypeError
+            numbers.append(operator.index(entry))
+        except TypeError:
+            raise ConfigError(f"frames holds {entry!r}, which is no whole number; {_FORMS}.") from None
+    return numbers
 
 
 def _range(item: str, text: str) -> range:

@@ -235,8 +235,10 @@ def complete_tracking(config: TrackerConfig, max_instances: int | None = None) -
 
     Raises:
         UsageError: Options exclude each other.
-        ConfigError: The number of animals is needed and not known.
+        ConfigError: These are no options, or the number of animals is needed and not known.
     """
+    if not isinstance(config, TrackerConfig):
+        raise ConfigError(f"tracker_config is a {type(config).__name__}; give a TrackerConfig, or None for no tracks.")
     check_available(config)
     if config.use_kalman and config.use_flow:
         raise UsageError("use_kalman and use_flow exclude each other; choose one.")

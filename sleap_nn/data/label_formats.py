@@ -20,6 +20,7 @@ from sleap_io.model.labeled_frame import LabeledFrame
 from sleap_io.model.labels import Labels
 from sleap_io.model.video import Video
 
+from sleap_nn.data.hdf5_output import hdf5_output
 from sleap_nn.data.nwb_file import write_nwb
 from sleap_nn.errors import OutputError
 from sleap_nn.log import logger
@@ -60,7 +61,7 @@ def write_format(labels: Labels, output: Path, name: str) -> list[Path]:
     written = []
     for path, video in format_paths(labels, output, name).items():
         try:
-            with whole_file(path) as partial:
+            with whole_file(path) as partial, hdf5_output(partial):
                 FORMATS[name].write(labels, partial, video)
         except (OSError, ValueError, KeyError, TypeError, ImportError) as error:
             raise OutputError(f"The predictions cannot be written to {path} as {name} ({error}).") from error

@@ -23,6 +23,7 @@ from sleap_io.model.video import Video
 
 from sleap_nn.data import other_formats
 from sleap_nn.data.hdf5_bounds import check_hdf5
+from sleap_nn.data.hdf5_output import hdf5_output
 from sleap_nn.errors import DataError, MissingFileError, reason
 from sleap_nn.log import logger
 from sleap_nn.structures.sample import FrameKey
@@ -182,13 +183,17 @@ def write_labels(labels: Labels, path: str | Path, embed: bool = False, restore_
         path: Where.
         embed: Store the images of all frames in the file instead.
         restore_source_videos: Refer to the videos that a package was once made from instead.
+
+    Raises:
+        OSError: The file cannot be written to its end.
     """
-    labels.save(
-        str(path),
-        embed="all" if embed else False,
-        restore_original_videos=restore_source_videos,
-        verbose=False,
-    )
+    with hdf5_output(Path(path)):
+        labels.save(
+            str(path),
+            embed="all" if embed else False,
+            restore_original_videos=restore_source_videos,
+            verbose=False,
+        )
 
 
 def skeleton_of(labels: Labels) -> Skeleton:

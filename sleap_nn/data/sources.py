@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import copy
 from abc import ABC, abstractmethod
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
@@ -86,6 +87,9 @@ class FrameSource(ABC):
     def close(self) -> None:  # noqa: B027 - most sources hold nothing open
         """Close files; the next read opens them again. Open files pass neither a fork nor a pickle."""
 
+    def close_own(self) -> None:  # noqa: B027 - as above
+        """Close the files that reading has opened, not those of the videos that were given."""
+
     def __len__(self) -> int:
         """Return the number of frames."""
         return len(self.keys)
@@ -163,11 +167,15 @@ class VideoFrames(FrameSource):
 
     def close(self) -> None:
         """Close the files; the next read opens them again. Open files pass neither a fork nor a pickle."""
+        self.close_own()
+        for video in self._videos:
+            video.close()
+
+    def close_own(self) -> None:
+        """Close the files that reading has opened, not those of the videos that were given."""
         for reader in self._readers.values():
             if reader is not None:
                 reader.close()
-        for video in self._videos:
-            video.close()
 
 
 class ArrayFrames(FrameSource):
@@ -186,9 +194,13 @@ class ArrayFrames(FrameSource):
             images: uint8 images (H, W), (H, W, C) or (C, H, W) of 1 or 3 channels, as a list, as one array, or as pairs
                 of image and frame index; a single image is as good as a list of it.
             keys: Which frame each image is; None: those of the pairs, or counted from 0, of one video.
+
+        Raises:
+            DataError: Something is no image, or two images are the same frame.
         """
         entries = [entry if isinstance(entry, tuple) else (entry, i) for i, entry in enumerate(one_by_one(images))]
         numbered = [FrameKey(0, int(index)) for _, index in entries] if keys is None else keys
+        _check_once(numbered)
         self._images = {
             key: _as_uint8(channels_last(np.asarray(image)), f"Image {key.frame}")
             for key, (image, _) in zip(numbered, entries, strict=True)
@@ -332,6 +344,18 @@ def _unopened(video: Video) -> Video:
     if video.is_cropped:
         own.backend_metadata |= {"crop": list(video.crop_rect or ()), "crop_fill": video.crop_fill}
     return own
+
+
+def _check_once(keys: Sequence[FrameKey]) -> None:
+    """Refuse two images of one frame, of which only one could be told from the result.
+
+    Raises:
+        DataError: The message names the frame.
+    """
+    key, count = Counter(keys).most_common(1)[0] if keys else (None, 0)
+    if key is not None and count > 1:
+        place = f"frame {key.frame}" if key.video == 0 else f"frame {key.frame} of video {key.video}"
+        raise DataError(f"{count} images are {place}; give each an index of its own.")
 
 
 def _decide_colour(video: Video) -> None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import ExitStack
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from contextlib import ExitStack, closing
 from dataclasses import asdict, dataclass, replace
-from typing import Any
+from typing import Any, cast
+
+import numpy as np
 
 from sleap_nn.config.filter_config import FilterConfig
 from sleap_nn.config.limits import MOST_SAMPLES, MOST_WORKERS
@@ -15,8 +17,9 @@ from sleap_nn.errors import ConfigError, UsageError
 from sleap_nn.inference.exported import enforced
 from sleap_nn.inference.loaded_model import LoadedModel
 from sleap_nn.inference.manifest import labels_hash
+from sleap_nn.inference.outputs import Outputs
 from sleap_nn.inference.runtime import passes_at_a_time, resolve_device
-from sleap_nn.inference.select import Selection, Source, Video, select_frames
+from sleap_nn.inference.select import Frames, Selection, Source, Video, closed_after, select_frames
 from sleap_nn.inference.settings import DecodeKeywords, overridden
 from sleap_nn.inference.to_labels import AnySkeleton, CentroidForm
 from sleap_nn.log import logger
@@ -31,12 +34,21 @@ from sleap_nn.version import __version__
 _EMIT = ("instance", "centroid", "both")
 
 
-def check_settings(batch_size: int, queue_size: int, paf_workers: int, emit_centroid: str) -> None:
-    """Refuse settings of a predictor that are out of range.
+def check_settings(
+    batch_size: int, queue_size: int, paf_workers: int, emit_centroid: str, filter_config: FilterConfig | None = None
+) -> None:
+    """Refuse settings of a predictor that are of another type or out of range.
 
     Raises:
         ConfigError: The message names the first.
     """
+    for name, value in (("batch_size", batch_size), ("queue_maxsize", queue_size), ("paf_workers", paf_workers)):
+        if not isinstance(value, int | np.integer) or isinstance(value, bool):
+            raise ConfigError(f"{name} is {value!r}; it must be a whole number.")
+    if filter_config is not None and not isinstance(filter_config, FilterConfig):
+        raise ConfigError(
+            f"filter_config is a {type(filter_config).__name__}; give a FilterConfig, or None to remove nothing."
+        )
     if batch_size < 1 or queue_size < 1 or max(batch_size, queue_size) > MOST_SAMPLES:
         raise ConfigError(
             f"batch_size is {batch_size} and queue_maxsize {queue_size}; both must be at least 1 and at most "
@@ -107,7 +119,7 @@ def counted(found: Iterable[Predictions], total: int, progress: Progress | None)
 
 def named(
     source: Source | Selection,
-    frames: Sequence[int] | None,
+    frames: Frames | None,
     skeleton: AnySkeleton | None,
     videos: Sequence[Video] | None,
     models: Sequence[LoadedModel],
@@ -148,6 +160,12 @@ def readable(models: Sequence[LoadedModel], selection: Selection) -> Selection:
     frames = copy.copy(selection.frames)
     frames.keys = kept
     return replace(selection, frames=frames, record={**selection.record, "frames_processed": len(kept)})
+
+
+def until_closed(found: Iterator[Outputs], selection: Selection, source: object) -> Iterator[Outputs]:
+    """Yield raw results, and close the files of a selection at the end of the iteration, however it ends."""
+    with closed_after(selection, source), closing(cast(Generator[Outputs], found)):
+        yield from found
 
 
 def with_settings(models: Sequence[LoadedModel], keywords: DecodeKeywords) -> list[LoadedModel]:

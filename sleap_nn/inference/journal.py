@@ -1,8 +1,9 @@
 """The journal of a prediction: a file to which finished frames are appended while prediction runs.
 
-A record is its kind, the length of its content, a checksum, and the content. The first record holds facts about the
-prediction, each further one a chunk of frames, the last that all are done. A record counts when it is whole: a process
-that is killed, or a machine that loses power, costs the chunk that was being written and nothing before it.
+A record is a head and a content: the head holds kind and length of the content, its checksum, and the head's.
+The first record holds facts about the prediction, each further one a chunk of frames, the last that all are done. A
+record counts when it is whole: a process that is killed, or a machine that loses power, costs the chunk that was being
+written and nothing before it. Reading stops at the first record that is not whole, whatever comes after it.
 """
 
 from __future__ import annotations
@@ -32,8 +33,10 @@ if sys.platform != "win32":
 
 SUFFIX = ".journal"
 
-_MAGIC = b"sleap-nn journal 1\n"
-_RECORD = struct.Struct("<cQI")
+_MAGIC = b"sleap-nn journal 2\n"
+_HEAD = struct.Struct("<cQI")
+_CHECKSUM = struct.Struct("<I")
+_HEAD_SIZE = _HEAD.size + _CHECKSUM.size
 _LENGTH = struct.Struct("<Q")
 _FACTS, _CHUNK, _END = b"F", b"C", b"E"
 _ALWAYS = ("points", "point_scores", "scores")
@@ -60,17 +63,17 @@ class Contents:
 
 
 def read_contents(path: Path) -> Contents | None:
-    """Return what a journal holds, None if it says nothing: there is no file, or not one whole record.
+    """Return what a journal holds, None if it says nothing: there is no file, or it ends before its first record does.
 
     Raises:
-        OutputError: The file is no journal.
+        OutputError: The file is no journal, is one of another version, or its first record is damaged.
     """
     try:
         with path.open("rb") as file:
             return _scan(file)
     except FileNotFoundError:
         return None
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, TypeError, struct.error) as error:
         raise OutputError(f"{path} cannot be read as a journal ({error}); move it away to begin anew.") from error
 
 
@@ -154,7 +157,7 @@ class JournalWriter:
     def _append(self, kind: bytes, content: bytes, num_frames: int = 0) -> None:
         """Write one record, or nothing."""
         size, before = self._end
-        record = _RECORD.pack(kind, len(content), zlib.crc32(content)) + content
+        record = _head(kind, content) + content
         record = record if size else _MAGIC + record
         try:
             self._file.truncate(size)  # an interrupt may have come when a record was written, but not yet counted
@@ -203,28 +206,48 @@ class JournalWriter:
         self.close()
 
 
+def _head(kind: bytes, content: bytes) -> bytes:
+    """Return what stands before a content."""
+    head = _HEAD.pack(kind, len(content), zlib.crc32(content))
+    return head + _CHECKSUM.pack(zlib.crc32(head))
+
+
 def _records(file: BinaryIO) -> Iterator[tuple[bytes, bytes, int]]:
-    """Yield kind, content, and the place after it of every whole record."""
+    """Yield kind, content, and the place after it of every whole record, up to the first that is not.
+
+    Raises:
+        ValueError: The first is damaged: unlike one whose writing was cut short, it may be followed by frames.
+    """
     if file.read(len(_MAGIC)) != _MAGIC:
         return
     place = len(_MAGIC)
     size = os.fstat(file.fileno()).st_size
-    while len(head := file.read(_RECORD.size)) == _RECORD.size:
-        kind, length, checksum = _RECORD.unpack(head)
-        if place + _RECORD.size + length > size:
+    expected = (_FACTS,)
+    while place + _HEAD_SIZE <= size:
+        start = file.read(_HEAD_SIZE)
+        kind, length, checksum = _HEAD.unpack_from(start)
+        is_sound = _CHECKSUM.pack(zlib.crc32(start[: _HEAD.size])) == start[_HEAD.size :]
+        if is_sound and place + _HEAD_SIZE + length > size:
             return
-        content = file.read(length)
-        if zlib.crc32(content) != checksum:
+        content = file.read(length) if is_sound else b""
+        if not is_sound or kind not in expected or zlib.crc32(content) != checksum:
+            if _FACTS in expected:
+                raise ValueError("its first record is damaged")
             return
-        place += _RECORD.size + length
+        expected = (_CHUNK, _END)
+        place += _HEAD_SIZE + length
         yield kind, content, place
 
 
 def _scan(file: BinaryIO) -> Contents | None:
-    """Return what a file holds."""
+    """Return what a file holds.
+
+    Raises:
+        ValueError: It is no journal of this version, or its first record is damaged.
+    """
     start = file.read(len(_MAGIC))
     if not _MAGIC.startswith(start):
-        raise ValueError("it is a file of another kind")
+        raise ValueError("it is a file of another kind, or of another version")
     file.seek(0)
     facts, end, size, num_frames, seconds = None, None, 0, 0, 0.0
     for kind, content, size in _records(file):  # noqa: B007 - the last size counts

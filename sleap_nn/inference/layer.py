@@ -6,10 +6,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from sleap_nn.data.sources import ArrayFrames
-from sleap_nn.errors import ModelError
+from sleap_nn.errors import DataError, ModelError
 from sleap_nn.inference.chain import Pace, unfiltered
 from sleap_nn.inference.loaded_model import LoadedModel
 from sleap_nn.inference.outputs import Outputs
@@ -45,12 +46,14 @@ class Layer:
 
         Raises:
             TypeError: It is no array or tensor.
-            DataError: It has another shape or type.
+            DataError: It has another shape or type, or there is none.
             ConfigError: The models read crops about animals that something else has to find.
         """
         if not isinstance(image, np.ndarray | Tensor):
             raise TypeError(f"The image is a {type(image).__name__}; give an array or a tensor.")
         selection = Selection(ArrayFrames(_one_picture(_as_integers(image))))
+        if not len(selection.frames):
+            raise DataError(f"The batch has the shape {tuple(image.shape)} and holds no image; give at least one.")
         batches = unfiltered(self.stages(self.keep), selection, Pace(self.batch_size, 2 * self.batch_size))
         outputs = self.form.outputs(list(flattened(batches, len(selection.frames))), self.keep)
         outputs.frame_indices = outputs.video_indices = None
@@ -134,7 +137,9 @@ def raw_batches(
 
 def _as_integers(image: np.ndarray | Tensor) -> np.ndarray:
     """Return an image as an array in main memory, floating-point numbers of 0 to 255 as uint8."""
-    array = image.detach().cpu().numpy() if isinstance(image, Tensor) else image
+    if isinstance(image, Tensor):
+        image = (image.float() if image.dtype == torch.bfloat16 else image).detach().cpu()  # NumPy has no bfloat16
+    array = np.asarray(image)
     return np.clip(np.rint(np.nan_to_num(array)), 0, 255).astype(np.uint8) if array.dtype.kind == "f" else array
 
 

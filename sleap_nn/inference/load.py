@@ -7,6 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Unpack
 
+import torch
+
 from sleap_nn.config.training_job_config import TrainingJobConfig
 from sleap_nn.data.input_spec import InputSpec
 from sleap_nn.errors import ConfigError, MixedModelsError, ModelError, UsageError
@@ -113,7 +115,8 @@ def _load_model(
     task = task_of(config, model_dir.config_file(folder))
     if options.get("anchor_part") is not None:
         task = replace(task, anchor_node=anchor_of(options.get("anchor_part"), task.skeleton))
-    network = PoseNetwork.from_config(config.model_config.backbone_config, task.heads)
+    with torch.random.fork_rng(devices=[]):  # the random weights of the beginning are all replaced
+        network = PoseNetwork.from_config(config.model_config.backbone_config, task.heads)
     fill(network, folder, options.get("backbone_ckpt_path"), options.get("head_ckpt_path"))
     given = {name: value for name, value in overrides.items() if name != "crop_size" or task.view == "crop"}
     _check_channels(config, network.backbone.in_channels, given)

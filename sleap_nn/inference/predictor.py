@@ -25,7 +25,7 @@ from sleap_nn.inference.output import Output
 from sleap_nn.inference.outputs import Outputs
 from sleap_nn.inference.provenance import RunTimes, prediction_provenance
 from sleap_nn.inference.raw_outputs import RawKeywords, kept_names
-from sleap_nn.inference.select import Selection, Source, Video, select_frames
+from sleap_nn.inference.select import Frames, Selection, Source, Video, closed_after, select_frames
 from sleap_nn.inference.settings import DecodeKeywords, StageSettings
 from sleap_nn.inference.slp_writer import SlpHead
 from sleap_nn.inference.to_file import Writing, predict_into_file
@@ -86,14 +86,14 @@ class Predictor:
             ConfigError: A value is out of range, the layer is on another device, or `roi` is given for models that do
                 not find one animal in whole frames, or together with maps to keep.
         """
-        chain.check_settings(batch_size, queue_size, paf_workers, emit_centroid)
+        chain.check_settings(batch_size, queue_size, paf_workers, emit_centroid, filter_config)
         self.layer = layer
         self.roi = roi
         if roi is not None:
             check_can_follow([model.stage.task for model in layer.models], layer.keep)
         if device is not None:
             chain.check_device(device, layer.device)
-        self.batch_size = batch_size
+        self.batch_size = int(batch_size)
         self.queue_size = queue_size
         self.paf_workers = paf_workers
         self.emit_centroid = emit_centroid
@@ -207,7 +207,7 @@ class Predictor:
         source: Source | Selection,
         *,
         make_labels: bool = True,
-        frames: Sequence[int] | None = None,
+        frames: Frames | None = None,
         skeleton: AnySkeleton | None = None,
         videos: Sequence[Video] | None = None,
         clean_empty_frames: bool = False,
@@ -236,14 +236,14 @@ class Predictor:
         if not make_labels:
             return list(changed.predict_streaming(source, frames=frames, progress_callback=progress_callback))
         refuse_raw(overrides)
-        selection = chain.named(source, frames, skeleton, videos, self._models)
-        started = datetime.now()
         failures: list[Failure] = []
-        found = list(changed._stream(selection, failures.append, progress_callback, None, tracking_progress_callback))
-        labels = changed.labels(found, selection, not clean_empty_frames)
-        labels.provenance |= changed.provenance(selection, RunTimes(started, datetime.now()))
+        with closed_after(chain.named(source, frames, skeleton, videos, self._models), source) as chosen:
+            started = datetime.now()
+            found = list(changed._stream(chosen, failures.append, progress_callback, None, tracking_progress_callback))
+            labels = changed.labels(found, chosen, not clean_empty_frames)
+            labels.provenance |= changed.provenance(chosen, RunTimes(started, datetime.now()))
         if failures:
-            raise MissingFramesError(failure_sentence(failures, len(selection.frames), ""), failures, labels)
+            raise MissingFramesError(failure_sentence(failures, len(chosen.frames), ""), failures, labels)
         return labels
 
     def predict_to_file(  # noqa: PLR0913 - the documented signature
@@ -251,7 +251,7 @@ class Predictor:
         source: Source | Selection,
         path: str | Path,
         *,
-        frames: Sequence[int] | None = None,
+        frames: Frames | None = None,
         skeleton: AnySkeleton | None = None,
         videos: Sequence[Video] | None = None,
         write_interval: int | None = None,
@@ -281,12 +281,12 @@ class Predictor:
             MissingFramesError: Some frames could not be read; the others are in the output.
             OutputError: The output cannot be written, or there is a journal that does not fit.
         """
-        selection = chain.named(source, frames, skeleton, videos, self._models)
         refuse_raw(overrides)
         writing = Writing.from_keywords(write_interval, resume, not clean_empty_frames)
         output = Output(Path(path))
-        output.check(selection)
-        summary = predict_into_file(self._with(overrides), selection, output, writing, progress_callback)
+        with closed_after(chain.named(source, frames, skeleton, videos, self._models), source) as selection:
+            output.check(selection)
+            summary = predict_into_file(self._with(overrides), selection, output, writing, progress_callback)
         summary.raise_for_missing()
         return str(summary.path.resolve())
 
@@ -294,7 +294,7 @@ class Predictor:
         self,
         source: Source | Selection,
         *,
-        frames: Sequence[int] | None = None,
+        frames: Frames | None = None,
         progress_callback: Progress | None = None,
         **overrides: Unpack[CallKeywords],
     ) -> Iterator[Outputs]:
@@ -309,7 +309,7 @@ class Predictor:
         selection = chain.named(source, frames, None, None, self._models)
         keep = changed.layer.keep
         found = changed._stream(selection, None, progress_callback, keep)
-        return raw_batches(found, changed.layer.form, keep, self.batch_size)
+        return chain.until_closed(raw_batches(found, changed.layer.form, keep, self.batch_size), selection, source)
 
     def to_labels(
         self, outputs: Iterable[Outputs], source: Source | Selection | None = None, keep_empty: bool = True

@@ -17,7 +17,7 @@ from sleap_nn.data.labels import LabelSet
 from sleap_nn.data.sources import ArrayFrames, FrameSource, Video, VideoFrames
 from sleap_nn.errors import ConfigError
 from sleap_nn.inference.batches import Batch, Provider
-from sleap_nn.inference.select import ChoiceKeywords, Images, Labels, Selection, select_frames
+from sleap_nn.inference.select import ChoiceKeywords, Frames, Images, Labels, Selection, select_frames
 from sleap_nn.structures.sample import Frame, FrameKey
 
 __all__ = ["Batch", "LabelsProvider", "MultiVideoProvider", "NumpyProvider", "Provider", "VideoProvider"]
@@ -27,7 +27,7 @@ __all__ = ["Batch", "LabelsProvider", "MultiVideoProvider", "NumpyProvider", "Pr
 class VideoProvider(Provider):
     """The frames of a video."""
 
-    def __init__(self, video: Video | str, batch_size: int = 4, frames: Sequence[int] | None = None) -> None:
+    def __init__(self, video: Video | str, batch_size: int = 4, frames: Frames | None = None) -> None:
         """Choose the frames.
 
         Args:
@@ -55,7 +55,7 @@ class LabelsProvider(Provider):
         only_suggested_frames: bool = False,
         exclude_user_labeled: bool = False,
         only_predicted_frames: bool = False,
-        frames: Sequence[int] | None = None,
+        frames: Frames | None = None,
     ) -> None:
         """Choose the frames.
 

@@ -17,7 +17,7 @@ from sleap_nn.inference.output import FormatKeywords, Output, save_analysis_h5_f
 from sleap_nn.inference.outputs import Outputs
 from sleap_nn.inference.predictor import Predictor
 from sleap_nn.inference.raw_outputs import RawKeywords
-from sleap_nn.inference.select import ChoiceKeywords, Selection, Source, select_frames
+from sleap_nn.inference.select import ChoiceKeywords, Frames, Selection, Source, closed_after, select_frames
 from sleap_nn.inference.to_file import FileSummary, WriteKeywords, Writing, predict_into_file
 from sleap_nn.stages.stream import Progress
 
@@ -29,7 +29,7 @@ def predict(  # noqa: PLR0913 - the public verb lists its main options
     *,
     model_paths: Sequence[str | Path] | str | Path | None = None,
     batch_size: int = 4,
-    frames: Sequence[int] | None = None,
+    frames: Frames | None = None,
     output_path: str | Path | None = None,
     clean_empty_frames: bool = False,
     make_labels: bool = True,
@@ -77,33 +77,33 @@ def predict(  # noqa: PLR0913 - the public verb lists its main options
         _check_tracking(tracker_config, options, make_labels)
     output = None if output_path is None else Output.from_keywords(output_path, **part(options, FormatKeywords))
     writing = _writing(options, output is None, keep_empty=not clean_empty_frames, cli_args=cli_args)
-    selection = read_source(source, frames, **part(options, ChoiceKeywords))
-    if output is not None:
-        output.check(selection)
-    loading: LoadKeywords = {"device": "auto", **part(options, LoadKeywords)}
-    with phase("loading the model"):
-        predictor = Predictor.from_model_paths(
-            models,
-            batch_size=batch_size,
-            filter_config=filter_config,
-            tracker_config=tracker_config,
-            **part(options, RunKeywords),
-            **loading,
-        )
-    raw = part(options, RawKeywords)
-    if not make_labels:
-        return predict_raw(predictor, selection, progress_callback, raw)
-    refuse_raw(raw)
-    told = (progress_callback, tracking_progress_callback)
-    if output is not None:
-        return labels_of(predict_selection(predictor, selection, output, writing, *told), selection)
-    with phase(_activity(selection), len(selection.frames)) as step:
-        return predictor.predict(
-            selection,
-            clean_empty_frames=clean_empty_frames,
-            progress_callback=_counting(step, progress_callback),
-            tracking_progress_callback=tracking_progress_callback,
-        )
+    with closed_after(read_source(source, frames, **part(options, ChoiceKeywords)), source) as selection:
+        if output is not None:
+            output.check(selection)
+        loading: LoadKeywords = {"device": "auto", **part(options, LoadKeywords)}
+        with phase("loading the model"):
+            predictor = Predictor.from_model_paths(
+                models,
+                batch_size=batch_size,
+                filter_config=filter_config,
+                tracker_config=tracker_config,
+                **part(options, RunKeywords),
+                **loading,
+            )
+        raw = part(options, RawKeywords)
+        if not make_labels:
+            return predict_raw(predictor, selection, progress_callback, raw)
+        refuse_raw(raw)
+        told = (progress_callback, tracking_progress_callback)
+        if output is not None:
+            return labels_of(predict_selection(predictor, selection, output, writing, *told), selection)
+        with phase(_activity(selection), len(selection.frames)) as step:
+            return predictor.predict(
+                selection,
+                clean_empty_frames=clean_empty_frames,
+                progress_callback=_counting(step, progress_callback),
+                tracking_progress_callback=tracking_progress_callback,
+            )
 
 
 def given_models(
@@ -123,7 +123,7 @@ def given_models(
     return paths
 
 
-def read_source(source: Source, frames: Sequence[int] | None = None, **choice: Unpack[ChoiceKeywords]) -> Selection:
+def read_source(source: Source, frames: Frames | None = None, **choice: Unpack[ChoiceKeywords]) -> Selection:
     """Choose the frames of a source, see `select_frames`, and say so if it takes long."""
     with phase("reading the source"):
         return select_frames(source, frames, **choice)

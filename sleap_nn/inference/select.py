@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable, Mapping, Sequence, Set
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypedDict, Unpack, cast
@@ -11,6 +12,7 @@ from typing import Any, TypedDict, Unpack, cast
 import numpy as np
 from torch import Tensor
 
+from sleap_nn.config.frames import chosen_frames
 from sleap_nn.data.labels import Labels, load_labels, user_frames
 from sleap_nn.data.other_formats import is_labels
 from sleap_nn.data.sources import (
@@ -29,6 +31,7 @@ from sleap_nn.log import logger
 from sleap_nn.structures.sample import FrameKey, FrameKeys
 
 Images = np.ndarray | Tensor | Iterable[np.ndarray | Tensor]
+Frames = Sequence[int] | np.ndarray | Tensor | str
 Source = str | Path | Video | Labels | Images | Iterable[Batch] | Provider | Sequence[str | Path | Video | Labels]
 
 
@@ -74,6 +77,7 @@ class Selection:
         record: What was chosen, for the provenance.
         skeleton: What labels of these frames call their skeleton, None for the model's own.
         named_videos: What they call the videos, None for those of the source.
+        opened: Videos that were opened to choose the frames, not given by a user.
     """
 
     frames: FrameSource
@@ -82,6 +86,7 @@ class Selection:
     record: dict[str, Any] = field(default_factory=dict)
     skeleton: AnySkeleton | None = None
     named_videos: tuple[Video, ...] | None = None
+    opened: tuple[Video, ...] = ()
 
     def named(self, skeleton: AnySkeleton | None, videos: Sequence[Video] | None) -> Selection:
         """Return the same frames, whose labels get another skeleton or other videos; None changes nothing.
@@ -109,20 +114,27 @@ class Selection:
         names = [video.filename for video in self.frames.videos()]
         return [Path(name) for entry in names for name in ([entry] if isinstance(entry, str) else entry)]
 
+    def close(self) -> None:
+        """Close the files that were opened for these frames; whatever is read later opens its file again."""
+        self.frames.close_own()
+        for video in self.opened:
+            if video.backend is not None:
+                video.backend.close()
+
     @property
     def has_stored_images(self) -> bool:
         """Whether the images are stored in the labels file itself."""
         return any(stored_indices(video) is not None for video in self.frames.videos())
 
 
-def select_frames(source: Source, frames: Sequence[int] | None = None, **choice: Unpack[ChoiceKeywords]) -> Selection:
+def select_frames(source: Source, frames: Frames | None = None, **choice: Unpack[ChoiceKeywords]) -> Selection:
     """Choose frames.
 
     Args:
         source: Path of a video or labels file, a video, labels, images (H, W, C) uint8 or one of them; or several
             paths, videos and labels, whose frames are joined.
         frames: Frame indices of a video; positions in the list of frame entries of a labels file, after a label
-            filter. Values that do not exist are left out with a warning.
+            filter; also as a text, ``0,5,10-20``. Values that do not exist are left out with a warning.
         **choice: Which frames, see `ChoiceKeywords`.
 
     Raises:
@@ -132,13 +144,39 @@ def select_frames(source: Source, frames: Sequence[int] | None = None, **choice:
         TypeError: The source is of no known type, or a keyword does not exist.
     """
     _check(choice)
+    frames = chosen_frames(frames)
     if isinstance(source, Provider):
         return source.selection if frames is None else _of_provider(source, frames)
     path = Path(source) if isinstance(source, str | Path) else None
     if path is not None:
-        source = _opened(path, choice)
-    elif choice.get("video_dataset") is not None or choice.get("video_input_format", _LAST) != _LAST:
+        opened = _opened(path, choice)
+        videos = tuple(opened.videos) if isinstance(opened, Labels) else (opened,)
+        return replace(_chosen(opened, path, frames, choice), opened=videos)
+    if choice.get("video_dataset") is not None or choice.get("video_input_format", _LAST) != _LAST:
         raise UsageError("video_dataset and video_input_format need the path of an HDF5 video as input.")
+    return _chosen(source, None, frames, choice)
+
+
+@contextmanager
+def closed_after(selection: Selection, source: object) -> Iterator[Selection]:
+    """Close what a selection has opened when its use ends; one that a user has made is the user's to close.
+
+    Args:
+        selection: The frames.
+        source: What they were chosen from.
+
+    Yields:
+        The selection.
+    """
+    try:
+        yield selection
+    finally:
+        if not isinstance(source, Selection | Provider):
+            selection.close()
+
+
+def _chosen(source: Source, path: Path | None, frames: Sequence[int] | None, choice: ChoiceKeywords) -> Selection:
+    """Choose frames of something that is open; errors as for `select_frames`."""
     if isinstance(source, Labels):
         return _from_labels(source, path, frames, choice)
     ignored = [name for name in ("video_index", *_FILTERS) if choice.get(name) not in (None, False)]
@@ -315,9 +353,9 @@ def _joined(
         keys += [FrameKey(len(videos) + key.video, key.frame) for key in part.frames.keys]
         videos += part.frames.videos()
     total = sum(part.record["frames_total"] for part in parts)
-    return Selection(
-        VideoFrames(videos, keys, in_order=True), None, None, _record(parts[0].record["method"], len(keys), total)
-    )
+    record = _record(parts[0].record["method"], len(keys), total)
+    opened = tuple(video for part in parts for video in part.opened)
+    return Selection(VideoFrames(videos, keys, in_order=True), None, None, record, opened=opened)
 
 
 def video_at(labels: Labels, index: int) -> Video:

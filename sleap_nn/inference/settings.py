@@ -72,11 +72,15 @@ class StageSettings:
             raise TypeError(f"{unknown[0]!r} is no keyword of prediction.")
         centroids, threshold = _thresholds(keywords.get("peak_threshold"))
         given: dict[str, Any] = {name: value for name, value in keywords.items() if name in _FIELDS}
-        given["peak_threshold"] = threshold
+        own = keywords.get("centroid_threshold")
+        given |= {
+            "peak_threshold": threshold,
+            "centroid_threshold": centroids if own is None else own,
+            "keypoint_threshold": keywords.get("keypoint_threshold"),
+        }
         checked = vars(InferenceConfig(**given))
         common = DecodeSettings(**{field: checked[name] for name, field in _FIELDS.items()})
-        own = keywords.get("centroid_threshold")
-        return cls(common, centroids if own is None else own, keywords.get("keypoint_threshold"))
+        return cls(common, checked["centroid_threshold"], checked["keypoint_threshold"])
 
     def of(self, task: Task) -> DecodeSettings:
         """Return the settings of a task."""
@@ -120,8 +124,8 @@ def _thresholds(given: float | Sequence[float] | None) -> tuple[float | None, fl
     Raises:
         ConfigError: There are neither one nor two.
     """
-    if not isinstance(given, Sequence):
-        return None, given
+    if not isinstance(given, Sequence) or isinstance(given, str):
+        return None, cast(Any, given)  # what is no number is refused with the other values
     if len(given) != 2:
         raise ConfigError(f"peak_threshold has {len(given)} values; give one, or one for centroids and one for others.")
     return given[0], given[1]

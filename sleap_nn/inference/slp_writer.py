@@ -7,7 +7,7 @@ points grow in it. What sleap-io reads from the result is what `to_labels` would
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -16,6 +16,7 @@ from typing import Any
 import h5py
 import numpy as np
 
+from sleap_nn.data.hdf5_output import hdf5_output
 from sleap_nn.data.labels import write_labels
 from sleap_nn.errors import OutputError
 from sleap_nn.inference.to_labels import AnySkeleton, CentroidForm, empty_labels, instance_tracks, track_names
@@ -78,11 +79,11 @@ def write_slp(path: Path, predictions: Iterable[Predictions], head: SlpHead, kee
     try:
         labels = empty_labels(head.skeleton, head.videos, head.classes, head.centroids)
         labels.provenance |= {**head.provenance, "filename": path.as_posix()}
-        with whole_file(path) as partial:
+        with whole_file(path) as partial, hdf5_output(partial) as check:
             write_labels(labels, partial, False, head.restore_source_videos)
             with h5py.File(partial, "r+") as file:
                 _order_symmetries(file)
-                written = _fill(file, predictions, head, keep_empty)
+                written = _fill(file, predictions, head, keep_empty, check)
     except (OSError, RuntimeError) as error:
         # HDF5 reports a full disk as either of the two.
         if isinstance(error, OutputError):
@@ -91,8 +92,14 @@ def write_slp(path: Path, predictions: Iterable[Predictions], head: SlpHead, kee
     return written
 
 
-def _fill(file: h5py.File, predictions: Iterable[Predictions], head: SlpHead, keep_empty: bool) -> Written:
-    """Let the tables of a file without instances grow."""
+def _fill(
+    file: h5py.File,
+    predictions: Iterable[Predictions],
+    head: SlpHead,
+    keep_empty: bool,
+    check: Callable[[], None],
+) -> Written:
+    """Let the tables of a file without instances grow; `check` raises if something could not be written."""
     video_ids = [int(number) for number in _table(file, "frames")["video"]]
     tables = {name: _emptied(file, name) for name in _TABLES}
     written, highest = Written(0, 0, 0), -1
@@ -104,6 +111,7 @@ def _fill(file: h5py.File, predictions: Iterable[Predictions], head: SlpHead, ke
         _append(tables["frames"], _frame_rows(block, written, video_ids, tables["frames"].dtype))
         _append(tables["instances"], rows)
         _append(tables["pred_points"], _point_rows(block, tables["pred_points"].dtype))
+        check()
         highest = max(highest, int(tracks.max(initial=-1)))
         written = Written(written.num_frames + len(block), written.num_instances + len(rows), 0)
     names = track_names(head.classes, highest + 1)

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict
 
 from sleap_nn.data.labels import Labels
-from sleap_nn.errors import ConfigError, OutputError
+from sleap_nn.errors import ConfigError, DataError, OutputError
 from sleap_nn.heartbeat import phase
 from sleap_nn.inference import manifest
 from sleap_nn.inference.chain import check_formats
@@ -139,7 +139,8 @@ def predict_into_file(
         tracking_progress: The same, after each tracked frame.
 
     Raises:
-        OutputError: Something cannot be written, or there is a journal that does not fit.
+        OutputError: Something cannot be written, or there is a journal that does not fit or is damaged.
+        DataError: A journal that says that all frames are done does not hold them all.
         UsageError: A format cannot hold what is predicted.
     """
     check_formats(output.formats, predictor.centroids())
@@ -263,13 +264,14 @@ def _finish(
 
     Raises:
         OutputError: They cannot be written; the journal stays.
+        DataError: The journal does not give the frames that were asked for.
     """
     failures: list[Failure] = []
     assert contents.end is not None
     started, ended = (datetime.fromisoformat(text) for text in (contents.facts["started"], contents.end["ended"]))
     times = RunTimes(started, ended, contents.seconds)
     provenance = predictor.provenance(selection, times, contents.facts["cli_args"])
-    found = completed(_predictions(journal, failures))
+    found = completed(_predictions(journal, failures, contents.facts["requested"]))
     head = predictor.head(selection, provenance, output.restore_source_videos)
     labels: Labels | None = None
     try:
@@ -303,11 +305,21 @@ def _counts(labels: Labels) -> Written:
     return Written(len(labels.labeled_frames), found, len(labels.tracks))
 
 
-def _predictions(journal: Path, failures: list[Failure]) -> Iterator[Predictions]:
-    """Yield the predictions of a journal, and collect the failures."""
+def _predictions(journal: Path, failures: list[Failure], requested: int) -> Iterator[Predictions]:
+    """Yield the predictions of a journal, and collect the failures.
+
+    Raises:
+        DataError: They are not as many as were requested, so that no output may say that all are in it.
+    """
+    count = 0
     for chunk in read_chunks(journal):
+        count += len(chunk)
         failures.extend(chunk.failures)
         yield from chunk.predictions
+    if count != requested:
+        raise DataError(
+            f"{journal} says that all is done, but gives {count} of {requested} frames; delete it and predict again."
+        )
 
 
 def _manifest(

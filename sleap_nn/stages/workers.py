@@ -6,8 +6,8 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
-from queue import Full, Queue
+from contextlib import contextmanager, suppress
+from queue import Full, Queue, SimpleQueue
 from typing import Generic, TypeVar
 
 import torch
@@ -35,8 +35,8 @@ class ReadAhead(Generic[Item, Result]):
     def __iter__(self) -> Iterator[Result]:
         """Start the thread and yield its results."""
         thread = threading.Thread(target=self._work, name="read-ahead", daemon=True)
-        thread.start()
         try:
+            thread.start()
             while True:
                 result, error, done = self._queue.get()
                 if error is not None:
@@ -46,7 +46,8 @@ class ReadAhead(Generic[Item, Result]):
                 yield result  # pyright: ignore[reportReturnType]
         finally:
             self._stop.set()
-            thread.join()
+            with suppress(RuntimeError):  # An interrupt has come before it ran; it ends by itself.
+                thread.join()
 
     def _work(self) -> None:
         """Fill the queue until the items end, the reader leaves, or the function fails."""
@@ -95,22 +96,38 @@ def side_by_side(function: Callable[[Item], Result], items: Iterable[Item], coun
 
 @contextmanager
 def _computing_threads(count: int) -> Iterator[ThreadPoolExecutor]:
-    """Start threads that share the processors; the number of threads that this one computes with stays as it is."""
+    """Start threads that share the processors; the number of threads that this one computes with stays as it is.
+
+    Wherever an interrupt comes, the threads get past their start and end with the pool. Queue and lock are those of C,
+    which an interrupt cannot leave half-taken.
+    """
     all_threads = torch.get_num_threads()
-    started = threading.Barrier(count + 1)
+    ready: SimpleQueue[None] = SimpleQueue()
+    gate = threading.Lock()
 
     def start() -> None:
         torch.get_num_threads()  # A thread takes the number of the process when it is first asked.
         torch.set_num_threads(max(1, all_threads // count))
-        started.wait()
+        ready.put(None)
+        with gate:
+            pass
 
+    gate.acquire()  # So that none is idle before all are there: the pool starts no thread while one is.
     pool = ThreadPoolExecutor(count, "network", start)
+    are_there = False
     try:
-        ready = [pool.submit(int) for _ in range(count)]
-        started.wait()
-        torch.set_num_threads(all_threads)  # What threads get that start later; those above keep their share.
-        for entry in ready:
+        try:
+            first = [pool.submit(int) for _ in range(count)]
+            for _ in first:
+                ready.get()
+            torch.set_num_threads(all_threads)  # What threads get that start later; those above keep their share.
+            are_there = True
+        finally:
+            gate.release()
+        for entry in first:
             entry.result()
         yield pool
     finally:
         pool.shutdown(cancel_futures=True)
+        if not are_there:
+            torch.set_num_threads(all_threads)

@@ -1,6 +1,8 @@
+import numpy as np
 import pytest
+import torch
 
-from sleap_nn.config.frames import MAX_FRAMES, frame_numbers, parse_frames
+from sleap_nn.config.frames import MAX_FRAMES, chosen_frames, frame_numbers, parse_frames
 from sleap_nn.errors import ConfigError
 
 
@@ -58,6 +60,31 @@ def test_what_is_not_grammar_is_refused_and_named(text, part):
 def test_selections_that_would_fill_the_memory_are_refused():
     with pytest.raises(ConfigError, match=str(MAX_FRAMES)):
         parse_frames("0-99999999999")
+
+
+@pytest.mark.parametrize(
+    "value",
+    [[1, 2], (1, 2), range(1, 3), np.array([1, 2]), np.array([1, 2], np.uint8), torch.tensor([1, 2]), "1-2", "2,1"],
+)
+def test_frames_in_python_are_whole_numbers_of_any_type_or_a_text(value):
+    assert chosen_frames(value) == [1, 2]
+    assert all(type(number) is int for number in chosen_frames(value))
+
+
+def test_frames_that_are_not_chosen_are_all_of_them():
+    assert chosen_frames(None) is chosen_frames("") is None
+    assert chosen_frames([torch.tensor(3), np.int64(1)]) == [3, 1]
+    assert chosen_frames([]) == []
+
+
+@pytest.mark.parametrize(
+    "value", [3, True, 1.5, [1.5], [True], np.array([True]), np.array(3), [None], ["1"], b"12", {1: 2}, np.ones((2, 2))]
+)
+def test_frames_of_another_type_are_refused(value):
+    with pytest.raises(
+        ConfigError, match=r"^frames (is|holds) .*; give whole numbers, as a list, a range or an array, or"
+    ):
+        chosen_frames(value)
 
 
 def test_only_text_is_parsed():

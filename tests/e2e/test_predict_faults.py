@@ -168,17 +168,22 @@ def assert_same_files(one: Path, other: Path) -> None:
 
 
 @pytest.mark.slow
-def test_ctrl_c_ends_with_a_message_and_without_an_output(model: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("number", "code", "word"), [(signal.SIGINT, 1, "Aborted."), (signal.SIGTERM, 75, "Stopped by SIGTERM.")]
+)
+def test_ctrl_c_and_sigterm_end_with_a_message_and_without_an_output(
+    model: Path, tmp_path: Path, number: signal.Signals, code: int, word: str
+) -> None:
     video = make_video(tmp_path / "clip.mp4", num_frames=1000)
     process = start(slow_command, 0.05, model, video)
     wait_for_frames(tmp_path / "out.slp.journal", 16)
     assert process.pid is not None
-    os.kill(process.pid, signal.SIGINT)
+    os.kill(process.pid, number)
     process.join(60)
-    assert process.exitcode == 1
+    assert process.exitcode == code
     said = (tmp_path / "said.txt").read_text()
     assert "frames, which are safe; give the same command with --resume to go on." in said
-    assert "Aborted." in said
+    assert word in said
     assert sorted(p.name for p in tmp_path.iterdir()) == ["clip.mp4", "out.slp.journal", "said.txt"]
     assert predict(model, video, "--resume").exit_code == 0
     assert frames_of(tmp_path / "out.slp") == list(range(1000))

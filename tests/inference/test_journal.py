@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from sleap_nn.errors import OutputError
+from sleap_nn.inference import journal
 from sleap_nn.inference.journal import JournalWriter, read_chunks, read_contents
 from sleap_nn.stages.stream import DoneFrames, Failure
 from sleap_nn.structures.predictions import Predictions
@@ -120,15 +121,78 @@ def test_a_torn_end_is_cut_wherever_it_tears(tmp_path: Path) -> None:
     assert seen == {0, 3, 6}
 
 
-def test_a_flipped_bit_ends_the_journal_before_it(tmp_path: Path) -> None:
-    path = write(tmp_path / "a.journal")
-    data = bytearray(path.read_bytes())
-    data[-20] ^= 1
-    path.write_bytes(data)
+def ends(whole: bytes, tmp_path: Path) -> list[int]:
+    """Return where the records of a journal end: the facts, and each chunk."""
+    path, found = tmp_path / "part", []
+    for length in range(1, len(whole) + 1):
+        path.write_bytes(whole[:length])
+        contents = read_contents(path)
+        if contents is not None and contents.size not in found:
+            found.append(contents.size)
+    return found
+
+
+def test_whatever_is_damaged_only_whole_records_before_it_count(tmp_path: Path) -> None:
+    whole = write(tmp_path / "a.journal").read_bytes()
+    places, path = ends(whole, tmp_path), tmp_path / "damaged"
+    assert len(places) == 4
+    rng = np.random.default_rng(0)
+    seen = set()
+    for place in range(0, len(whole), 3):
+        for bit in (0, int(rng.integers(1, 7)), 7):
+            data = bytearray(whole)
+            data[place] ^= 1 << bit
+            path.write_bytes(data)
+            sound = sum(end <= place for end in places)
+            seen.add(sound)
+            if sound == 0:
+                with pytest.raises(OutputError, match=r"cannot be read as a journal .*; move it away to begin anew"):
+                    read_contents(path)
+            else:
+                check(path, sound, places)
+    assert seen == {0, 1, 2, 3}
+
+
+@pytest.mark.parametrize("tail", [bytes(1), bytes(12), bytes(13), bytes(17), bytes(5000), b"\xff" * 40, b"E" * 100])
+def test_whatever_follows_a_whole_record_is_cut(tmp_path: Path, tail: bytes) -> None:
+    whole = write(tmp_path / "a.journal").read_bytes()
+    places, path = ends(whole, tmp_path), tmp_path / "damaged"
+    rng = np.random.default_rng(1)
+    for number, end in enumerate(places):
+        for rest in (tail, rng.bytes(len(tail)), whole[end : end + 7] + tail, whole[: len(tail)]):
+            path.write_bytes(whole[:end] + rest)
+            check(path, number + 1, places)
+
+
+def check(path: Path, num_records: int, places: list[int]) -> None:
+    """A journal counts up to the end of a record, and can be continued there."""
     contents = read_contents(path)
     assert contents is not None
-    assert contents.num_frames == 6
-    assert len(list(read_chunks(path))) == 2
+    assert (contents.facts, contents.end, contents.size) == (FACTS, None, places[num_records - 1])
+    assert contents.num_frames == sum(map(len, CHUNKS[: num_records - 1]))
+    with JournalWriter(path) as writer:
+        writer.append([DoneFrames((found(99, 1),))], 0.0)
+    *before, last = read_chunks(path)
+    assert [p.key.frame for p in last.predictions] == [99]
+    for chunk, expected in zip(before, CHUNKS[: num_records - 1], strict=True):
+        assert_same(chunk, expected)
+
+
+def test_a_record_of_an_unknown_kind_ends_the_journal(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.journal")
+    with path.open("ab") as file:
+        file.write(journal._head(b"X", b"more") + b"more")
+    contents = read_contents(path)
+    assert contents is not None
+    assert (contents.num_frames, contents.size) == (7, path.stat().st_size - len(journal._head(b"X", b"")) - 4)
+
+
+def test_a_journal_that_was_hardly_begun_says_nothing(tmp_path: Path) -> None:
+    whole = write(tmp_path / "a.journal").read_bytes()
+    first, path = ends(whole, tmp_path)[0], tmp_path / "torn"
+    for length in range(first):
+        path.write_bytes(whole[:length])
+        assert read_contents(path) is None
 
 
 def test_no_file_and_no_journal(tmp_path: Path) -> None:
@@ -138,6 +202,9 @@ def test_no_file_and_no_journal(tmp_path: Path) -> None:
     (tmp_path / "text").write_text("something of the user's")
     with pytest.raises(OutputError, match="another kind"):
         read_contents(tmp_path / "text")
+    (tmp_path / "earlier").write_bytes(b"sleap-nn journal 1\n" + write(tmp_path / "a.journal").read_bytes()[19:])
+    with pytest.raises(OutputError, match=r"another version\); move it away to begin anew"):
+        read_contents(tmp_path / "earlier")
 
 
 def test_two_processes_do_not_write_one_journal(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import torch
 
 from sleap_nn.config.filter_config import FilterConfig
 from sleap_nn.config.tracker_config import TrackerConfig
-from sleap_nn.errors import ConfigError, ModelError
+from sleap_nn.errors import ConfigError, DataError, ModelError
 from sleap_nn.inference import Predictor
 from sleap_nn.inference.runtime import TorchRuntime, precision_in_use
 from sleap_nn.networks import compilation
@@ -180,3 +180,42 @@ def test_raw_results_become_labels_without_their_source(untrained: Path) -> None
     assert len(found) == 10
     assert len(predictor.to_labels([])) == 0
     assert predictor.to_labels(outputs, [clip, clip]).videos[0].filename == str(clip)
+
+
+def test_bfloat16_is_read_and_no_image_at_all_is_refused(untrained: Path, image: np.ndarray) -> None:
+    layer = loaded(untrained, "single_instance").layer
+    same = torch.from_numpy(image).to(torch.bfloat16)
+    whole = layer(same.float().numpy())
+    np.testing.assert_array_equal(np.asarray(layer(same).pred_keypoints), np.asarray(whole.pred_keypoints))
+    with pytest.raises(DataError, match=r"shape \(0, 64, 64, 1\) and holds no image; give at least one"):
+        layer(np.zeros((0, 64, 64, 1), np.uint8))
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"batch_size": 2.5}, "batch_size is 2.5; it must be a whole number"),
+        ({"queue_maxsize": "4"}, "queue_maxsize is '4'; it must be a whole number"),
+        ({"paf_workers": True}, "paf_workers is True; it must be a whole number"),
+        ({"filter_config": {}}, "filter_config is a dict; give a FilterConfig"),
+        ({"tracker_config": {}}, "tracker_config is a dict; give a TrackerConfig"),
+        ({"keypoint_threshold": [0.1, 0.2]}, r"keypoint_threshold must be a number or null, not \[0.1, 0.2\]"),
+        ({"centroid_threshold": "a"}, "centroid_threshold must be a number or null, not 'a'"),
+        ({"peak_threshold": "ab"}, "peak_threshold must be a number, not 'ab'"),
+    ],
+)
+def test_values_of_another_type_are_refused(untrained: Path, options: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        Predictor.from_model_paths(untrained / "single_instance", **options)
+
+
+def test_numbers_of_numpy_are_numbers(untrained: Path, tmp_path: Path) -> None:
+    predictor = loaded(untrained, "single_instance", batch_size=np.int64(2))
+    assert type(predictor.batch_size) is int  # as files can hold it
+    predictor.predict_to_file(untrained / "clip.mp4", tmp_path / "out.slp", frames=np.arange(3))
+
+
+def test_loading_leaves_random_numbers_as_they_were(untrained: Path) -> None:
+    before = torch.get_rng_state()
+    loaded(untrained, "single_instance")
+    assert torch.equal(torch.get_rng_state(), before)

@@ -1,3 +1,4 @@
+import contextlib
 import shutil
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from sleap_nn.data.media import MediaReader
 from sleap_nn.errors import ConfigError, DataError, MissingFileError, ModelError, UsageError
 from sleap_nn.inference import Predictor, predict
 from sleap_nn.inference.predictor import MissingFramesError
+from sleap_nn.inference.select import select_frames
 from sleap_nn.networks import model_dir
 from sleap_nn.networks.devices import resolve_precision
 
@@ -239,3 +241,53 @@ def test_filters_and_warm_up_of_a_predictor(run: Path) -> None:
 def test_without_a_model_there_is_no_prediction() -> None:
     with pytest.raises(UsageError, match="There is no model"):
         predict("clip.mp4")
+
+
+def is_open(path: Path) -> bool:
+    """Tell whether this process has a file open."""
+    found = []
+    for entry in Path("/proc/self/fd").iterdir():
+        with contextlib.suppress(OSError):  # the one with which the folder is read
+            found.append(entry.resolve())
+    return path.resolve() in found
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="nothing tells which files are open")
+def test_a_call_closes_the_files_that_it_has_opened(trained: Path, tmp_path: Path) -> None:
+    video, run = make_video(tmp_path / "clip.mp4", num_frames=20), trained / "models" / "run"
+    predictor = Predictor.from_model_paths(run, batch_size=2)
+    labels = predictor.predict(video)
+    assert not is_open(video)
+    np.testing.assert_array_equal(labels.video[3], sio.load_video(str(video))[3])  # opened again
+    labels.video.backend.close()
+    predict(video, model_paths=run, device="cpu")
+    predict([video], model_paths=run, device="cpu", output_path=tmp_path / "out.slp")
+    predictor.predict_to_file(video, tmp_path / "other.slp")
+    assert not is_open(video)
+    results = predictor.predict_streaming(video)
+    next(results)
+    assert is_open(video)
+    results.close()  # pyright: ignore[reportAttributeAccessIssue]
+    assert not is_open(video)
+    assert len(list(predictor.predict_streaming(video))) == 10
+    assert not is_open(video)
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="nothing tells which files are open")
+def test_what_a_user_has_opened_stays_open(trained: Path, tmp_path: Path) -> None:
+    path = make_video(tmp_path / "clip.mp4", num_frames=6)
+    predictor = Predictor.from_model_paths(trained / "models" / "run")
+    video = sio.load_video(str(path))
+    video[0]
+    predictor.predict(video)
+    assert is_open(path)
+    video.backend.close()
+    assert not is_open(path)
+    selection = select_frames(path)
+    predictor.predict(selection)
+    assert is_open(path)
+    selection.close()
+    assert not is_open(path)
+    predictor.predict(selection)  # can be used again
+    selection.close()
+    assert not is_open(path)

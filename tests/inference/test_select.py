@@ -10,6 +10,7 @@ import torch
 from factories import make_labels, make_video
 
 from sleap_nn.errors import ConfigError, DataError, MissingFileError, UsageError
+from sleap_nn.inference.batches import Batch
 from sleap_nn.inference.select import Selection, select_frames
 from sleap_nn.structures.sample import FrameKey
 
@@ -54,6 +55,22 @@ def test_frames_of_labels_are_positions_in_the_list_of_entries(files: Path, warn
     assert keys(selection) == [(0, 10), (1, 0)]
     assert selection.record == {"method": "specified", "frames_processed": 2, "frames_total": 5}
     assert not warned.records
+
+
+@pytest.mark.parametrize("chosen", ["0-1,3", np.array([0, 1, 3]), torch.tensor([3, 1, 0])])
+def test_frames_are_named_in_any_form(files: Path, chosen: str | np.ndarray | torch.Tensor) -> None:
+    assert keys(select_frames(files / "clip.mp4", chosen)) == [(0, 0), (0, 1), (0, 3)]
+    assert keys(select_frames(files / "videos.slp", chosen)) == [(0, 0), (0, 10), (1, 0)]
+
+
+def test_images_of_one_frame_are_refused() -> None:
+    image = np.zeros((8, 8, 1), np.uint8)
+    with pytest.raises(DataError, match=r"2 images are frame 7; give each an index of its own"):
+        select_frames([(image, 7), (image, 8), (image, 7)])
+    assert keys(select_frames([(image, 7), (image, 6)])) == [(0, 7), (0, 6)]
+    batch = Batch(torch.zeros(2, 1, 8, 8, dtype=torch.uint8), torch.tensor([4, 4]), torch.tensor([1, 1]))
+    with pytest.raises(DataError, match="2 images are frame 4 of video 1"):
+        select_frames([batch])
 
 
 @pytest.mark.parametrize("kind", [str, Path, sio.load_video])

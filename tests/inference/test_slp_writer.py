@@ -1,4 +1,5 @@
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -6,7 +7,8 @@ import h5py
 import numpy as np
 import pytest
 import sleap_io as sio
-from factories import make_labels
+from factories import make_labels, make_video
+from predicting import start
 
 from sleap_nn.data.sources import VideoFrames
 from sleap_nn.errors import OutputError
@@ -128,3 +130,15 @@ def test_a_failure_leaves_the_older_file_and_nothing_else(tmp_path: Path) -> Non
         write_slp(path, failing(), SlpHead(SKELETON, VIDEOS, (), {}))
     assert path.read_bytes() == b"older"
     assert [entry.name for entry in tmp_path.iterdir()] == ["out.slp"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no limits of file sizes")
+@pytest.mark.parametrize("kind", ["stream", "labels", "embedded", "analysis_h5", "nwb"])
+def test_a_full_disk_is_an_error_and_no_crash(tmp_path: Path, kind: str) -> None:
+    from small_disks import write_all_that_is_too_large
+
+    video = make_video(tmp_path / "clip.mp4", num_frames=40)
+    process = start(write_all_that_is_too_large, video, kind)
+    process.join(120)
+    assert process.exitcode == 0
+    assert sorted(path.stem.partition(".")[0] for path in tmp_path.iterdir()) == ["clip", "part", "whole"]

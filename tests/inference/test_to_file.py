@@ -1,7 +1,7 @@
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -236,6 +236,41 @@ def test_a_journal_of_other_weights_or_of_another_video_is_refused(
     another = make_video(tmp_path / "elsewhere" / "clip.mp4", num_frames=23, seed=3)
     with pytest.raises(OutputError, match=r"input\.content is not the same"):
         write(run, another, interrupted, resume=True)
+
+
+def test_a_journal_whose_beginning_is_damaged_is_not_overwritten(run: Path, video: Path, interrupted: Path) -> None:
+    path = interrupted.with_name("out.slp.journal")
+    before = path.read_bytes()
+    path.write_bytes(before[:60] + b"?" + before[61:])
+    for resume in (False, True):
+        with pytest.raises(OutputError, match=r"cannot be read as a journal \(its first record is damaged\); move it"):
+            write(run, video, interrupted, resume=resume)
+    path.write_bytes(before)
+
+
+@pytest.mark.usefixtures("still_clock")
+@pytest.mark.parametrize("damage", [lambda data: data + bytes(5000), lambda data: data[:-900] + bytes(900)])
+def test_zeros_of_a_power_cut_change_nothing(
+    run: Path, video: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, damage: Callable[[bytes], bytes]
+) -> None:
+    expected = write(run, video, tmp_path / "out.slp").read_bytes()
+    with monkeypatch.context() as patch:
+        stop_after(patch, 3, Stopped())
+        with pytest.raises(Stopped):
+            write(run, video, tmp_path / "out.slp", write_interval=4)
+    journal = tmp_path / "out.slp.journal"
+    journal.write_bytes(damage(journal.read_bytes()))
+    assert write(run, video, tmp_path / "out.slp", resume=True).read_bytes() == expected
+
+
+def test_an_output_never_says_that_frames_are_in_it_which_are_not(
+    run: Path, video: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original = to_file.read_chunks
+    monkeypatch.setattr(to_file, "read_chunks", lambda path: list(original(path))[1:])
+    with pytest.raises(DataError, match=r"out\.slp\.journal says .* done, but gives 15 of 23 frames; delete it"):
+        write(run, video, tmp_path / "out.slp", write_interval=8)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["clip.mp4", "out.slp.journal"]
 
 
 def test_resuming_where_nothing_is_left_begins(run: Path, video: Path, tmp_path: Path) -> None:

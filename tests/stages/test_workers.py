@@ -1,9 +1,13 @@
 import threading
 import time
+from collections.abc import Callable
+from queue import SimpleQueue
+from typing import Any
 
 import pytest
 import torch
 
+from sleap_nn.stages import workers
 from sleap_nn.stages.workers import ReadAhead, side_by_side
 
 
@@ -102,3 +106,86 @@ def test_threads_share_the_processors_and_end() -> None:
     finally:
         torch.set_num_threads(own)
     assert threading.active_count() == active
+
+
+class Interrupt:
+    """Lets Ctrl+C come just after the n-th call of a function by the thread that made this."""
+
+    def __init__(self, number: int) -> None:
+        self.left, self._thread = number, threading.get_ident()
+
+    def after(self, function: Callable) -> Callable:
+        def call(*arguments: Any, **keywords: Any) -> Any:
+            result = function(*arguments, **keywords)
+            if threading.get_ident() == self._thread:
+                self.left -= 1
+                if self.left == 0:
+                    raise KeyboardInterrupt
+            return result
+
+        return call
+
+
+def ends(run: Callable[[pytest.MonkeyPatch], object]) -> bool:
+    """Tell whether something ends with an interrupt, within seconds, and all of its threads with it."""
+    seen: list[bool] = []
+
+    def go() -> None:
+        with pytest.MonkeyPatch.context() as patch, pytest.raises(KeyboardInterrupt):
+            run(patch)
+        seen.append(True)
+
+    active = threading.active_count()
+    thread = threading.Thread(target=go, daemon=True)
+    thread.start()
+    thread.join(10)
+    deadline = time.monotonic() + 5
+    while threading.active_count() > active and time.monotonic() < deadline:
+        time.sleep(0.01)
+    return bool(seen) and threading.active_count() == active
+
+
+@pytest.mark.parametrize("number", [1, 2])
+@pytest.mark.parametrize("place", ["submit", "start", "get"])
+def test_an_interrupt_while_threads_start_ends_them(place: str, number: int) -> None:
+    def run(patch: pytest.MonkeyPatch) -> None:
+        interrupt = Interrupt(number)
+
+        class Ready(SimpleQueue):
+            get = interrupt.after(SimpleQueue.get)
+
+        if place == "get":
+            patch.setattr(workers, "SimpleQueue", Ready)
+        else:
+            owner = threading.Thread if place == "start" else workers.ThreadPoolExecutor
+            patch.setattr(owner, place, interrupt.after(getattr(owner, place)))
+        list(side_by_side(lambda x: x, range(4), 2))
+
+    own = torch.get_num_threads()
+    torch.set_num_threads(4)
+    try:
+        assert ends(run)
+        numbers: list[int] = []
+        thread = threading.Thread(target=lambda: numbers.append(torch.get_num_threads()))
+        thread.start()
+        thread.join()
+        assert numbers == [4]
+    finally:
+        torch.set_num_threads(own)
+
+
+def test_an_interrupt_while_the_reading_thread_starts_ends_it() -> None:
+    def run(patch: pytest.MonkeyPatch) -> None:
+        patch.setattr(threading.Thread, "start", Interrupt(1).after(threading.Thread.start))
+        list(ReadAhead(lambda x: x, range(10**9), depth=2))
+
+    assert ends(run)
+
+
+def test_an_interrupt_before_the_reading_thread_runs_is_passed_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    def start(_thread: threading.Thread) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(threading.Thread, "start", start)
+    with pytest.raises(KeyboardInterrupt):
+        list(ReadAhead(lambda x: x, range(3), depth=2))
