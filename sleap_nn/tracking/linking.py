@@ -19,6 +19,7 @@ from sleap_nn.ops.assignment import assign
 from sleap_nn.structures.predictions import Predictions
 from sleap_nn.tracking.ends import Ends
 from sleap_nn.tracking.evidence import Descriptions, LookEvidence, MotionEvidence, SightEvidence
+from sleap_nn.tracking.sharing import share_out
 from sleap_nn.tracking.tracklets import Tracklet, body_length, find_tracklets
 from sleap_nn.tracking.weaving import weave
 
@@ -64,7 +65,7 @@ def link(
     Args:
         found: All frames of the video, ascending, with their instances.
         num_animals: How many animals there are, None if unknown; while there are more tracks, they are linked over
-            any gap.
+            any gap, so that there are no more tracks than that, or than the most instances of a frame.
         looks: Description of the image of the instances of every frame, NaN where unknown; None without images.
 
     Returns:
@@ -76,7 +77,7 @@ def link(
     for stage in ROUNDS:
         stretches = _linked(stretches, stage, length, described)
     if num_animals is not None and len(stretches) > num_animals:
-        stretches = _linked(stretches, Round(ANY_GAP, np.inf, weaves=True), length, described)
+        stretches = _reduced(stretches, max(num_animals, *(len(entry) for entry in found)), length, described)
     tracks = [np.full(len(entry), -1, np.int64) for entry in found]
     for number, stretch in enumerate(sorted(stretches, key=lambda stretch: tuple(stretch.places[0]))):
         for position, row in stretch.places.tolist():
@@ -151,6 +152,14 @@ def _linked(stretches: list[Tracklet], stage: Round, length: float, described: _
     return weave(linked, motion, max(WEAVING_PRICE, stage.price)) if stage.weaves else linked
 
 
+def _reduced(stretches: list[Tracklet], count: int, length: float, described: _Described) -> list[Tracklet]:
+    """Return at most so many stretches with all instances; no frame has more than that."""
+    linked = _linked(stretches, Round(ANY_GAP, np.inf, weaves=True), length, described)
+    if len(linked) <= count:
+        return linked
+    return share_out(linked, count, MotionEvidence.measure(stretches, length))
+
+
 def _pairs(stretches: Sequence[Tracklet], max_gap: int) -> tuple[Int[np.ndarray, " pairs"], Int[np.ndarray, " pairs"]]:
     """Return every stretch with each that begins after its end, within a number of frames."""
     begins = np.array([stretch.frames[0] for stretch in stretches])
@@ -223,8 +232,7 @@ def _best_links(rows: np.ndarray, columns: np.ndarray, costs: np.ndarray, price:
     rows, columns, costs = rows[cheap], columns[cheap], costs[cheap]
     if not len(rows):
         return {}
-    # What a link saves; without a price, more than all costs, so that there are as many links as possible.
-    gains = price - costs if np.isfinite(price) else (costs.max() - costs.min() + 1.0) * (count + 1) - costs
+    gains = price - costs if np.isfinite(price) else _without_price(costs, count)
     graph = coo_array((np.ones(len(rows)), (rows, columns + count)), (2 * count, 2 * count))
     groups = connected_components(graph, directed=False)[1][rows]
     order = np.argsort(groups, kind="stable")
@@ -238,6 +246,12 @@ def _best_links(rows: np.ndarray, columns: np.ndarray, costs: np.ndarray, price:
         for a, b in _assigned(i, j, gains[edges]):
             followers[int(ends[a])] = int(begins[b])
     return followers
+
+
+def _without_price(costs: Float[np.ndarray, " pairs"], count: int) -> Float[np.ndarray, " pairs"]:
+    """Return what links save if one more is always better: more than all of their differences together."""
+    above = costs - costs.min()
+    return (above.max() + 1.0) * (count + 1) - above
 
 
 def _assigned(rows: np.ndarray, columns: np.ndarray, gains: np.ndarray) -> list[tuple[int, int]]:
