@@ -74,7 +74,9 @@ def test_an_instance_without_a_point_takes_no_place(tracker: str, cull: int) -> 
     found = frames([[0.0], [300.0, 1.0], [2.0]])
     found[1].points[0] = np.nan
     settings = {"tracker": tracker, "tracking_target_instance_count": 1, "tracking_pre_cull_to_target": cull}
-    assert tracks(found, **settings) == [[0]] * 3
+    run = TrackingRun.from_config(TrackerConfig(**settings), 3)
+    finished = list(run.finished([run.update(entry) for entry in found]))
+    assert [entry.points[:, 0, 0].tolist() for entry in finished] == [[0.0], [1.0], [2.0]]
 
 
 def test_looks_need_images() -> None:

@@ -64,15 +64,14 @@ ALL_WAYS = [(features, method) for features, methods in COMBINATIONS.items() for
 
 @pytest.mark.parametrize(("features", "method"), ALL_WAYS)
 def test_an_instance_without_a_point_has_no_track(features: str, method: str) -> None:
-    """It comes before the animals: it must not take the only track of the first one, nor start one."""
-    tracker = Tracker.from_config(TrackerConfig(features=features, scoring_method=method), 3)
+    """It comes before an animal that has moved far: it must not take the place of it."""
+    tracker = Tracker.from_config(TrackerConfig(features=features, scoring_method=method, max_tracks=1), 3)
     image = np.random.default_rng(0).integers(0, 255, (300, 300, 1)).astype(np.uint8)
-    nothing = np.full((3, 2), np.nan)
     tracker.update(frame(0, [SHAPE]), image)
-    found = tracker.update(frame(1, [nothing, SHAPE + 200, SHAPE]), image)
-    assert found.points[:, 0, 0].tolist() == [200, 0]
+    found = tracker.update(frame(1, [np.full((3, 2), np.nan), SHAPE + 200]), image)
+    assert found.points[:, 0, 0].tolist() == [200]
     assert found.tracks is not None
-    assert found.tracks.tolist() == [1, 0]
+    assert found.tracks.tolist() == [0]
 
 
 @pytest.mark.parametrize(("features", "method"), ALL_WAYS)
