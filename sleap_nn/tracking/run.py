@@ -62,7 +62,7 @@ class TrackingRun:
         Raises:
             ConfigError: The image is missing.
         """
-        somewhere = visible_nodes(found.points).any(axis=1)
+        somewhere = np.asarray(visible_nodes(found.points).any(axis=1))
         if not somewhere.all():
             found = found.take(somewhere)
         if self._tracker is not None:
