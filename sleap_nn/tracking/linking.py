@@ -71,18 +71,27 @@ def link(
     Returns:
         The same instances; tracks count from 0 by first appearance.
     """
-    length = body_length(found)
-    stretches = find_tracklets(found, length)
-    described = _described(found, looks)
+    orders = [_order(entry.points) for entry in found]
+    arranged = [entry.take(order) for entry, order in zip(found, orders, strict=True)]
+    seen = None if looks is None else [own[order] for own, order in zip(looks, orders, strict=True)]
+    length = body_length(arranged)
+    stretches = find_tracklets(arranged, length)
+    described = _described(arranged, seen)
     for stage in ROUNDS:
         stretches = _linked(stretches, stage, length, described)
     if num_animals is not None and len(stretches) > num_animals:
         stretches = _reduced(stretches, max(num_animals, *(len(entry) for entry in found)), length, described)
+    places = [[(position, int(orders[position][row])) for position, row in own.places.tolist()] for own in stretches]
     tracks = [np.full(len(entry), -1, np.int64) for entry in found]
-    for number, stretch in enumerate(sorted(stretches, key=lambda stretch: tuple(stretch.places[0]))):
-        for position, row in stretch.places.tolist():
+    for number, own in enumerate(sorted(places, key=lambda own: own[0])):
+        for position, row in own:
             tracks[position][row] = number
     return [entry.with_tracks(own, np.ones(len(own))) for entry, own in zip(found, tracks, strict=True)]
+
+
+def _order(points: Float[np.ndarray, "instances nodes 2"]) -> Int[np.ndarray, " instances"]:
+    """Return the instances of a frame from left to right: in which order they were found must not matter."""
+    return np.lexsort(points.reshape(len(points), -1).T[::-1]) if len(points) else np.zeros(0, np.int64)
 
 
 @dataclass(frozen=True, eq=False)

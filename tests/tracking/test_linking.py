@@ -159,3 +159,20 @@ def test_more_instances_than_animals_in_a_frame_make_more_tracks() -> None:
     linked = link(moving(rng, 4, 20), 2)
     tracks = {track for entry in linked if entry.tracks is not None for track in entry.tracks.tolist()}
     assert len(tracks) == max(len(entry) for entry in linked)
+
+
+@pytest.mark.parametrize("num_animals", [None, 5])
+def test_the_order_of_instances_does_not_matter(num_animals: int | None) -> None:
+    rng = np.random.default_rng(3)
+    for _ in range(5):
+        frames = moving(rng, 5, 30)
+        looks = [entry.points[:, 0, :1] / 200 for entry in frames]
+        orders = [rng.permutation(len(entry)) for entry in frames]
+        mixed = [entry.take(order) for entry, order in zip(frames, orders, strict=True)]
+        plain = link(frames, num_animals, looks)
+        other = link(mixed, num_animals, [own[order] for own, order in zip(looks, orders, strict=True)])
+        names = set()
+        for a, b, order in zip(plain, other, orders, strict=True):
+            assert a.tracks is not None and b.tracks is not None
+            names |= set(zip(a.tracks[order].tolist(), b.tracks.tolist(), strict=True))
+        assert len(names) == len({name for name, _ in names}) == len({name for _, name in names})
