@@ -114,7 +114,8 @@ def track_labels(
                 report(done, total)
 
         apply_tracking(labels, config, count, keys, filter_config=options.get("filter_config"))
-    _reduce(labels, keys, options.get("clean_empty_frames", False))
+    if options.get("clean_empty_frames", False):
+        labels.labeled_frames = [frame for frame in labels.labeled_frames if len(frame.instances)]
     labels.provenance = build_tracking_only_provenance(
         started=started,
         ended=datetime.now(),
@@ -162,14 +163,3 @@ def _chosen(labels: Labels, frames: Sequence[int] | None, video_index: int | Non
         for key in present
         if (wanted is None or key.frame in wanted) and (video_index is None or key.video == video_index)
     }
-
-
-def _reduce(labels: Labels, keys: set[FrameKey], clean_empty_frames: bool) -> None:
-    """Take out the frames that were not tracked, and those without instances if they are not wanted."""
-    position = {id(video): index for index, video in enumerate(labels.videos)}
-    labels.labeled_frames = [
-        frame
-        for frame in labels.labeled_frames
-        if FrameKey(position[id(frame.video)], int(frame.frame_idx)) in keys
-        and (len(frame.instances) or not clean_empty_frames)
-    ]

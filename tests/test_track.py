@@ -94,3 +94,35 @@ def test_what_cannot_be_tracked(labels: Path, tmp_path: Path) -> None:
         track(labels, output_path=labels)
     with pytest.raises(ConfigError, match="number of animals"):
         track(labels, TrackerConfig(post_connect_single_breaks=True))
+
+
+def test_names_are_those_of_what_is_in_the_output(labels: Path, tmp_path: Path) -> None:
+    track(labels, output_path=tmp_path / "tracked.slp")
+    again = track(tmp_path / "tracked.slp", frames=[2, 3], video_index=1, output_path=tmp_path / "again.slp")
+    assert places_of(again) == {"track_0": [198, 197], "track_1": [2, 3]}
+    for found in (again, sio.load_slp(str(tmp_path / "again.slp"), open_videos=False)):
+        assert [track.name for track in found.tracks] == ["track_0", "track_1"]
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        TrackerConfig(),
+        TrackerConfig(candidates_method="local_queues"),
+        TrackerConfig(use_kalman=True, max_tracks=2),
+        TrackerConfig(tracker="global"),
+    ],
+    ids=["window", "queues", "kalman", "global"],
+)
+def test_frames_that_are_there_twice_are_joined(
+    labels: Path, tmp_path: Path, config: TrackerConfig, caplog: pytest.LogCaptureFixture
+) -> None:
+    """One animal of frame 1 is in a frame of its own, as merged files have it."""
+    own = sio.load_slp(str(labels), open_videos=False)
+    other = own[1].instances.pop()
+    own.labeled_frames.append(sio.LabeledFrame(video=own[1].video, frame_idx=1, instances=[other]))
+    write_labels(own, tmp_path / "merged.slp")
+    found = track(tmp_path / "merged.slp", config, video_index=0)
+    assert [frame.frame_idx for frame in found] == [0, 1, 2, 3]
+    assert places_of(found) == {"track_0": [200, 199, 198, 197], "track_1": [0, 1, 2, 3]}
+    assert "1 frame(s) of the labels were there more than once" in caplog.text

@@ -14,6 +14,10 @@ from sleap_nn.data.labels import training_instances
 from sleap_nn.structures.predictions import Predictions
 from sleap_nn.structures.sample import FrameKey
 
+_ANNOTATIONS = ("centroids", "bboxes", "masks", "rois")
+_CONTENTS = ("instances", *_ANNOTATIONS, "label_images")
+"""What a frame holds, in lists; older releases of sleap-io lack some."""
+
 
 @dataclass(frozen=True, eq=False)
 class TrackedFrame:
@@ -63,11 +67,30 @@ def _tracked_frame(key: FrameKey, frame: SioFrame, num_nodes: int) -> TrackedFra
     return TrackedFrame(frame, instances, Predictions(key, points, point_scores, scores, np.arange(len(instances))))
 
 
-def write_tracks(labels: Labels, frames: Sequence[TrackedFrame], tracked: Sequence[Predictions]) -> None:
-    """Give the instances of labels their tracks, in place.
+def join_duplicate_frames(labels: Labels) -> int:
+    """Join frames of the same video and index, such as merged files have, in place: the first takes what others hold.
 
-    An instance without a track is taken out, unless a user drew it: then it stays, without a track. Tracks of other
-    instances stay; those that no instance has any more go if a new one has their name.
+    Returns:
+        How many frames went.
+    """
+    first: dict[tuple[int, int], SioFrame] = {}
+    for frame in labels.labeled_frames:
+        earlier = first.setdefault((id(frame.video), int(frame.frame_idx)), frame)
+        if earlier is not frame:
+            for name in (name for name in _CONTENTS if hasattr(frame, name)):
+                setattr(earlier, name, [*getattr(earlier, name), *getattr(frame, name)])
+            earlier.is_negative = earlier.is_negative and frame.is_negative
+    gone = len(labels.labeled_frames) - len(first)
+    if gone:
+        labels.labeled_frames = list(first.values())
+    return gone
+
+
+def write_tracks(labels: Labels, frames: Sequence[TrackedFrame], tracked: Sequence[Predictions]) -> None:
+    """Give the instances of labels their tracks, in place, and take out the frames that were not tracked.
+
+    An instance without a track is taken out, unless a user drew it: then it stays, without a track, as do predicted
+    instances beside those of a user. Tracks that nothing has any more go.
 
     Args:
         labels: Changed.
@@ -75,20 +98,30 @@ def write_tracks(labels: Labels, frames: Sequence[TrackedFrame], tracked: Sequen
         tracked: The same frames with tracks.
     """
     for entry in frames:
-        for instance in entry.instances:
-            instance.track = None
-    used = {id(track): track for frame in labels.labeled_frames for i in frame.instances if (track := i.track)}
-    taken = {track.name for track in used.values()}
+        for instance in entry.frame.instances:
+            instance.track = instance.tracking_score = None
+    present = {id(entry.frame) for entry in frames}
+    labels.labeled_frames = [frame for frame in labels.labeled_frames if id(frame) in present]
     numbers = sorted({number for found in tracked for number in _tracks(found).tolist()})
-    names = (f"track_{i}" for i in range(len(numbers) + len(taken)))
+    others = _tracks_of_annotations(labels)
+    taken = {track.name for track in others}
     wanted = [f"track_{number}" for number in numbers]
+    names = (f"track_{i}" for i in range(len(numbers) + len(taken)))
     free = wanted if not taken & set(wanted) else [name for name in names if name not in taken]
     new = {number: Track(name) for number, name in zip(numbers, free, strict=False)}
     for entry, found in zip(frames, tracked, strict=True):
         _write(entry, found, new)
-    made = {track.name for track in new.values()}
-    kept = [track for track in labels.tracks if id(track) in used or track.name not in made]
-    labels.tracks = [*kept, *new.values()]
+    labels.tracks = [*others, *new.values()]
+
+
+def _tracks_of_annotations(labels: Labels) -> list[Track]:
+    """Return the tracks of what is no instance, such as masks; they are not tracked again."""
+    tracks: dict[int, Track] = {}
+    for frame in labels.labeled_frames:
+        single = [annotation for name in _ANNOTATIONS for annotation in getattr(frame, name, ())]
+        parts = [part for image in getattr(frame, "label_images", ()) for part in image.objects.values()]
+        tracks |= {id(own.track): own.track for own in (*single, *parts) if own.track is not None}
+    return list(tracks.values())
 
 
 def _write(entry: TrackedFrame, found: Predictions, tracks: dict[int, Track]) -> None:

@@ -52,7 +52,8 @@ def clear_mot(
 
     Bernardin and Stiefelhagen, "Evaluating Multiple Object Tracking Performance: The CLEAR MOT Metrics", 2008. A pair
     of the frame before is kept as long as it is similar enough; a switch is counted where an animal is found under
-    another track than the last one under which it was found.
+    another track than the last one under which it was found. As in TrackEval, a frame in which nothing is there, or
+    nothing was predicted, leaves the pairs as they were: the frame before is the last one with both.
 
     Args:
         frames: In order.
@@ -66,10 +67,12 @@ def clear_mot(
     owners: dict[int, Counter[int]] = {}
     switches, total = 0, 0.0
     for frame in frames:
+        seen.update(frame.truth.tolist())
+        if not frame.similarity.size:
+            continue
         pairs = _match(frame, before, threshold)
         current = dict(zip(pairs.truth.tolist(), pairs.predicted.tolist(), strict=True))
         switches += sum(latest.get(animal, track) != track for animal, track in current.items())
-        seen.update(frame.truth.tolist())
         found.update(list(current))
         runs.update(animal for animal in current if animal not in before)
         for animal, track in current.items():

@@ -93,7 +93,11 @@ def check_nodes(labels_gt: Labels, labels_pr: Labels) -> None:
 
 
 def pair_frames(
-    labels_gt: Labels, labels_pr: Labels, user_labels_only: bool = True, count_missing_frames: bool = False
+    labels_gt: Labels,
+    labels_pr: Labels,
+    user_labels_only: bool = True,
+    count_missing_frames: bool = False,
+    keep_empty_frames: bool = False,
 ) -> FramePairs:
     """Find the predicted frame for every frame of the truth.
 
@@ -102,8 +106,9 @@ def pair_frames(
         labels_pr: Predictions.
         user_labels_only: Only instances drawn by a user count as truth.
         count_missing_frames: Pair a frame that was not predicted with an empty one, instead of skipping it.
+        keep_empty_frames: Keep a frame of the truth that holds no instances at all: it says that no animal is there.
     """
-    true_frames = _frames_by_video(labels_gt, user_labels_only)
+    true_frames = _frames_by_video(labels_gt, user_labels_only, keep_empty_frames)
     predicted_frames = _frames_by_video(labels_pr, None)
     found = match_videos([_describe(video) for video in true_frames], [_describe(video) for video in predicted_frames])
     by_position = list(predicted_frames.values())
@@ -133,18 +138,22 @@ def find_frame_pairs(
     return pair_frames(labels_gt, labels_pr, user_labels_only).pairs
 
 
-def _frames_by_video(labels: Labels, user_labels_only: bool | None) -> dict[Video, dict[int, LabeledFrame]]:
+def _frames_by_video(
+    labels: Labels, user_labels_only: bool | None, keep_empty: bool = False
+) -> dict[Video, dict[int, LabeledFrame]]:
     """Sort frames by video and frame index, duplicates joined.
 
     Args:
         labels: Truth or predictions.
         user_labels_only: For truth: whether to reduce frames to user instances; frames without instances are
             left out. None: all frames as they are, also the empty ones.
+        keep_empty: Keep frames of the truth that hold no instances, of a user or predicted.
     """
     frames: dict[Video, dict[int, LabeledFrame]] = {}
     for frame in labels.labeled_frames:
         instances = frame.user_instances if user_labels_only else list(frame.instances)
-        if not instances and user_labels_only is not None:
+        stays = keep_empty and not len(frame.instances)
+        if not instances and user_labels_only is not None and not stays:
             continue
         reduced = LabeledFrame(video=frame.video, frame_idx=frame.frame_idx, instances=instances)
         of_video = frames.setdefault(frame.video, {})

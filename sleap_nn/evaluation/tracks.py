@@ -19,6 +19,7 @@ from sleap_nn.evaluation.detection import compute_gt_centroids
 from sleap_nn.evaluation.identity import FrameIdentities, clear_mot, higher_order, identity_f1
 from sleap_nn.heartbeat import phase
 from sleap_nn.log import logger
+from sleap_nn.ops.assignment import assign
 from sleap_nn.ops.similarity import object_keypoint_similarity, pairwise_distances
 from sleap_nn.whole_files import check_output, whole_file
 
@@ -126,18 +127,33 @@ def run_tracking_evaluation(  # noqa: PLR0913 - one keyword an option of the com
     one_node = min(len(names), len(pairs.node_names(predicted, "prediction file"))) == 1
     if not one_node:
         pairs.check_nodes(truth, predicted)
-    if not any(instance.track is not None for frame in predicted.labeled_frames for instance in frame.instances):
+    if not _has_tracks(predicted, predicted_path):
         raise DataError(f"{predicted_path} has no tracks; track it first: sleap-nn predict -i {predicted_path} -t.")
+    if not _has_tracks(truth, ground_truth_path):
+        raise DataError(f"{ground_truth_path} has no instances with tracks; it must say which animal is which.")
     rules = TrackingRules(match_threshold, one_node, oks_stddev, mt_threshold, ml_threshold)
     with phase("comparing the tracks"):
         videos = identities_by_video(truth, predicted, rules, user_labels_only, global_identity)
         if not any(len(frame.truth) for video in videos for frame in video):
-            raise DataError(f"{ground_truth_path} has no instances with tracks in videos of {predicted_path}.")
+            whose = "instances of a user" if user_labels_only else "instances"
+            raise DataError(f"{ground_truth_path} has no {whose} with tracks in videos of {predicted_path}.")
         metrics = tracking_metrics(videos, rules)
     print_tracking_report(metrics)
     if save_metrics is not None:
         _write_json(metrics, Path(save_metrics))
     return metrics
+
+
+def _has_tracks(labels: Labels, path: str | Path) -> bool:
+    """Tell whether any instance has a track.
+
+    Raises:
+        DataError: There are no instances.
+    """
+    instances = [instance for frame in labels.labeled_frames for instance in frame.instances]
+    if not instances:
+        raise DataError(f"{path} has no instances at all, so there are no tracks to compare.")
+    return any(instance.track is not None for instance in instances)
 
 
 def identities_by_video(
@@ -149,38 +165,82 @@ def identities_by_video(
 ) -> list[list[FrameIdentities]]:
     """Return what there is to score, video by video.
 
-    A true instance without a track is no animal that could be followed and is left out; a prediction without a track
-    counts as a track of its own. Where a frame of the predictions has instances of a user, those were tracked.
+    Where a frame has instances of a user, on either side, the predicted ones beside them do not count: a user has
+    corrected them, and they are what was tracked. A true instance without a track is no animal that could be followed;
+    it is left out, together with the prediction that finds it. So is a second true instance of the same track in a
+    frame. A prediction without a track, or with one that its frame already has, counts as a track of its own.
     """
-    found = pairs.pair_frames(truth, predicted, user_labels_only, count_missing_frames=True)
+    found = pairs.pair_frames(truth, predicted, user_labels_only, count_missing_frames=True, keep_empty_frames=True)
     if not found.num_videos_matched:
         raise DataError("The two files have no video in common; compare tracks of the same videos.")
     names = pairs.node_names(truth, "ground truth")
     by_video: dict[int, list[pairs.FramePair]] = defaultdict(list)
     for pair in found.pairs:
         by_video[id(pair[0].video)].append(pair)
-    true_numbers, predicted_numbers = _Numbers(global_identity), _Numbers(global_identity)
-    num_untracked = 0
-    videos = []
-    for number, of_video in enumerate(by_video.values()):
-        frames = []
-        for true_frame, predicted_frame in sorted(of_video, key=lambda pair: pair[0].frame_idx):
-            tracked = [instance for instance in true_frame.instances if instance.track is not None]
-            num_untracked += len(true_frame.instances) - len(tracked)
-            users = list(predicted_frame.user_instances)
-            instances = users if users else list(predicted_frame.instances)
-            similarity = rules.similarity(_points(tracked, names), _points(instances, names))
-            frames.append(
-                FrameIdentities(
-                    true_numbers.of([instance.track for instance in tracked], number),
-                    predicted_numbers.of([instance.track for instance in instances], number),
-                    similarity,
-                )
-            )
-        videos.append(frames)
-    if num_untracked:
-        logger.warning("%d true instances have no track and are left out.", num_untracked)
+    reader = _Reader(rules, names, _Numbers(global_identity), _Numbers(global_identity))
+    videos = [
+        [reader.read(*pair, video) for pair in sorted(of_video, key=lambda pair: pair[0].frame_idx)]
+        for video, of_video in enumerate(by_video.values())
+    ]
+    if reader.num_untracked:
+        logger.warning("%d true instances have no track and are left out.", reader.num_untracked)
+    if reader.num_twice:
+        logger.warning("%d true instances have a track that their frame has twice; left out.", reader.num_twice)
     return videos
+
+
+@dataclass
+class _Reader:
+    """Reads what there is to score of frames, one after another.
+
+    Attributes:
+        rules: What counts as found.
+        names: The nodes.
+        truth: Numbers of the animals.
+        predicted: Numbers of the tracks.
+        num_untracked: True instances without a track so far.
+        num_twice: True instances so far whose track another one of their frame has.
+    """
+
+    rules: TrackingRules
+    names: Sequence[str]
+    truth: _Numbers
+    predicted: _Numbers
+    num_untracked: int = 0
+    num_twice: int = 0
+
+    def read(self, true_frame: Any, predicted_frame: Any, video: int) -> FrameIdentities:
+        """Return the animals and tracks of a frame of the video of that number."""
+        true, found = _counted(true_frame), _counted(predicted_frame)
+        tracked = [instance for instance in true if instance.track is not None]
+        untracked = [instance for instance in true if instance.track is None]
+        numbers = self.truth.of([instance.track for instance in tracked], video)
+        first = np.sort(np.unique(numbers, return_index=True)[1]).tolist()
+        twice = [instance for row, instance in enumerate(tracked) if row not in first]
+        self.num_untracked, self.num_twice = self.num_untracked + len(untracked), self.num_twice + len(twice)
+        animals = [tracked[row] for row in first]
+        table = self.rules.similarity(_points([*animals, *untracked, *twice], self.names), _points(found, self.names))
+        kept = _undisputed(table, len(animals), self.rules.threshold)
+        tracks = self.predicted.apart([found[column].track for column in kept.tolist()], video)
+        return FrameIdentities(numbers[first], tracks, table[: len(animals), kept])
+
+
+def _counted(frame: Any) -> list[Any]:
+    """Return the instances of a frame that count: those of a user where there are any."""
+    return list(frame.user_instances) or list(frame.instances)
+
+
+def _undisputed(
+    similarity: Float[np.ndarray, "truth predicted"], num_animals: int, threshold: float
+) -> Int[np.ndarray, " kept"]:
+    """Return the predictions but for those that find what is left out, the rows from `num_animals` on.
+
+    The rule of TrackEval for distractors: the best assignment to all of the truth decides.
+    """
+    allowed = similarity >= threshold
+    rows, columns = assign(-np.where(allowed, similarity, 0.0))
+    gone = columns[allowed[rows, columns] & (rows >= num_animals)]
+    return np.setdiff1d(np.arange(similarity.shape[1]), gone)
 
 
 def _points(instances: Sequence[Any], names: Sequence[str]) -> Float[np.ndarray, "instances nodes 2"]:
@@ -201,6 +261,14 @@ class _Numbers:
         """Return the numbers of the tracks of a frame; no track is another one each time."""
         keys = [self._key(track, video) for track in tracks]
         return np.array([self._known.setdefault(key, len(self._known)) for key in keys], np.int64)
+
+    def apart(self, tracks: Sequence[Any], video: int) -> Int[np.ndarray, " instances"]:
+        """Return the numbers of the tracks of a frame; one that is there already is another one each time."""
+        numbers = self.of(tracks, video)
+        first = np.unique(numbers, return_index=True)[1]
+        for row in np.setdiff1d(np.arange(len(numbers)), first).tolist():
+            numbers[row] = self._known.setdefault(object(), len(self._known))
+        return numbers
 
     def _key(self, track: Any, video: int) -> object:
         if track is None:

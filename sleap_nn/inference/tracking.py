@@ -10,7 +10,7 @@ from sleap_nn.config.filter_config import FilterConfig
 from sleap_nn.config.tracker_config import TrackerConfig, complete_tracking, in_effect
 from sleap_nn.data.labels import Labels
 from sleap_nn.data.sources import FrameSource, VideoFrames
-from sleap_nn.data.tracked_labels import frames_to_track, write_tracks
+from sleap_nn.data.tracked_labels import frames_to_track, join_duplicate_frames, write_tracks
 from sleap_nn.errors import DataError
 from sleap_nn.inference.filters import apply_filters, effective
 from sleap_nn.log import logger
@@ -69,12 +69,13 @@ def apply_tracking(
     """Track the instances of labels, in place; callers who need the labels as they were pass ``labels.copy()``.
 
     In a frame with instances of a user those are tracked, else the predicted ones. Numbers go on from video to video.
+    Frames of the same video and index are joined before.
 
     Args:
         labels: Changed and returned.
         config: The options.
         progress_callback: Called with (frames done, frames in all) after each frame.
-        keys: The frames that are tracked; None for all.
+        keys: The frames that are tracked; the others are taken out. None for all.
         max_instances: Most instances of a frame, which stands in for the number of animals.
         filter_config: Which predicted instances are removed before; those of a user are never.
 
@@ -86,6 +87,9 @@ def apply_tracking(
         raise DataError(f"The labels have {len(labels.skeletons)} skeletons; instances of one skeleton can be tracked.")
     num_nodes = len(labels.skeletons[0].nodes) if labels.skeletons else 1
     run = TrackingRun.from_config(config, num_nodes, max_instances)
+    joined = join_duplicate_frames(labels)
+    if joined:
+        logger.warning("%d frame(s) of the labels were there more than once and have been joined.", joined)
     frames = frames_to_track(labels, keys)
     source = VideoFrames(labels.videos, [entry.found.key for entry in frames] if run.needs_image else [])
     tracked = []

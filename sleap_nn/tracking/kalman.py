@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 
 from sleap_nn.ops.similarity import visible_nodes
 from sleap_nn.tracking.memory import Gray, Moment
@@ -44,6 +44,7 @@ class Filters:
         gate: (K,) largest distance in px of an observation that is learnt from.
         max_speed: (K,) largest speed in px a frame.
         accepted: (K,) frame of the last observation that was learnt from.
+        sighted: (K, P, 2) the points as they were believed when the track was last seen, px.
     """
 
     mean: State
@@ -53,6 +54,7 @@ class Filters:
     gate: Float[np.ndarray, " tracks"]
     max_speed: Float[np.ndarray, " tracks"]
     accepted: Int[np.ndarray, " tracks"]
+    sighted: Positions
 
     @property
     def position(self) -> Positions:
@@ -79,6 +81,10 @@ class Filters:
             covariance=np.where(near[..., None, None], covariance, self.covariance),
             accepted=np.where(near.any(axis=1), frame, self.accepted),
         )
+
+    def sight(self, seen: Bool[np.ndarray, " tracks"]) -> Filters:
+        """Return the filters after the tracks that are marked have been seen."""
+        return replace(self, sighted=np.where(seen[:, None, None], self.position, self.sighted))
 
     def take(self, rows: np.ndarray) -> Filters:
         """Return the filters of some tracks."""
@@ -123,7 +129,7 @@ class ConstantVelocity(Motion):
         known = Still().candidates(moments, frame, image)
         if self._filters is None:
             return known
-        shift = BLEND * (self._filters.advance(frame - self._frame).position - self._filters.position)
+        shift = BLEND * (self._filters.advance(frame - self._frame).position - self._filters.sighted)
         expected = self._poses + self._spread(shift, self._poses)
         rest = ~np.isin(known.tracks, self._tracks)
         return Candidates(
@@ -137,13 +143,14 @@ class ConstantVelocity(Motion):
         row_of = {track: row for row, track in enumerate(moment.tracks.tolist())}
         if self._filters is not None:
             rows = np.array([row_of.pop(track, -1) for track in self._tracks.tolist()])
-            seen = rows >= 0
+            seen = np.asarray(rows >= 0)
             observed = np.full((len(rows), *followed.shape[1:]), np.nan)
             observed[seen] = followed[rows[seen]]
             poses = self._poses.copy()
             poses[seen] = moment.points[rows[seen]]
             self._poses = poses
-            self._filters = self._filters.advance(moment.frame - self._frame).correct(observed, moment.frame)
+            filters = self._filters.advance(moment.frame - self._frame).correct(observed, moment.frame)
+            self._filters = filters.sight(seen)
             self._keep(moment.frame - self._filters.accepted <= self._max_gap)
         self._frame = moment.frame
         due = [
@@ -229,14 +236,16 @@ def fit(frame: int, observed: Float[np.ndarray, "frames tracks points 2"]) -> Fi
     def by_track(values: np.ndarray) -> np.ndarray:
         return values.reshape(num_tracks, num_points, *values.shape[1:])
 
+    mean = by_track(_limit_speed(means[-1], limit))
     return Filters(
-        mean=by_track(_limit_speed(means[-1], limit)),
+        mean=mean,
         covariance=by_track(covariances[-1]),
         process=by_track(process),
         measurement=by_track(measurement),
         gate=np.maximum(SMALLEST_GATE, GATE_STEPS * mean_step),
         max_speed=max_speed,
         accepted=np.full(num_tracks, frame),
+        sighted=mean[..., [0, 2]],
     )
 
 

@@ -19,6 +19,7 @@ from sleap_nn.ops.assignment import assign
 from sleap_nn.structures.predictions import Predictions
 from sleap_nn.tracking.ends import Ends
 from sleap_nn.tracking.evidence import Descriptions, LookEvidence, MotionEvidence, SightEvidence
+from sleap_nn.tracking.sharing import share_out
 from sleap_nn.tracking.tracklets import Tracklet, body_length, find_tracklets
 from sleap_nn.tracking.weaving import weave
 
@@ -64,24 +65,33 @@ def link(
     Args:
         found: All frames of the video, ascending, with their instances.
         num_animals: How many animals there are, None if unknown; while there are more tracks, they are linked over
-            any gap.
+            any gap, so that there are no more tracks than that, or than the most instances of a frame.
         looks: Description of the image of the instances of every frame, NaN where unknown; None without images.
 
     Returns:
         The same instances; tracks count from 0 by first appearance.
     """
-    length = body_length(found)
-    stretches = find_tracklets(found, length)
-    described = _described(found, looks)
+    orders = [_order(entry.points) for entry in found]
+    arranged = [entry.take(order) for entry, order in zip(found, orders, strict=True)]
+    seen = None if looks is None else [own[order] for own, order in zip(looks, orders, strict=True)]
+    length = body_length(arranged)
+    stretches = find_tracklets(arranged, length)
+    described = _described(arranged, seen)
     for stage in ROUNDS:
         stretches = _linked(stretches, stage, length, described)
     if num_animals is not None and len(stretches) > num_animals:
-        stretches = _linked(stretches, Round(ANY_GAP, np.inf, weaves=True), length, described)
+        stretches = _reduced(stretches, max(num_animals, *(len(entry) for entry in found)), length, described)
+    places = [[(position, int(orders[position][row])) for position, row in own.places.tolist()] for own in stretches]
     tracks = [np.full(len(entry), -1, np.int64) for entry in found]
-    for number, stretch in enumerate(sorted(stretches, key=lambda stretch: tuple(stretch.places[0]))):
-        for position, row in stretch.places.tolist():
+    for number, own in enumerate(sorted(places, key=lambda own: own[0])):
+        for position, row in own:
             tracks[position][row] = number
     return [entry.with_tracks(own, np.ones(len(own))) for entry, own in zip(found, tracks, strict=True)]
+
+
+def _order(points: Float[np.ndarray, "instances nodes 2"]) -> Int[np.ndarray, " instances"]:
+    """Return the instances of a frame from left to right: in which order they were found must not matter."""
+    return np.lexsort(points.reshape(len(points), -1).T[::-1]) if len(points) else np.zeros(0, np.int64)
 
 
 @dataclass(frozen=True, eq=False)
@@ -149,6 +159,14 @@ def _linked(stretches: list[Tracklet], stage: Round, length: float, described: _
         joined[index] = stretch.join(joined.pop(followers[index])) if index in followers else stretch
     linked = list(joined.values())
     return weave(linked, motion, max(WEAVING_PRICE, stage.price)) if stage.weaves else linked
+
+
+def _reduced(stretches: list[Tracklet], count: int, length: float, described: _Described) -> list[Tracklet]:
+    """Return at most so many stretches with all instances; no frame has more than that."""
+    linked = _linked(stretches, Round(ANY_GAP, np.inf, weaves=True), length, described)
+    if len(linked) <= count:
+        return linked
+    return share_out(linked, count, MotionEvidence.measure(stretches, length))
 
 
 def _pairs(stretches: Sequence[Tracklet], max_gap: int) -> tuple[Int[np.ndarray, " pairs"], Int[np.ndarray, " pairs"]]:
@@ -223,8 +241,7 @@ def _best_links(rows: np.ndarray, columns: np.ndarray, costs: np.ndarray, price:
     rows, columns, costs = rows[cheap], columns[cheap], costs[cheap]
     if not len(rows):
         return {}
-    # What a link saves; without a price, more than all costs, so that there are as many links as possible.
-    gains = price - costs if np.isfinite(price) else (costs.max() - costs.min() + 1.0) * (count + 1) - costs
+    gains = price - costs if np.isfinite(price) else _without_price(costs, count)
     graph = coo_array((np.ones(len(rows)), (rows, columns + count)), (2 * count, 2 * count))
     groups = connected_components(graph, directed=False)[1][rows]
     order = np.argsort(groups, kind="stable")
@@ -238,6 +255,12 @@ def _best_links(rows: np.ndarray, columns: np.ndarray, costs: np.ndarray, price:
         for a, b in _assigned(i, j, gains[edges]):
             followers[int(ends[a])] = int(begins[b])
     return followers
+
+
+def _without_price(costs: Float[np.ndarray, " pairs"], count: int) -> Float[np.ndarray, " pairs"]:
+    """Return what links save if one more is always better: more than all of their differences together."""
+    above = costs - costs.min()
+    return (above.max() + 1.0) * (count + 1) - above
 
 
 def _assigned(rows: np.ndarray, columns: np.ndarray, gains: np.ndarray) -> list[tuple[int, int]]:

@@ -10,6 +10,7 @@ from jaxtyping import Float, UInt8
 
 from sleap_nn.config.tracker_config import TrackerConfig, complete_tracking
 from sleap_nn.errors import ConfigError
+from sleap_nn.ops.similarity import visible_nodes
 from sleap_nn.structures.predictions import Predictions
 from sleap_nn.structures.sample import FrameKey
 from sleap_nn.tracking.cleanup import connect_single_breaks, cull, kept_tracks
@@ -52,6 +53,8 @@ class TrackingRun:
     ) -> Predictions:
         """Return the instances of the next frame, tracked if that is done online.
 
+        One without a visible point can have no track; it is left out before anything else, so that it takes no place.
+
         Args:
             found: The frame.
             image: The frame itself, where `needs_image` asks for it.
@@ -59,6 +62,9 @@ class TrackingRun:
         Raises:
             ConfigError: The image is missing.
         """
+        somewhere = np.asarray(visible_nodes(found.points).any(axis=1))
+        if not somewhere.all():
+            found = found.take(somewhere)
         if self._tracker is not None:
             return self._tracker.update(found, image)
         count = self._config.tracking_target_instance_count

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 
 from sleap_nn.config.tracker_config import COMBINATIONS, TrackerConfig, in_effect
 from sleap_nn.errors import ConfigError
@@ -65,12 +66,22 @@ class Similarity:
         describe = _DESCRIPTIONS[self.features]
         a, b = describe(new), describe(stored)
         if self.method == "iou":
-            return box_iou(a, b, margin=1.0)
+            return np.where(_comparable(a, b), box_iou(a, b, margin=1.0), np.nan)
         if self.method == "cosine_sim":
-            return cosine_similarity(a.reshape(len(a), -1), b.reshape(len(b), -1))
+            return cosine_similarity(_flat(a), _flat(b))
         if self.features == "centroids":
             return -pairwise_distances(a, b)
         return -mean_node_distances(a, b)
+
+
+def _flat(descriptions: np.ndarray) -> Float[np.ndarray, "instances size"]:
+    """Return one row a description, also where there is none."""
+    return descriptions.reshape(len(descriptions), math.prod(descriptions.shape[1:]))
+
+
+def _comparable(a: Float[np.ndarray, "rows 4"], b: Float[np.ndarray, "columns 4"]) -> Bool[np.ndarray, "rows columns"]:
+    """Return which pairs of boxes are both known."""
+    return ~(np.isnan(a[:, 0])[:, None] | np.isnan(b[:, 0]))
 
 
 def median_points(points: Float[np.ndarray, "*shape nodes 2"]) -> Float[np.ndarray, "*shape 2"]:
@@ -86,7 +97,8 @@ def near_keypoint_similarity(new: Poses, stored: Float[np.ndarray, "stored nodes
     """Return the object keypoint similarity, computed only for pairs whose boxes are near enough to matter.
 
     The same as `object_keypoint_similarity` with the new instance as reference, but for values below 1e-26. Of two
-    boxes with a gap, every point is at least that far from its counterpart, which bounds every term.
+    boxes with a gap, every point is at least that far from its counterpart, which bounds every term. An instance
+    without a visible point cannot be compared: NaN.
     """
     boxes, other = bounding_boxes(new), bounding_boxes(stored)
     area = np.nan_to_num((boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1]))
@@ -101,8 +113,8 @@ def near_keypoint_similarity(new: Poses, stored: Float[np.ndarray, "stored nodes
     squared = sum((new[:, :, axis][rows] - stored[:, :, axis][columns]) ** 2 for axis in (0, 1))
     terms = np.exp(squared * (-1 / (8 * stddev**2 * (area + EPSILON)))[rows, None])
     terms[np.isnan(terms)] = 0.0
-    scores = np.zeros((len(new), len(stored)))
-    scores[rows, columns] = terms.sum(axis=1) / np.maximum(count_visible(new), 1)[rows]
+    scores = np.where(_comparable(boxes, other), 0.0, np.nan)
+    scores[rows, columns] = terms.sum(axis=1) / count_visible(new)[rows]  # a box that is near anything has points
     return scores
 
 

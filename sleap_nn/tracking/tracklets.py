@@ -54,6 +54,12 @@ class Tracklet:
             np.concatenate([self.points, later.points]),
         )
 
+    def interleave(self, other: Tracklet) -> Tracklet:
+        """Return this stretch and another one of the same animal, which have no frame in common, by frame."""
+        whole = self.join(other)
+        order = np.argsort(whole.frames, kind="stable")
+        return Tracklet(whole.frames[order], whole.places[order], whole.points[order])
+
 
 def body_length(found: Sequence[Predictions]) -> float:
     """Return the median diagonal of the boxes of all instances, px; 1 without any box."""

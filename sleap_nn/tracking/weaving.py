@@ -46,9 +46,7 @@ def _joined(short: Tracklet, other: Tracklet) -> Tracklet | None:
     slots = np.searchsorted(other.frames, short.frames)
     if (other.frames[np.minimum(slots, len(other) - 1)] == short.frames).any():
         return None
-    whole = other.join(short)
-    order = np.argsort(whole.frames, kind="stable")
-    return Tracklet(whole.frames[order], whole.places[order], whole.points[order])
+    return other.interleave(short)
 
 
 def _cost_of_changes(short: Tracklet, whole: Tracklet, evidence: MotionEvidence) -> float:

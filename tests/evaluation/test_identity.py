@@ -10,7 +10,9 @@ from sleap_nn.evaluation.identity import FrameIdentities, clear_mot, higher_orde
 def frame(truth: list[int], predicted: list[int], similarity: Any = None) -> FrameIdentities:
     """A frame whose animals and tracks meet in their order, unless similarities say otherwise."""
     table = np.eye(len(truth), len(predicted)) if similarity is None else np.asarray(similarity, np.float64)
-    return FrameIdentities(np.array(truth, np.int64), np.array(predicted, np.int64), table.reshape(len(truth), -1))
+    return FrameIdentities(
+        np.array(truth, np.int64), np.array(predicted, np.int64), table.reshape(len(truth), len(predicted))
+    )
 
 
 PERFECT = [frame([0, 1], [0, 1])] * 10
@@ -41,11 +43,21 @@ def test_a_pair_is_kept_while_it_fits() -> None:
     assert (clear["switches"], clear["false_positives"]) == (1, 2)
 
 
-def test_a_track_that_breaks_off_and_returns_under_another_name_is_a_switch() -> None:
-    frames = [frame([0], [0]), frame([0], []), frame([0], [1]), frame([0], [1])]
+@pytest.mark.parametrize("elsewhere", [[], [2]], ids=["nothing predicted", "elsewhere"])
+def test_a_track_that_breaks_off_and_returns_under_another_name_is_a_switch(elsewhere: list[int]) -> None:
+    """It is also a fragment, unless nothing at all was predicted: TrackEval does not look at such frames."""
+    frames = [frame([0], [0]), frame([0], elsewhere, np.zeros((1, len(elsewhere)))), *[frame([0], [1])] * 2]
     clear = clear_mot(frames, 0.5)
-    assert (clear["switches"], clear["fragments"], clear["false_negatives"]) == (1, 1, 1)
+    assert (clear["switches"], clear["fragments"], clear["false_negatives"]) == (1, len(elsewhere), 1)
     assert (clear["mostly_tracked"], clear["partly_tracked"]) == (0, 1)
+
+
+@pytest.mark.parametrize("gap", [frame([0], []), frame([], [0])], ids=["nothing predicted", "nothing there"])
+def test_a_pair_is_kept_over_frames_with_one_side(gap: FrameIdentities) -> None:
+    """A nearer prediction appears after the gap: 1 error in the gap, 1 prediction too many, of 2 or 3 animals."""
+    clear = clear_mot([frame([0], [0]), gap, frame([0], [0, 1], [[0.6, 0.9]])], 0.5)
+    assert (clear["switches"], clear["fragments"], clear["MOTP"]) == (0, 0, pytest.approx(0.8))
+    assert clear["MOTA"] == pytest.approx(1 - 2 / (2 + len(gap.truth)))
 
 
 def test_nothing_predicted_is_no_error() -> None:
@@ -100,3 +112,27 @@ TRACKEVAL = {0: (0.271877, 0.437735, 0.170604), 3: (0.278933, 0.446156, 0.175986
 def test_higher_order_numbers_are_those_of_trackeval(seed: int) -> None:
     found = higher_order(noisy(seed))
     assert [found["HOTA"], found["DetA"], found["AssA"]] == pytest.approx(TRACKEVAL[seed], abs=1e-6)
+
+
+def patchy(seed: int) -> list[FrameIdentities]:
+    """As `noisy`, with every fourth frame without truth or without predictions."""
+    frames = noisy(seed)
+    for index in range(3, len(frames), 4):
+        kept = (0, None) if index % 8 == 3 else (None, 0)
+        truth, predicted = frames[index].truth[: kept[0]], frames[index].predicted[: kept[1]]
+        frames[index] = FrameIdentities(truth, predicted, np.zeros((len(truth), len(predicted))))
+    return frames
+
+
+CLEAR_NAMES = ("MOTA", "MOTP", "switches", "fragments", "false_positives", "false_negatives", "mostly_tracked")
+TRACKEVAL_CLEAR = {
+    0: (-0.135922, 0.73972, 13, 48, 122, 99, 0),
+    3: (-0.105, 0.743277, 26, 50, 113, 82, 0),
+}
+"""`CLEAR_NAMES` of `patchy`, computed once with TrackEval 1.3.0."""
+
+
+@pytest.mark.parametrize("seed", list(TRACKEVAL_CLEAR))
+def test_numbers_around_frames_with_one_side_are_those_of_trackeval(seed: int) -> None:
+    found = clear_mot(patchy(seed), 0.5)
+    assert [found[name] for name in CLEAR_NAMES] == pytest.approx(TRACKEVAL_CLEAR[seed], abs=1e-6)

@@ -152,3 +152,19 @@ def test_unreadable_files_are_refused(tmp_path):
 
 def test_video_path_of_an_image_sequence(make_video):
     assert video_path(make_video(["/a/1.png", "/a/2.png"])) == "/a/1.png"
+
+
+def test_frames_labelled_as_empty_are_kept_if_asked_for() -> None:
+    """One is empty, one holds predicted instances only, which say nothing about a user's labels."""
+    video = sio.Video("clip.mp4", open_backend=False)
+    skeleton = sio.Skeleton(["a"])
+    own = [
+        sio.PredictedInstance.from_numpy(np.zeros((1, 2)), skeleton=skeleton, point_scores=np.ones(1), score=1.0),
+        sio.Instance.from_numpy(np.zeros((1, 2)), skeleton=skeleton),
+    ]
+    contents = [[], own[:1], own[1:]]
+    frames = [sio.LabeledFrame(video=video, frame_idx=i, instances=instances) for i, instances in enumerate(contents)]
+    labels = sio.Labels(frames, videos=[video], skeletons=[skeleton])
+    kept = pair_frames(labels, labels, keep_empty_frames=True).pairs
+    assert [pair[0].frame_idx for pair in kept] == [0, 2]
+    assert [pair[0].frame_idx for pair in pair_frames(labels, labels).pairs] == [2]

@@ -1,5 +1,6 @@
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -82,5 +83,66 @@ def test_nothing_to_compare_is_an_error(tmp_path: Path) -> None:
         run_tracking_evaluation(truth, untracked)
     with pytest.raises(DataError, match="no instances with tracks"):
         run_tracking_evaluation(untracked, truth)
+    for empty in (write(tmp_path / "none.slp", []), write(tmp_path / "empty.slp", [[], []], predicted=True)):
+        for files in ((truth, empty), (empty, truth)):
+            with pytest.raises(DataError, match=f"{empty.name} has no instances at all"):
+                run_tracking_evaluation(*files)
     with pytest.raises(ConfigError, match="only poses"):
         run_tracking_evaluation(truth, truth, carrier="mask")
+
+
+def mixed(path: Path, frames: list[list[tuple[int, int | None, type]]]) -> Path:
+    """Write frames of (place, track, class) of instances of a user beside predicted ones."""
+    skeleton, clip = Skeleton(["n0", "n1", "n2"]), Video("clip0.mp4", open_backend=False)
+    tracks = {number: Track(f"track_{number}") for number in range(3)}
+    entries = []
+    for index, own in enumerate(frames):
+        instances = []
+        for place, number, cls in own:
+            points = SHAPE + np.array([100.0 * place, 0.0])
+            more = {"point_scores": np.ones(3), "score": 1.0} if cls is PredictedInstance else {}
+            track = None if number is None else tracks[number]
+            instances.append(cls.from_numpy(points, skeleton=skeleton, track=track, **more))
+        entries.append(LabeledFrame(video=clip, frame_idx=index, instances=instances))
+    write_labels(Labels(entries, videos=[clip], skeletons=[skeleton], tracks=list(tracks.values())), path)
+    return path
+
+
+USER, MODEL = Instance, PredictedInstance
+BOTH = [(0, 0, MODEL), (1, 1, MODEL)]
+COUNTS = ("num_frames", "num_identities", "false_positives", "false_negatives", "switches")
+
+
+def counts(tmp_path: Path, truth: list, found: list, **options: Any) -> list[float]:
+    metrics = run_tracking_evaluation(mixed(tmp_path / "t.slp", truth), mixed(tmp_path / "p.slp", found), **options)
+    return [metrics[name] for name in COUNTS]
+
+
+def test_instances_of_a_user_replace_the_predicted_ones_on_both_sides(tmp_path: Path) -> None:
+    corrected = [(0, 0, USER), (1, 1, USER), *BOTH]
+    assert counts(tmp_path, [BOTH, corrected, BOTH], [BOTH] * 3) == [3, 2, 0, 0, 0]
+    assert counts(tmp_path, [BOTH] * 3, [BOTH, corrected, BOTH]) == [3, 2, 0, 0, 0]
+
+
+def test_predictions_in_a_frame_that_is_labelled_as_empty_are_wrong(tmp_path: Path) -> None:
+    assert counts(tmp_path, [BOTH, [], BOTH], [BOTH] * 3) == [3, 2, 2, 0, 0]
+    drawn = [(0, 0, USER), (1, 1, USER)]
+    assert counts(tmp_path, [drawn, [], BOTH], [BOTH] * 3, user_labels_only=True) == [2, 2, 2, 0, 0]
+
+
+def test_what_finds_an_animal_without_a_track_does_not_count(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """The last prediction of a frame finds nothing."""
+    truth = [[(0, 0, USER), (1, None, USER)]] * 3
+    assert counts(tmp_path, truth, [[*BOTH, (5, 2, MODEL)]] * 3) == [3, 1, 3, 0, 0]
+    assert "3 true instances have no track" in caplog.text
+
+
+def test_one_identity_is_once_in_a_frame(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    twice = [(0, 0, USER), (1, 0, USER)]
+    assert counts(tmp_path, [twice] * 2, [BOTH] * 2) == [2, 1, 0, 0, 0]
+    assert "2 true instances have a track that their frame has twice" in caplog.text
+    truth = [[(0, 0, USER), (1, 1, USER)]] * 2
+    metrics = run_tracking_evaluation(
+        mixed(tmp_path / "t.slp", truth), mixed(tmp_path / "p.slp", [[(0, 0, MODEL), (1, 0, MODEL)]] * 2)
+    )
+    assert (metrics["num_tracks"], metrics["switches"], metrics["false_positives"]) == (3, 1, 0)

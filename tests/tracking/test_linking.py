@@ -6,7 +6,7 @@ from sleap_nn.data.synthetic_tracks import Detector, crossing_animals
 from sleap_nn.evaluation.identity import FrameIdentities, clear_mot, identity_f1
 from sleap_nn.structures.predictions import Predictions
 from sleap_nn.structures.sample import FrameKey
-from sleap_nn.tracking.linking import _assigned, link
+from sleap_nn.tracking.linking import _assigned, _best_links, link
 
 
 @pytest.fixture(scope="module")
@@ -108,3 +108,71 @@ def test_small_and_large_tables_are_assigned_alike(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr("sleap_nn.tracking.linking.MOST_DENSE", 0)
     sparse = _assigned(rows, columns, gains)
     assert sum(gain[pair] for pair in dense) == pytest.approx(sum(gain[pair] for pair in sparse))
+
+
+def moving(rng: np.random.Generator, num_animals: int, num_frames: int) -> list[Predictions]:
+    """Frames of fast animals that are often missed, in any order."""
+    places, speeds = rng.uniform(0, 200, (num_animals, 2)), rng.normal(0, 15, (num_animals, 2))
+    shapes = rng.uniform(-12, 12, (num_animals, 3, 2))
+    frames = []
+    for t in range(num_frames):
+        speeds = 0.9 * speeds + rng.normal(0, 6, speeds.shape)
+        places = np.clip(places + speeds, 0, 200)
+        seen = rng.permutation(num_animals)[: rng.integers(num_animals + 1)]
+        points = (places[seen, None] + shapes[seen] + rng.normal(0, 0.7, (len(seen), 3, 2))).astype(np.float32)
+        ones = np.ones((len(seen), 3), np.float32)
+        frames.append(Predictions(FrameKey(0, t), points, ones, ones[:, 0]))
+    return frames
+
+
+@pytest.mark.parametrize("num_animals", [1, 2, 3, 5])
+def test_there_are_never_more_tracks_than_animals(num_animals: int) -> None:
+    rng = np.random.default_rng(num_animals)
+    for _ in range(25):
+        linked = link(moving(rng, num_animals, int(rng.integers(4, 20))), num_animals)
+        tracks = [entry.tracks.tolist() for entry in linked if entry.tracks is not None]
+        assert all(len(set(own)) == len(own) and min(own, default=0) >= 0 for own in tracks)
+        assert len({track for own in tracks for track in own}) <= num_animals
+
+
+def test_without_a_price_there_are_as_many_links_as_possible() -> None:
+    """The costs are alike, large, and smallest for a pair that leaves two without a partner."""
+    rows, columns = np.array([0, 0, 1]), np.array([2, 3, 2])
+    assert _best_links(rows, columns, np.array([100.0, 101.0, 101.0]), np.inf, 4) == {0: 3, 1: 2}
+
+
+def test_animals_that_jump_far_are_still_so_many() -> None:
+    """All links cost the same, a lot."""
+    ones = np.ones((2, 1), np.float32)
+    places = np.array([[[[1, 1]], [[201, 1]]], [[[1, 501]], [[201, 501]]]], np.float32)
+    linked = link([Predictions(FrameKey(0, t), own, ones, ones[:, 0]) for t, own in enumerate(places)], 2)
+    assert sorted(track for entry in linked if entry.tracks is not None for track in entry.tracks.tolist()) == [
+        0,
+        0,
+        1,
+        1,
+    ]
+
+
+def test_more_instances_than_animals_in_a_frame_make_more_tracks() -> None:
+    rng = np.random.default_rng(0)
+    linked = link(moving(rng, 4, 20), 2)
+    tracks = {track for entry in linked if entry.tracks is not None for track in entry.tracks.tolist()}
+    assert len(tracks) == max(len(entry) for entry in linked)
+
+
+@pytest.mark.parametrize("num_animals", [None, 5])
+def test_the_order_of_instances_does_not_matter(num_animals: int | None) -> None:
+    rng = np.random.default_rng(3)
+    for _ in range(5):
+        frames = moving(rng, 5, 30)
+        looks = [entry.points[:, 0, :1] / 200 for entry in frames]
+        orders = [rng.permutation(len(entry)) for entry in frames]
+        mixed = [entry.take(order) for entry, order in zip(frames, orders, strict=True)]
+        plain = link(frames, num_animals, looks)
+        other = link(mixed, num_animals, [own[order] for own, order in zip(looks, orders, strict=True)])
+        names = set()
+        for a, b, order in zip(plain, other, orders, strict=True):
+            assert a.tracks is not None and b.tracks is not None
+            names |= set(zip(a.tracks[order].tolist(), b.tracks.tolist(), strict=True))
+        assert len(names) == len({name for name, _ in names}) == len({name for _, name in names})

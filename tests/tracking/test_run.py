@@ -68,6 +68,17 @@ def test_global_tracks_obey_limits() -> None:
     assert tracks(poor, tracker="global", min_new_track_points=1) == [[0, 1]] * 7
 
 
+@pytest.mark.parametrize("tracker", ["online", "global"])
+@pytest.mark.parametrize("cull", [0, 1])
+def test_an_instance_without_a_point_takes_no_place(tracker: str, cull: int) -> None:
+    found = frames([[0.0], [300.0, 1.0], [2.0]])
+    found[1].points[0] = np.nan
+    settings = {"tracker": tracker, "tracking_target_instance_count": 1, "tracking_pre_cull_to_target": cull}
+    run = TrackingRun.from_config(TrackerConfig(**settings), 3)
+    finished = list(run.finished([run.update(entry) for entry in found]))
+    assert [entry.points[:, 0, 0].tolist() for entry in finished] == [[0.0], [1.0], [2.0]]
+
+
 def test_looks_need_images() -> None:
     for tracker in ("online", "global"):
         run = TrackingRun.from_config(TrackerConfig(tracker=tracker, features="image"), 3)

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from sleap_nn.config.tracker_config import TrackerConfig
+from sleap_nn.config.tracker_config import COMBINATIONS, TrackerConfig
 from sleap_nn.ops.similarity import object_keypoint_similarity
 from sleap_nn.tracking.scoring import Similarity, median_points, near_keypoint_similarity, reduce_by_track
 
@@ -18,6 +18,19 @@ def test_near_poses_have_the_similarity_of_the_definition() -> None:
     b[:12] = a + np.random.default_rng(2).normal(0, 1, a.shape)
     expected = object_keypoint_similarity(a, b, 0.025)
     assert near_keypoint_similarity(a, b, 0.025) == pytest.approx(expected, abs=1e-12)
+
+
+@pytest.mark.parametrize("features", list(COMBINATIONS))
+def test_what_shows_no_point_has_no_score(features: str) -> None:
+    known, nothing = poses(2), np.full((1, 6, 2), np.nan)
+    for method in COMBINATIONS[features]:
+        similarity = Similarity(features, method)
+        assert np.isnan(similarity(np.concatenate([known, nothing]), known)).tolist() == [[False] * 2] * 2 + [
+            [True] * 2
+        ]
+        assert np.isnan(similarity(known, np.concatenate([known, nothing]))).tolist() == [[False, False, True]] * 2
+        assert similarity(known, known[:0]).shape == (2, 0)
+        assert similarity(known[:0], known).shape == (0, 2)
 
 
 @pytest.mark.parametrize(("reduction", "quantile"), [("mean", 1.0), ("max", 1.0), ("robust_quantile", 0.7)])

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from sleap_nn.config.tracker_config import TrackerConfig
+from sleap_nn.config.tracker_config import COMBINATIONS, TrackerConfig
 from sleap_nn.errors import ConfigError
 from sleap_nn.structures.predictions import Predictions
 from sleap_nn.structures.sample import FrameKey
@@ -57,6 +57,31 @@ def test_instances_with_too_few_points_start_no_track_and_are_left_out() -> None
 def test_more_tracks_than_allowed_are_not_started() -> None:
     first, second = track([[SHAPE, SHAPE + 100, SHAPE + 200], [SHAPE + 200, SHAPE, SHAPE + 100]], max_tracks=2)
     assert len(first) == len(second) == 2
+
+
+ALL_WAYS = [(features, method) for features, methods in COMBINATIONS.items() for method in methods]
+
+
+@pytest.mark.parametrize(("features", "method"), ALL_WAYS)
+def test_an_instance_without_a_point_has_no_track(features: str, method: str) -> None:
+    """It comes before an animal that has moved far: it must not take the place of it."""
+    tracker = Tracker.from_config(TrackerConfig(features=features, scoring_method=method, max_tracks=1), 3)
+    image = np.random.default_rng(0).integers(0, 255, (300, 300, 1)).astype(np.uint8)
+    tracker.update(frame(0, [SHAPE]), image)
+    found = tracker.update(frame(1, [np.full((3, 2), np.nan), SHAPE + 200]), image)
+    assert found.points[:, 0, 0].tolist() == [200]
+    assert found.tracks is not None
+    assert found.tracks.tolist() == [0]
+
+
+@pytest.mark.parametrize(("features", "method"), ALL_WAYS)
+def test_nothing_to_compare_with_starts_new_tracks(features: str, method: str) -> None:
+    """No earlier instance has more points than those that are not counted."""
+    settings = {"features": features, "scoring_method": method, "min_match_points": 3}
+    tracker = Tracker.from_config(TrackerConfig(**settings), 3)
+    image = np.zeros((300, 300, 1), np.uint8)
+    found = [tracker.update(frame(t, [SHAPE]), image) for t in range(3)]
+    assert [entry.tracks.tolist() for entry in found if entry.tracks is not None] == [[0], [1], [2]]
 
 
 def test_culling_keeps_the_best_scores() -> None:
