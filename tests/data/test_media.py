@@ -33,9 +33,9 @@ def count_starts(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     starts: list[int] = []
     original = MediaReader._start
 
-    def counted(self: MediaReader, number: int) -> None:
+    def counted(self: MediaReader, number: int, back: int) -> None:
         starts.append(number)
-        original(self, number)
+        original(self, number, back)
 
     monkeypatch.setattr(MediaReader, "_start", counted)
     return starts
