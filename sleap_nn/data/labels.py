@@ -22,7 +22,9 @@ from sleap_io.model.skeleton import Skeleton as SioSkeleton
 from sleap_io.model.video import Video
 
 from sleap_nn.data import other_formats
+from sleap_nn.data.embedding import write_package
 from sleap_nn.data.hdf5_bounds import check_hdf5
+from sleap_nn.data.media_video import adopt
 from sleap_nn.errors import DataError, MissingFileError, reason
 from sleap_nn.log import logger
 from sleap_nn.structures.sample import FrameKey
@@ -165,7 +167,10 @@ def load_labels(path: str | Path, open_videos: bool = True) -> Labels:
         return other_formats.read_labels(path, open_videos)
     check_hdf5(path)
     try:
-        return load_slp(str(path), open_videos=open_videos)
+        labels = load_slp(str(path), open_videos=open_videos)
+        for video in labels.videos if open_videos else ():
+            adopt(video)
+        return labels
     except _BROKEN as error:
         raise DataError(
             f"{path} cannot be read as a SLEAP labels file ({reason(error)}); give a .slp or .pkg.slp."
@@ -180,15 +185,17 @@ def write_labels(labels: Labels, path: str | Path, embed: bool = False, restore_
     Args:
         labels: What is written.
         path: Where.
-        embed: Store the images of all frames in the file instead.
+        embed: Store the images of all frames in the file instead, see `embedding`.
         restore_source_videos: Refer to the videos that a package was once made from instead.
+
+    Raises:
+        MissingFileError: A video is not there whose images are to be stored.
+        DataError: None of its images can be read.
     """
-    labels.save(
-        str(path),
-        embed="all" if embed else False,
-        restore_original_videos=restore_source_videos,
-        verbose=False,
-    )
+    if embed:
+        write_package(labels, path)
+    else:
+        labels.save(str(path), restore_original_videos=restore_source_videos, verbose=False)
 
 
 def skeleton_of(labels: Labels) -> Skeleton:

@@ -87,3 +87,14 @@ def image_of(picture: VideoFrame, is_gray: bool) -> UInt8[np.ndarray, "height wi
     image = to_grey(picture) if is_gray else to_rgb(picture)
     turns, rest = divmod(picture.rotation, 90)
     return image if rest or not turns % 4 else np.ascontiguousarray(np.rot90(image, turns))
+
+
+def frame_rate(path: Path) -> float:
+    """Return the frames per second that a file claims, 0 if it claims nothing.
+
+    Raises:
+        DataError: The file cannot be opened.
+    """
+    with closing(opened(path)) as container:
+        rate = container.streams.video[0].guessed_rate
+    return 0.0 if rate is None else float(rate)

@@ -169,7 +169,7 @@ class _PacketTimes:
 
 
 def _is_a_reordering(times: Int[np.ndarray, " frames"], is_key: Bool[np.ndarray, " frames"]) -> bool:
-    """Tell whether pictures may be stored in an order: none far from its place, none before a key but shown after it."""
+    """Tell whether pictures may be stored like this: none far from its place, none before a key but shown after it."""
     order = np.argsort(times)
     if np.abs(order - np.arange(len(order))).max() > MOST_LATE:
         return False
