@@ -33,23 +33,20 @@ def write_package(labels: Labels, path: str | Path) -> None:
     keys = _listed(labels)
     unreadable = _unreadable(labels, [key for key in keys if isinstance(labels.videos[key.video].filename, list)])
     try:
-        _write(labels, path, [key for key in keys if key not in unreadable])
+        _write(labels, path, keys, unreadable)
     except (*READ_ERRORS, DataError) as error:
         found = _unreadable(labels, keys)
         if found.keys() == unreadable.keys():
             if isinstance(error, OSError | UserError):
                 raise
-            raise DataError(f"The images for {path} cannot be stored ({reason(error)}).") from error
-        if len(found) == len(keys):
-            raise DataError(f"No image for {path} can be read: {_named(found)}.") from error
+            raise DataError(f"The images cannot be stored ({reason(error)}).") from error
         unreadable = found
-        _write(labels, path, [key for key in keys if key not in unreadable])
+        _write(labels, path, keys, unreadable)
     if unreadable:
         logger.warning(
-            "%d of %d frames cannot be read, so %s holds their labels without an image: %s.",
+            "%d of %d frames cannot be read, so the package holds their labels without an image: %s.",
             len(unreadable),
             len(keys),
-            path,
             _named(unreadable),
         )
 
@@ -84,10 +81,16 @@ def _named(unreadable: dict[FrameKey, str]) -> str:
     return "; ".join([*named, *([f"and {len(unreadable) - len(named)} more"] if len(named) < len(unreadable) else [])])
 
 
-def _write(labels: Labels, path: str | Path, keys: Sequence[FrameKey]) -> None:
-    """Write labels with the images of some frames."""
+def _write(labels: Labels, path: str | Path, keys: Sequence[FrameKey], unreadable: dict[FrameKey, str]) -> None:
+    """Write labels with the images of those frames that can be read.
+
+    Raises:
+        DataError: None can.
+    """
+    if keys and len(unreadable) == len(keys):
+        raise DataError(f"None of the images to store can be read: {_named(unreadable)}.")
     own = _copied(labels)
-    frames = [(own.videos[key.video], key.frame) for key in keys]
+    frames = [(own.videos[key.video], key.frame) for key in keys if key not in unreadable]
     try:
         own.save(str(path), embed=frames or "all", embed_inplace=True, verbose=False)
     finally:

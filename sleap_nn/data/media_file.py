@@ -96,5 +96,6 @@ def frame_rate(path: Path) -> float:
         DataError: The file cannot be opened.
     """
     with closing(opened(path)) as container:
-        rate = container.streams.video[0].guessed_rate
+        stream = container.streams.video[0]
+        rate = stream.average_rate or stream.guessed_rate
     return 0.0 if rate is None else float(rate)

@@ -1,15 +1,21 @@
+import contextlib
 import logging
 import pickle
 import random
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import av
 import numpy as np
 import pytest
-from media_files import damage, decode_all, truncate, write_media
+from av.packet import Packet
+from media_files import FASTSTART, damage, decode_all, packet_ends, remux, rotate, truncate, write_media
 from sleap_io.io.main import load_video
 
-from sleap_nn.data.media import FrameIndex, MediaReader, frame_index
+from sleap_nn.data import media as media_module
+from sleap_nn.data.media import MediaReader, frame_index
+from sleap_nn.data.media_index import FrameIndex
 from sleap_nn.data.sources import VideoFrames, frame_indices, open_video
 from sleap_nn.errors import DataError
 from sleap_nn.structures.sample import FrameKey
@@ -100,7 +106,7 @@ def test_a_lost_first_frame_costs_what_depends_on_it(tmp_path: Path) -> None:
 
 
 def test_frames_that_a_truncated_file_has_lost_are_offered_and_named(tmp_path: Path) -> None:
-    path = write_media(tmp_path / "clip.mp4", faststart=True)
+    path = write_media(tmp_path / "clip.mp4", mux=FASTSTART)
     expected = decode_all(path)
     truncate(path, 0.8)
     index = frame_index(path)
@@ -144,3 +150,149 @@ def test_what_is_no_video_is_refused(tmp_path: Path, content: bytes) -> None:
         frame_index(tmp_path / "clip.mp4")
     with pytest.raises(DataError, match="cannot be opened"):
         frame_index(tmp_path / "none.mp4")
+
+
+def read_all(path: Path, numbers: Sequence[int] | None = None, in_order: bool = False) -> dict[int, np.ndarray]:
+    """Return the frames that can be read, in an order of one's choice."""
+    reader = MediaReader(path, True, in_order)
+    found = {}
+    for number in range(reader.index.num_frames) if numbers is None else numbers:
+        with contextlib.suppress(DataError):
+            found[number] = reader.read(number)
+    return found
+
+
+def shuffled(count: int) -> list[int]:
+    return random.Random(2).sample(range(count), count)
+
+
+def late(place: int, packet: Packet) -> None:
+    """One time stamp is a second too late."""
+    if place == 5:
+        packet.pts = (packet.pts or 0) + 1000
+
+
+def late_by_five(place: int, packet: Packet) -> None:
+    """One time stamp is too late, by less than pictures may be stored out of order."""
+    if packet.pts == 13 * 33:
+        packet.pts += 5 * 33 + 7
+
+
+def as_stored(_place: int, packet: Packet) -> None:
+    """Time stamps are those of decoding."""
+    packet.pts = packet.dts = (packet.dts or 0) + 5000
+
+
+WRONG_TIMES: dict[str, tuple[str, dict[str, Any], Callable[[int, Packet], None]]] = {
+    "late, intra-coded": ("mkv", {"codec": "mjpeg", "options": {}}, late),
+    "late, far": ("mkv", {}, late),
+    "late, near": ("mkv", {"options": {"bf": "3", "g": "40"}}, late_by_five),
+    "as stored .mp4": ("mp4", {}, as_stored),
+    "as stored .mkv": ("mkv", {}, as_stored),
+}
+
+
+@pytest.mark.parametrize("order", ["forward", "random"])
+@pytest.mark.parametrize("name", WRONG_TIMES)
+def test_time_stamps_that_cannot_be_true_number_no_frames(tmp_path: Path, name: str, order: str) -> None:
+    suffix, kind, edit = WRONG_TIMES[name]
+    source = write_media(tmp_path / ("source.mp4" if edit is as_stored else "source.mkv"), **kind)
+    path = remux(source, tmp_path / f"wrong.{suffix}", edit)
+    expected = decode_all(source)
+    found = read_all(path, shuffled(40) if order == "random" else range(40))
+    assert len(found) == 40
+    for number, image in found.items():
+        np.testing.assert_array_equal(image, expected[number], err_msg=str(number))
+
+
+def test_files_whose_pictures_can_only_be_counted_are_decoded_in_order_without_being_decoded_twice(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write_media(tmp_path / "clip.avi")  # H.264 in AVI has no times of presentation
+    expected = decode_all(path)
+    reader = MediaReader(path, True)
+    assert reader.index.is_counted
+    with monkeypatch.context() as patch:
+        patch.setattr("sleap_nn.data.media_survey._surveyed", None)
+        for number in range(30):
+            np.testing.assert_array_equal(reader.read(number), expected[number])
+    np.testing.assert_array_equal(reader.read(8), expected[8])
+    assert reader.index.by_packet
+    for number, image in read_all(path, shuffled(40)).items():
+        np.testing.assert_array_equal(image, expected[number])
+
+
+@pytest.mark.parametrize(("codec", "most_lost"), [("libx264", 14), ("mpeg4", 4)])
+def test_a_lost_packet_of_a_file_without_times_shifts_no_frame(tmp_path: Path, codec: str, most_lost: int) -> None:
+    path = write_media(tmp_path / "clip.avi", codec=codec, options={"bf": "2", "g": "12"})
+    expected = decode_all(path)
+    damage(path, [14])
+    found = read_all(path)
+    assert 0 < 40 - len(found) <= most_lost
+    for number, image in found.items():
+        if not 12 <= number < 24:  # the group of pictures that depend on the lost one
+            np.testing.assert_array_equal(image, expected[number], err_msg=str(number))
+        else:
+            nearest = min(range(40), key=lambda k: float(np.abs(expected[k].astype(int) - image).mean()))
+            assert abs(nearest - number) <= 1
+
+
+@pytest.mark.parametrize("in_order", [False, True])
+def test_a_damaged_key_frame_costs_no_frame_before_it(tmp_path: Path, in_order: bool) -> None:
+    path = write_media(tmp_path / "clip.mp4")
+    expected = decode_all(path)
+    (lost,) = damage(path, [12])
+    found = read_all(path, in_order=in_order)
+    assert lost not in found
+    for number in range(lost):
+        np.testing.assert_array_equal(found[number], expected[number], err_msg=str(number))
+
+
+def test_key_frames_that_do_not_stand_for_themselves_cost_nothing(tmp_path: Path) -> None:
+    options = {"x264-params": "intra-refresh=1:keyint=10:bframes=0"}
+    path = write_media(tmp_path / "clip.mp4", num_frames=60, options=options)
+    expected = decode_all(path)
+    found = read_all(path, shuffled(60))
+    assert len(found) == 60
+    for number, image in found.items():
+        np.testing.assert_array_equal(image, expected[number], err_msg=str(number))
+
+
+@pytest.mark.parametrize("suffix", ["mp4", "avi"])
+def test_frames_after_a_cut_between_two_packets_are_missing(tmp_path: Path, suffix: str) -> None:
+    kind = {"mux": FASTSTART} if suffix == "mp4" else {"codec": "mjpeg", "options": {}}
+    path = write_media(tmp_path / f"clip.{suffix}", **kind)
+    num_whole = frame_index(path).num_frames
+    data = path.read_bytes()
+    path.write_bytes(data[: packet_ends(path)[36]])
+    index = frame_index(path)
+    assert (num_whole, index.num_frames) == (40, 37)
+    # The frames of this AVI file last a millisecond each, and it counts empty ones between its pictures.
+    assert index.num_missing == 3 if suffix == "mp4" else index.num_missing > 3
+
+
+def test_empty_frames_of_an_avi_file_are_no_missing_ones(tmp_path: Path) -> None:
+    path = write_media(tmp_path / "clip.avi", codec="mpeg4", options={})
+    with av.open(str(path)) as container:
+        assert container.streams.video[0].frames > 1000
+    assert (frame_index(path).num_frames, frame_index(path).num_missing) == (40, 0)
+
+
+def test_frames_are_upright(tmp_path: Path) -> None:
+    path = write_media(tmp_path / "clip.mp4")
+    expected = decode_all(path)
+    rotate(path)
+    for is_gray in (True, False):
+        image = MediaReader(path, is_gray).read(7)
+        np.testing.assert_array_equal(image[..., :1], np.rot90(expected[7], -1))
+
+
+def test_frames_after_the_place_to_which_a_file_leads_are_found_from_its_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write_media(tmp_path / "clip.mp4")
+    expected = decode_all(path)
+    given = media_module.packets
+    empty = iter([iter(())])
+    monkeypatch.setattr(media_module, "packets", lambda container: next(empty, None) or given(container))
+    np.testing.assert_array_equal(MediaReader(path, True).read(30), expected[30])
