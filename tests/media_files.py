@@ -32,20 +32,21 @@ def write_media(
     variable_rate: bool = False,
     mux: dict[str, str] | None = None,
     container_format: str | None = None,
+    time_base: Fraction = MILLISECONDS,
 ) -> Path:
     """Write grey frames that all differ; by default B-frames and a key frame every 12."""
     with av.open(str(path), "w", format=container_format, options=mux or {}) as container:
         stream = container.add_stream(codec, rate=30)
         stream.width, stream.height, stream.pix_fmt = 96, 64, "yuvj420p" if codec == "mjpeg" else "yuv420p"
-        stream.codec_context.time_base = MILLISECONDS
+        stream.codec_context.time_base = time_base
         stream.options = {"bf": "3", "g": "12"} if options is None else options
         time = 0
         for number in range(num_frames):
             image = np.full((64, 96, 3), number * 5 % 256, np.uint8)
             image[:, : 2 * number] = 255 - number * 5 % 256
             frame = av.VideoFrame.from_ndarray(image, "rgb24").reformat(format=stream.pix_fmt)
-            frame.pts, frame.time_base = time, MILLISECONDS
-            time += (17 if number % 3 else 61) if variable_rate else 33
+            frame.pts, frame.time_base = time, time_base
+            time += (17 if number % 3 else 61) if variable_rate else max(1, int(time_base.denominator * 0.033))
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
     return path

@@ -59,7 +59,7 @@ class MediaReader:
         self._is_gray = is_gray
         self._in_order = in_order
         self._index: FrameIndex | None = None
-        self._damaged = range(0)
+        self._damaged = self._hopeless = range(0)
         self._back = 0
         self._forget()
 
@@ -126,13 +126,22 @@ class MediaReader:
         if frame is None and self._threads:
             self._damaged = range(number, self.index.key_after(number))
             frame = self._find(number)
-        back = self._back
-        while frame is None and not self._is_from_start and number not in self._said:
-            back = 2 * back + 1
-            frame = self._find(number, back)
-            self._back = back if frame is not None else self._back
+        if frame is None and number not in self._said:
+            frame = self._find_again(number)
         if frame is None:
             raise DataError(self._said.get(number, _UNSAID))
+        return frame
+
+    def _find_again(self, number: int) -> VideoFrame | None:
+        """Look for a frame that the decoder left out, from ever earlier key frames."""
+        frame = None
+        back = self._back
+        while frame is None and not self._is_from_start and number not in self._said and number not in self._hopeless:
+            back = 2 * back + 1
+            frame = self._find(number, back)
+            self._back = self._back if frame is None else back
+        if frame is None:
+            self._hopeless = range(number, self.index.key_after(number))
         return frame
 
     def reopened(self) -> MediaReader:
@@ -149,7 +158,7 @@ class MediaReader:
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave the open file behind."""
-        names = ("_path", "_is_gray", "_in_order", "_index", "_damaged", "_back")
+        names = ("_path", "_is_gray", "_in_order", "_index", "_damaged", "_hopeless", "_back")
         return {name: vars(self)[name] for name in names}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -171,6 +180,7 @@ class MediaReader:
             return self._shown
         if back is not None or not self._is_reachable(number):
             self._start(number, self._back if back is None else back)
+        self._ahead = {place: frame for place, frame in self._ahead.items() if place >= number}
         while number not in self._ahead and len(self._ahead) <= self._most_late:
             place, frame = next(self._decoded, (-1, None))
             if frame is None:
@@ -181,8 +191,6 @@ class MediaReader:
                 self._ahead[place] = frame
             self._check_order(place, frame)
         self._position, self._shown = number, self._ahead.pop(number, None)
-        if self._ahead:
-            self._ahead = {place: frame for place, frame in self._ahead.items() if place > number}
         return self._shown
 
     def _check_order(self, place: int, frame: VideoFrame | str) -> None:

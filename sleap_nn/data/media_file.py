@@ -34,6 +34,9 @@ def opened(path: Path) -> InputContainer:
     if not container.streams.video:
         container.close()
         raise DataError(f"{path} holds no video stream.")
+    if container.streams.video[0].codec_context is None:  # which PyAV's types deny
+        container.close()
+        raise DataError(f"{path} cannot be read as a video; there is no decoder for it.")
     return container
 
 

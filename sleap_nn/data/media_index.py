@@ -64,14 +64,18 @@ class FrameIndex:
             duration, base = container.duration, stream.time_base
             found = _PacketTimes.read(container)
             num_missing = _num_missing(path, container, found)
+            if num_missing is None:
+                logger.warning(
+                    "%s ends before its header says; it was cut off after frame %d.", path, len(found.pts) - 1
+                )
             times = found.plausible_times(path, bool(stream.codec_context.has_b_frames))
         if times is None:
-            return cls(len(found.pts), num_missing)
+            return cls(len(found.pts), num_missing or 0)
         ordered = np.sort(times)
         keys = np.sort(times[found.is_key])
-        if not num_missing and not found.breaks_off and duration and base:
+        if num_missing == 0 and duration and base:
             _warn_of_early_end(path, ordered * float(base), duration / av.time_base)
-        return cls(len(times), num_missing, ordered, None, keys, np.searchsorted(ordered, keys))
+        return cls(len(times), num_missing or 0, ordered, None, keys, np.searchsorted(ordered, keys))
 
     @property
     def is_counted(self) -> bool:
@@ -187,24 +191,20 @@ def _begins_in_order(path: Path) -> bool:
     return times == sorted(times)
 
 
-def _num_missing(path: Path, container: InputContainer, found: _PacketTimes) -> int:
-    """Return how many frames a file that is cut off has lost at its end, as far as its header says it."""
+def _num_missing(path: Path, container: InputContainer, found: _PacketTimes) -> int | None:
+    """Return how many frames a file that is cut off has lost at its end; None if its header does not tell."""
     stream = container.streams.video[0]
     name, promised = container.format.name, stream.frames
     if not promised:
         return 0
     if "mp4" in name:  # the list of samples, which an edit list may have made shorter than the header says
         ends = [entry.pos + entry.size for entry in stream.index_entries if entry.size]
-        is_short = found.breaks_off or any(end > path.stat().st_size for end in ends)
-        return max(0, len(ends) - found.num_packets) if is_short else 0
-    if name == "avi":  # which counts chunks, and empty ones as well
-        return max(0, promised - _num_chunks(found)) if _is_cut(path) or found.breaks_off else 0
-    return max(0, promised - found.num_packets) if found.breaks_off else 0
-
-
-def _num_chunks(found: _PacketTimes) -> int:
-    """Return how many chunks of an AVI file there are up to the last that holds a picture: its time."""
-    return found.num_packets if found.last_dts is None else max(found.num_packets, found.last_dts + 1)
+        is_cut = found.breaks_off or any(end > path.stat().st_size for end in ends)
+        return max(0, len(ends) - found.num_packets) if is_cut else 0
+    if name == "avi" and _is_cut(path):  # its header counts empty frames as well
+        num_chunks = 0 if found.last_dts is None else found.last_dts + 1
+        return max(0, promised - found.num_packets) if num_chunks <= found.num_packets else None
+    return max(0, promised - found.num_packets) if found.breaks_off and name != "avi" else 0
 
 
 def _is_cut(path: Path) -> bool:

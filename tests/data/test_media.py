@@ -3,6 +3,7 @@ import logging
 import pickle
 import random
 from collections.abc import Callable, Sequence
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -248,6 +249,15 @@ def test_a_damaged_key_frame_costs_no_frame_before_it(tmp_path: Path, in_order: 
         np.testing.assert_array_equal(found[number], expected[number], err_msg=str(number))
 
 
+def test_a_frame_that_is_skipped_to_after_a_lost_one_is_found(tmp_path: Path) -> None:
+    path = write_media(tmp_path / "clip.mov", codec="mjpeg", options={})
+    expected = decode_all(path)
+    damage(path, [5])
+    found = read_all(path, [4, 5, 9])
+    assert list(found) == [4, 9]
+    np.testing.assert_array_equal(found[9], expected[9])
+
+
 def test_key_frames_that_do_not_stand_for_themselves_cost_nothing(tmp_path: Path) -> None:
     options = {"x264-params": "intra-refresh=1:keyint=10:bframes=0"}
     path = write_media(tmp_path / "clip.mp4", num_frames=60, options=options)
@@ -260,15 +270,38 @@ def test_key_frames_that_do_not_stand_for_themselves_cost_nothing(tmp_path: Path
 
 @pytest.mark.parametrize("suffix", ["mp4", "avi"])
 def test_frames_after_a_cut_between_two_packets_are_missing(tmp_path: Path, suffix: str) -> None:
-    kind = {"mux": FASTSTART} if suffix == "mp4" else {"codec": "mjpeg", "options": {}}
+    kind = {"mux": FASTSTART} if suffix == "mp4" else {"codec": "mjpeg", "options": {}, "time_base": Fraction(1, 30)}
     path = write_media(tmp_path / f"clip.{suffix}", **kind)
-    num_whole = frame_index(path).num_frames
-    data = path.read_bytes()
-    path.write_bytes(data[: packet_ends(path)[36]])
-    index = frame_index(path)
-    assert (num_whole, index.num_frames) == (40, 37)
-    # The frames of this AVI file last a millisecond each, and it counts empty ones between its pictures.
-    assert index.num_missing == 3 if suffix == "mp4" else index.num_missing > 3
+    assert (frame_index(path).num_frames, frame_index(path).num_missing) == (40, 0)
+    path.write_bytes(path.read_bytes()[: packet_ends(path)[36]])
+    assert (frame_index(path).num_frames, frame_index(path).num_missing) == (37, 3)
+
+
+def test_a_cut_avi_file_whose_header_counts_empty_frames_is_named(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = write_media(tmp_path / "clip.avi", codec="mjpeg", options={})  # of frames that last a millisecond each
+    path.write_bytes(path.read_bytes()[: packet_ends(path)[36]])
+    with caplog.at_level(logging.WARNING, logger="sleap_nn"):
+        index = FrameIndex.scan(path)
+    assert (index.num_frames, index.num_missing) == (37, 0)
+    assert caplog.messages == [f"{path} ends before its header says; it was cut off after frame 36."]
+
+
+def test_frames_that_an_edit_list_leaves_out_are_not_missing(tmp_path: Path) -> None:
+    source = write_media(tmp_path / "source.mp4", options={"bf": "0", "g": "12"})
+
+    def earlier(_place: int, packet: Packet) -> None:
+        packet.pts, packet.dts = (packet.pts or 0) - 6000, (packet.dts or 0) - 6000
+
+    path = remux(source, tmp_path / "clip.mp4", earlier)
+    with av.open(str(path)) as container:
+        assert container.streams.video[0].frames == 40
+    expected = decode_all(path)
+    assert (frame_index(path).num_frames, frame_index(path).num_missing) == (len(expected), 0)
+    assert 20 < len(expected) < 40
+    found = read_all(path)
+    np.testing.assert_array_equal(found[0], expected[0])
 
 
 def test_empty_frames_of_an_avi_file_are_no_missing_ones(tmp_path: Path) -> None:
