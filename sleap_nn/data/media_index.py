@@ -13,6 +13,7 @@ import av
 import numpy as np
 from av.container import InputContainer
 from av.error import FFmpegError
+from av.video.stream import VideoStream
 from jaxtyping import Bool, Float, Int
 
 from sleap_nn.data.media_file import decode, opened, packets
@@ -68,7 +69,7 @@ class FrameIndex:
                 logger.warning(
                     "%s ends before its header says; it was cut off after frame %d.", path, len(found.pts) - 1
                 )
-            times = found.plausible_times(path, bool(stream.codec_context.has_b_frames))
+            times = found.plausible_times(path, _reorder_depth(stream))
         if times is None:
             return cls(len(found.pts), num_missing or 0)
         ordered = np.sort(times)
@@ -154,28 +155,35 @@ class _PacketTimes:
         last_dts = max((time for time in dts if time is not None), default=None)
         return cls(pts, dts, np.array(keys, bool), len(pts) + num_hidden, last_dts, not is_whole)
 
-    def plausible_times(self, path: Path, reorders: bool) -> Int[np.ndarray, " frames"] | None:
+    def plausible_times(self, path: Path, depth: int) -> Int[np.ndarray, " frames"] | None:
         """Return when each packet is shown; None where that cannot be the order in which a decoder gives pictures.
 
         Args:
             path: The file, whose beginning is decoded in case of doubt.
-            reorders: Whether the stream stores pictures in another order than it shows them.
+            depth: Pictures that may be stored before another and shown after it.
         """
         if None in self.pts or len(set(self.pts)) != len(self.pts):
             return None
         times = np.array(self.pts, np.int64)
         if (times[1:] > times[:-1]).all():
-            return times if not reorders or _begins_in_order(path) else None
-        if not reorders or not _is_a_reordering(times, self.is_key):
+            return times if not depth or _begins_in_order(path) else None
+        if not _is_a_reordering(times, self.is_key, depth):
             return None
         decoded = np.array([-(2**62) if time is None else time for time in self.dts], np.int64)
         return times if (times >= decoded).all() else None
 
 
-def _is_a_reordering(times: Int[np.ndarray, " frames"], is_key: Bool[np.ndarray, " frames"]) -> bool:
+def _reorder_depth(stream: VideoStream) -> int:
+    """Return how many pictures a stream may store before another and show after it."""
+    context = stream.codec_context
+    return int(getattr(context, "reorder_depth", MOST_LATE)) if context.has_b_frames else 0
+
+
+def _is_a_reordering(times: Int[np.ndarray, " frames"], is_key: Bool[np.ndarray, " frames"], depth: int) -> bool:
     """Tell whether pictures may be stored like this: none far from its place, none before a key but shown after it."""
     order = np.argsort(times)
-    if np.abs(order - np.arange(len(order))).max() > MOST_LATE:
+    stored_later = order - np.arange(len(order))  # than it is shown
+    if stored_later.max() > depth or stored_later.min() < -MOST_LATE:
         return False
     highest = np.maximum.accumulate(times)
     return not (is_key[1:] & (highest[:-1] > times[1:])).any()

@@ -179,6 +179,14 @@ def late_by_five(place: int, packet: Packet) -> None:
         packet.pts += 5 * 33 + 7
 
 
+def early_by_five(place: int, packet: Packet) -> None:
+    """One time stamp is too early, by less than pictures may be shown late."""
+    packet.dts = place  # of which .mkv files keep nothing
+    if packet.pts == 20 * 33:
+        packet.pts -= 5 * 33 + 7
+    packet.pts = (packet.pts or 0) + 1000
+
+
 def as_stored(_place: int, packet: Packet) -> None:
     """Time stamps are those of decoding."""
     packet.pts = packet.dts = (packet.dts or 0) + 5000
@@ -188,19 +196,20 @@ WRONG_TIMES: dict[str, tuple[str, dict[str, Any], Callable[[int, Packet], None]]
     "late, intra-coded": ("mkv", {"codec": "mjpeg", "options": {}}, late),
     "late, far": ("mkv", {}, late),
     "late, near": ("mkv", {"options": {"bf": "3", "g": "40"}}, late_by_five),
+    "early, near": ("mkv", {"options": {"bf": "3", "g": "18"}}, early_by_five),
     "as stored .mp4": ("mp4", {}, as_stored),
     "as stored .mkv": ("mkv", {}, as_stored),
 }
 
 
-@pytest.mark.parametrize("order", ["forward", "random"])
+@pytest.mark.parametrize("order", ["forward", "random", "a key frame first"])
 @pytest.mark.parametrize("name", WRONG_TIMES)
 def test_time_stamps_that_cannot_be_true_number_no_frames(tmp_path: Path, name: str, order: str) -> None:
     suffix, kind, edit = WRONG_TIMES[name]
     source = write_media(tmp_path / ("source.mp4" if edit is as_stored else "source.mkv"), **kind)
     path = remux(source, tmp_path / f"wrong.{suffix}", edit)
     expected = decode_all(source)
-    found = read_all(path, shuffled(40) if order == "random" else range(40))
+    found = read_all(path, {"forward": range(40), "random": shuffled(40)}.get(order, [19, *range(40)]))
     assert len(found) == 40
     for number, image in found.items():
         np.testing.assert_array_equal(image, expected[number], err_msg=str(number))
