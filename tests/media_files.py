@@ -12,6 +12,8 @@ import sleap_io as sio
 from av.packet import Packet
 
 MILLISECONDS = Fraction(1, 1000)
+B_FRAMES = {"bf": "3", "g": "12", "b_strategy": "0", "sc_threshold": "0"}
+"""Three B-frames after every other frame; frames like ours the encoder would take for cuts, and use none."""
 AWKWARD: dict[str, dict[str, Any]] = {
     "fragments.mp4": {"mux": {"movflags": "frag_keyframe+empty_moov"}},
     "stream.mp4": {"container_format": "mpegts"},
@@ -39,7 +41,7 @@ def write_media(
         stream = container.add_stream(codec, rate=30)
         stream.width, stream.height, stream.pix_fmt = 96, 64, "yuvj420p" if codec == "mjpeg" else "yuv420p"
         stream.codec_context.time_base = time_base
-        stream.options = {"bf": "3", "g": "12"} if options is None else options
+        stream.options = B_FRAMES if options is None else options
         time = 0
         for number in range(num_frames):
             image = np.full((64, 96, 3), number * 5 % 256, np.uint8)
