@@ -83,15 +83,16 @@ def truncate(path: Path, share: float) -> None:
 FASTSTART = {"movflags": "faststart"}
 
 
-def remux(source: Path, target: Path, edit: Callable[[int, Packet], None]) -> Path:
-    """Copy packets to another file; `edit` may change them, it gets their places in the file."""
+def remux(source: Path, target: Path, edit: Callable[[int, Packet], None], without: Sequence[int] = ()) -> Path:
+    """Copy packets to another file, but for some; `edit` may change them, it gets their places in the file."""
     with av.open(str(source)) as old, av.open(str(target), "w") as new:
         stream = new.add_stream_from_template(old.streams.video[0])
         found = [packet for packet in old.demux(old.streams.video[0]) if packet.size]
         for place, packet in enumerate(found):
             edit(place, packet)
             packet.stream = stream
-            new.mux(packet)
+            if place not in without:
+                new.mux(packet)
     return target
 
 

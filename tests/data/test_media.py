@@ -285,6 +285,16 @@ def test_a_damaged_key_frame_costs_no_frame_before_it(tmp_path: Path, in_order: 
         np.testing.assert_array_equal(found[number], expected[number], err_msg=str(number))
 
 
+def test_frames_keep_their_times_where_pictures_are_lost_without_a_word(tmp_path: Path) -> None:
+    source = write_media(tmp_path / "source.mp4")
+    path = remux(source, tmp_path / "clip.mp4", lambda place, packet: None, without=[12])
+    expected = decode_all(source)
+    assert len(decode_all(path)) < 39  # of a file of 39 packets
+    found = read_all(path)
+    for number in [*range(12), *range(23, 39)]:  # those between depend on the lost one
+        np.testing.assert_array_equal(found[number], expected[number if number < 12 else number + 1])
+
+
 def test_a_frame_that_is_skipped_to_after_a_lost_one_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = write_media(tmp_path / "clip.mov", codec="mjpeg", options={})
     expected = decode_all(path)
