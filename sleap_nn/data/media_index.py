@@ -203,11 +203,11 @@ def _num_missing(path: Path, container: InputContainer, found: _PacketTimes) -> 
     """Return how many frames a file that is cut off has lost at its end; None if its header does not tell."""
     stream = container.streams.video[0]
     name, promised = container.format.name, stream.frames
-    if not promised:
+    if not promised or (promised == found.num_packets and not found.breaks_off):
         return 0
     if "mp4" in name:  # the list of samples, which an edit list may have made shorter than the header says
         ends = [entry.pos + entry.size for entry in stream.index_entries if entry.size]
-        is_cut = found.breaks_off or any(end > path.stat().st_size for end in ends)
+        is_cut = found.breaks_off or max(ends, default=0) > path.stat().st_size
         return max(0, len(ends) - found.num_packets) if is_cut else 0
     if name == "avi" and _is_cut(path):  # its header counts empty frames as well
         num_chunks = 0 if found.last_dts is None else found.last_dts + 1
