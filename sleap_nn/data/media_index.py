@@ -72,11 +72,16 @@ class FrameIndex:
             times = found.plausible_times(path, _reorder_depth(stream))
         if times is None:
             return cls(len(found.pts), num_missing or 0)
-        ordered = np.sort(times)
-        keys = np.sort(times[found.is_key])
+        if num_missing and found.last_dts is not None:  # a lost picture may have been shown before a later one
+            certain = times <= found.last_dts
+            num_missing += int((~certain).sum())
+        else:
+            certain = np.ones(len(times), bool)
+        ordered = np.sort(times[certain])
+        keys = np.sort(times[found.is_key & certain])
         if num_missing == 0 and duration and base:
             _warn_of_early_end(path, ordered * float(base), duration / av.time_base)
-        return cls(len(times), num_missing or 0, ordered, None, keys, np.searchsorted(ordered, keys))
+        return cls(len(ordered), num_missing or 0, ordered, None, keys, np.searchsorted(ordered, keys))
 
     @property
     def is_counted(self) -> bool:
