@@ -18,9 +18,10 @@ import cv2
 from sleap_io.io.video_reading import VideoBackend
 from sleap_io.model.video import Video
 
+from sleap_nn.data.media_video import adopt
 from sleap_nn.structures.sample import FrameKey
 
-_FORMAT = 2
+_FORMAT = 3
 """To be raised when `sources` turns decoded frames into other pixels than before."""
 _DECODERS = ("sleap-io", "av", "imageio", "imageio-ffmpeg")
 """Packages that decode, besides OpenCV, which is installed under several names."""
@@ -69,8 +70,7 @@ def digest(*facts: Any) -> str:
 
 def _video_facts(video: Video) -> tuple[Any, ...]:
     """Return the content of a video file, and how it is decoded; an image list has its content elsewhere."""
-    if video.backend is None and video.exists():
-        video.open()
+    adopt(video)
     content = None if isinstance(video.filename, list) else _file_facts(video.filename)
     decoders = [("cv2", cv2.__version__), *((name, _version(name)) for name in _DECODERS)]
     return content, decoders, None if video.backend is None else _reader_facts(video.backend)

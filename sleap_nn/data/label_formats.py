@@ -6,6 +6,7 @@ the frame, where a format needs a name for each.
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import csv
 import json
@@ -21,8 +22,9 @@ from sleap_io.model.labels import Labels
 from sleap_io.model.video import Video
 
 from sleap_nn.data.hdf5_output import hdf5_output
+from sleap_nn.data.media_video import measure
 from sleap_nn.data.nwb_file import write_nwb
-from sleap_nn.errors import OutputError
+from sleap_nn.errors import DataError, OutputError
 from sleap_nn.log import logger
 from sleap_nn.whole_files import whole_file
 
@@ -113,7 +115,15 @@ def _without_ending(name: str, ending: str) -> str:
 def _analysis(labels: Labels, path: Path, video: Video) -> None:
     """Write SLEAP's analysis HDF5: arrays over all frames of the video."""
     whole = _tracked(labels) if labels.tracks else labels
+    _num_frames(video)
     save_analysis_h5(whole, str(path), video=video, labels_path=str(labels.provenance.get("filename", "")))
+
+
+def _num_frames(video: Video) -> int:
+    """Return the number of frames of a video, of a media file the true one, which sleap-io knows from here on."""
+    with contextlib.suppress(DataError, OSError):  # what cannot be read is as long as its labels say
+        measure(video)
+    return 0 if video.shape is None else int(video.shape[0])
 
 
 def _table(labels: Labels, path: Path, video: Video) -> None:
@@ -180,7 +190,7 @@ def _deeplabcut(labels: Labels, path: Path, video: Video) -> None:
     rows = _points(labels, video)
     names = dict.fromkeys(name for found in rows.values() for name in found)
     nodes = [node.name for node in labels.skeletons[0].nodes]
-    length = max([*(index + 1 for index in rows), 0 if video.shape is None else int(video.shape[0])], default=0)
+    length = max([*(index + 1 for index in rows), _num_frames(video)], default=0)
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerows(_deeplabcut_header(list(names), nodes))

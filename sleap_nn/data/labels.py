@@ -22,8 +22,10 @@ from sleap_io.model.skeleton import Skeleton as SioSkeleton
 from sleap_io.model.video import Video
 
 from sleap_nn.data import other_formats
+from sleap_nn.data.embedding import write_package
 from sleap_nn.data.hdf5_bounds import check_hdf5
 from sleap_nn.data.hdf5_output import hdf5_output
+from sleap_nn.data.media_video import adopt
 from sleap_nn.errors import DataError, MissingFileError, reason
 from sleap_nn.log import logger
 from sleap_nn.structures.sample import FrameKey
@@ -166,7 +168,10 @@ def load_labels(path: str | Path, open_videos: bool = True) -> Labels:
         return other_formats.read_labels(path, open_videos)
     check_hdf5(path)
     try:
-        return load_slp(str(path), open_videos=open_videos)
+        labels = load_slp(str(path), open_videos=open_videos)
+        for video in labels.videos if open_videos else ():
+            adopt(video)
+        return labels
     except _BROKEN as error:
         raise DataError(
             f"{path} cannot be read as a SLEAP labels file ({reason(error)}); give a .slp or .pkg.slp."
@@ -181,19 +186,19 @@ def write_labels(labels: Labels, path: str | Path, embed: bool = False, restore_
     Args:
         labels: What is written.
         path: Where.
-        embed: Store the images of all frames in the file instead.
+        embed: Store the images of all frames in the file instead, see `embedding`.
         restore_source_videos: Refer to the videos that a package was once made from instead.
 
     Raises:
         OSError: The file cannot be written to its end.
+        MissingFileError: A video is not there whose images are to be stored.
+        DataError: None of its images can be read.
     """
     with hdf5_output(Path(path)):
-        labels.save(
-            str(path),
-            embed="all" if embed else False,
-            restore_original_videos=restore_source_videos,
-            verbose=False,
-        )
+        if embed:
+            write_package(labels, path)
+        else:
+            labels.save(str(path), restore_original_videos=restore_source_videos, verbose=False)
 
 
 def skeleton_of(labels: Labels) -> Skeleton:

@@ -1,130 +1,42 @@
 """Media files (.mp4, .avi, .mkv, ...): frame k is the k-th frame that decoding from the start gives.
 
-Which frames there are is found by reading through the file once without decoding (`FrameIndex`); after that, frames
-read in order are decoded in order, without a seek, and others from the key frame before them. A frame that cannot be
-decoded is missing; all others keep their numbers. What is not a media file is read by sleap-io, see `sources`.
+Which frames there are is found by reading through the file once without decoding (`media_index`), or, where its time
+stamps cannot be true, by decoding it once (`media_survey`). After that, frames read in order are decoded in order,
+without a seek, and others from the key frame before them. A frame that cannot be decoded is missing; all others keep
+their numbers. What is not a media file is read by sleap-io, see `sources`.
 """
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable, Iterator
-from contextlib import suppress
-from dataclasses import dataclass
-from functools import lru_cache
+from collections.abc import Iterator
 from itertools import chain
 from pathlib import Path
 from typing import Any
 
-import av
 import numpy as np
 from av.container import InputContainer
 from av.error import FFmpegError
 from av.packet import Packet
 from av.video.frame import VideoFrame
-from av.video.stream import VideoStream
-from jaxtyping import Float, Int, UInt8
+from jaxtyping import UInt8
 
-from sleap_nn.data.frame_colour import to_grey, to_rgb
+from sleap_nn.data.media_file import decode, image_of, numbered_packets, opened, packets
+from sleap_nn.data.media_index import MOST_LATE, FrameIndex
+from sleap_nn.data.media_survey import frame_index
 from sleap_nn.errors import DataError
-from sleap_nn.heartbeat import phase
-from sleap_nn.log import logger
 
-_OPEN_ERRORS = (FFmpegError, OSError, ValueError, IndexError)
+__all__ = ["MediaReader", "frame_index"]
+
 _MAX_FORWARD = 12
 """Frames that are decoded on the way to another rather than sought over."""
 _MOST_PX_OF_ONE_THREAD = 640 * 480
 """Frames below this size take longer to be shared among threads than to be decoded by one."""
+_UNSAID = "the decoder gives no picture for it"
 
 
-@dataclass(frozen=True, eq=False)
-class FrameIndex:
-    """The frames of a media file.
-
-    Attributes:
-        num_frames: Frames that the file holds.
-        num_missing: Frames after those that its header promises, of a file that breaks off.
-        times: (F,) presentation time of each frame, ascending; None where times do not tell frames apart, so that
-            they can only be counted.
-        key_times: (K,) presentation times of the frames at which decoding can start, ascending.
-    """
-
-    num_frames: int
-    num_missing: int
-    times: Int[np.ndarray, " frames"] | None
-    key_times: Int[np.ndarray, " keys"]
-
-    @classmethod
-    def scan(cls, path: Path) -> FrameIndex:
-        """Read through a file.
-
-        Raises:
-            DataError: It cannot be opened.
-        """
-        with phase(f"indexing {path.name}"), _opened(path) as container:
-            stream = container.streams.video[0]
-            promised, duration, base = stream.frames, container.duration, stream.time_base
-            times, keys, breaks_off = _scan(container)
-        if None in times or None in keys or len(set(times)) != len(times):
-            return cls(len(times), 0, None, np.zeros(0, np.int64))
-        ordered, key_times = (np.sort(np.array(values, np.int64)) for values in (times, keys))
-        if not breaks_off and duration and base:
-            _warn_of_early_end(path, ordered * float(base), duration / av.time_base)
-        return cls(len(times), max(0, promised - len(times)) if breaks_off else 0, ordered, key_times)
-
-    @property
-    def first_time(self) -> int:
-        """The time of the first frame."""
-        return 0 if self.times is None or not len(self.times) else int(self.times[0])
-
-    def number_at(self, time: int | None) -> int | None:
-        """Return which frame is shown at a time, None if that is none of them."""
-        if self.times is None or time is None:
-            return None
-        number = int(np.searchsorted(self.times, time))
-        return number if number < self.num_frames and self.times[number] == time else None
-
-    def key_before(self, number: int) -> int | None:
-        """Return the time of the last key frame that is not after a frame; None: decode from the start."""
-        if self.times is None:
-            return None
-        position = int(np.searchsorted(self.key_times, self.times[number], side="right")) - 1
-        return int(self.key_times[position]) if position >= 0 else None
-
-    def key_number(self, number: int) -> int:
-        """Return the last key frame that is not after a frame, 0 if there is none."""
-        key = self.key_before(number)
-        return 0 if key is None else self.key_number_at(key)
-
-    def key_number_at(self, time: int) -> int:
-        """Return the frame of a key time."""
-        return 0 if self.times is None else int(np.searchsorted(self.times, time))
-
-    def key_after(self, number: int) -> int:
-        """Return the first frame after a frame at which decoding can start; the number of frames if there is none."""
-        if self.times is None:
-            return self.num_frames
-        position = int(np.searchsorted(self.key_times, self.times[number], side="right"))
-        return self.num_frames if position == len(self.key_times) else self.key_number_at(int(self.key_times[position]))
-
-
-def frame_index(path: str | Path) -> FrameIndex:
-    """Return the frames of a file, which is read through once as long as it does not change.
-
-    Raises:
-        DataError: It cannot be opened.
-    """
-    path = Path(path)
-    try:
-        stat = path.stat()
-    except OSError as error:
-        raise DataError(f"{path} cannot be opened ({error}).") from error
-    return _frame_index(path, stat.st_size, stat.st_mtime_ns)
-
-
-@lru_cache(maxsize=64)
-def _frame_index(path: Path, _size: int, _time: int) -> FrameIndex:
-    return FrameIndex.scan(path)
+class _WrongIndexError(Exception):
+    """What the decoder gives contradicts the index, or frames can be counted no longer."""
 
 
 class MediaReader:
@@ -132,7 +44,7 @@ class MediaReader:
 
     If frames are read in order and are not small, several are decoded at once on several cores. A decoder that works so
     may lose good frames beside a damaged one; therefore the surroundings of a frame that did not come are decoded
-    again, one frame at a time.
+    again, one frame at a time, and from ever earlier key frames: not every one stands for itself.
     """
 
     def __init__(self, path: str | Path, is_gray: bool | None = None, in_order: bool = False) -> None:
@@ -147,17 +59,21 @@ class MediaReader:
         self._is_gray = is_gray
         self._in_order = in_order
         self._index: FrameIndex | None = None
-        self._damaged = range(0)
+        self._damaged = self._hopeless = range(0)
+        self._back = 0
         self._forget()
 
     def _forget(self) -> None:
         """Be as if the file had never been opened."""
         self._container: InputContainer | None = None
         self._decoded: Iterator[tuple[int, VideoFrame | str]] = iter(())
-        self._is_careful = False
-        self._shown: VideoFrame | str = ""
-        self._said = "the decoder gives no picture for it"
-        self._number, self._before = -1, -1
+        self._threads = False
+        self._is_from_start = False
+        self._most_late = 0
+        self._position, self._last = -1, -1
+        self._shown: VideoFrame | None = None
+        self._ahead: dict[int, VideoFrame] = {}
+        self._said: dict[int, str] = {}
 
     @property
     def index(self) -> FrameIndex:
@@ -167,7 +83,7 @@ class MediaReader:
         return self._index
 
     def read(self, number: int) -> UInt8[np.ndarray, "height width channels"]:
-        """Return a frame, gray or RGB.
+        """Return a frame, gray or RGB, upright.
 
         Raises:
             DataError: There is no such frame, or it cannot be decoded.
@@ -177,9 +93,9 @@ class MediaReader:
         except DataError as error:
             raise DataError(f"Frame {number} of {self._path} cannot be read ({error}).") from error
         if self._is_gray is None:
-            image = to_rgb(frame)
+            image = image_of(frame, is_gray=False)
             self._is_gray = bool(np.array_equal(image[..., 0], image[..., 2]))
-        return to_grey(frame) if self._is_gray else to_rgb(frame)
+        return image_of(frame, self._is_gray)
 
     def _frame(self, number: int) -> VideoFrame:
         """Return a frame as the decoder gives it.
@@ -187,15 +103,45 @@ class MediaReader:
         Raises:
             DataError: There is none, and why.
         """
+        try:
+            return self._frame_of_index(number)
+        except _WrongIndexError:
+            self.close()
+            self._index = frame_index(self._path, decoded=True)
+            return self._frame_of_index(number)
+
+    def _frame_of_index(self, number: int) -> VideoFrame:
+        """Return a frame by the index that is known.
+
+        Raises:
+            DataError: There is none, and why.
+            _WrongIndexError: The index is not that of this file.
+        """
         if not 0 <= number < self.index.num_frames:
             promise = ", though its header promises more" if self.index.num_missing else ""
             raise DataError(f"the file ends after frame {self.index.num_frames - 1}{promise}")
+        if not self.index.is_known(number):
+            raise DataError("it is damaged, or a damaged one beside it leaves open which picture it is")
         frame = self._find(number)
-        if isinstance(frame, str) and number not in self._damaged:
+        if frame is None and self._threads:
             self._damaged = range(number, self.index.key_after(number))
             frame = self._find(number)
-        if isinstance(frame, str):
-            raise DataError(frame)
+        if frame is None and number not in self._said:
+            frame = self._find_again(number)
+        if frame is None:
+            raise DataError(self._said.get(number, _UNSAID))
+        return frame
+
+    def _find_again(self, number: int) -> VideoFrame | None:
+        """Look for a frame that the decoder left out, from ever earlier key frames."""
+        frame = None
+        back = self._back
+        while frame is None and not self._is_from_start and number not in self._said and number not in self._hopeless:
+            back = 2 * back + 1
+            frame = self._find(number, back)
+            self._back = self._back if frame is None else back
+        if frame is None:
+            self._hopeless = range(number, self.index.key_after(number))
         return frame
 
     def reopened(self) -> MediaReader:
@@ -212,7 +158,7 @@ class MediaReader:
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave the open file behind."""
-        names = ("_path", "_is_gray", "_in_order", "_index", "_damaged")
+        names = ("_path", "_is_gray", "_in_order", "_index", "_damaged", "_hopeless", "_back")
         return {name: vars(self)[name] for name in names}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -220,130 +166,126 @@ class MediaReader:
         vars(self).update(state)
         self._forget()
 
-    def _find(self, number: int) -> VideoFrame | str:
-        """Decode until a frame has come, or its place is passed; then return what the decoder said of it."""
-        if not self._is_reachable(number):
-            self._start(number)
-        while self._number < number:
-            place, frame = next(self._decoded, (self.index.num_frames, ""))
-            self._said = frame if isinstance(frame, str) and frame else self._said
-            if place > self._number:
-                self._before, self._number, self._shown = self._number, place, frame
-        return self._shown if self._number == number and self._shown else self._said
+    def _find(self, number: int, back: int | None = None) -> VideoFrame | None:
+        """Decode until a frame has come, or so many later ones that it comes no more.
+
+        Args:
+            number: The frame.
+            back: Begin so many key frames before the one that is nearest to it; None: go on, or as is known to do.
+
+        Raises:
+            _WrongIndexError: Frames come in another order than the index says.
+        """
+        if self._position == number and self._shown is not None:
+            return self._shown
+        if back is not None or not self._is_reachable(number):
+            self._start(number, self._back if back is None else back)
+        self._ahead = {place: frame for place, frame in self._ahead.items() if place >= number}
+        while number not in self._ahead and len(self._ahead) <= self._most_late:
+            place, frame = next(self._decoded, (-1, None))
+            if frame is None:
+                break
+            if isinstance(frame, str):
+                self._said[place] = frame
+            elif place >= number:
+                self._ahead[place] = frame
+            self._check_order(place, frame)
+        self._position, self._shown = number, self._ahead.pop(number, None)
+        return self._shown
+
+    def _check_order(self, place: int, frame: VideoFrame | str) -> None:
+        """Look at what the decoder gave: without damage, frames come in their order, and can be counted.
+
+        Raises:
+            _WrongIndexError: They do not.
+        """
+        is_wrong = self.index.is_counted if isinstance(frame, str) else place < self._last and not self._said
+        if is_wrong and not self.index.is_checked:
+            raise _WrongIndexError
+        self._last = max(self._last, place)
 
     def _is_reachable(self, number: int) -> bool:
-        """Tell whether decoding on is the way to a frame; one that was passed without being seen stays lost."""
-        if self._container is None or self._is_careful != (number in self._damaged) or number <= self._before:
+        """Tell whether decoding on is the way to a frame; one that was passed stays lost."""
+        if self._container is None or number <= self._position or (self._threads and number in self._damaged):
             return False
-        return number <= self._number + _MAX_FORWARD or self.index.key_number(number) <= self._number + 1
+        if not self._threads and self._damaged and number not in self._damaged and self._uses_threads():
+            return False
+        return number <= self._position + _MAX_FORWARD or self.index.key_number(number) <= self._position + 1
 
-    def _start(self, number: int) -> None:
-        """Open the file, and begin to decode at the key frame before a frame."""
-        self.close()
-        self._is_careful = number in self._damaged
-        key = self.index.key_before(number)
-        if not self._open(key):
-            self.close()
-            self._is_careful = number in self._damaged
-            self._open(None)
-
-    def _open(self, key: int | None) -> bool:
-        """Open the file at a time, or at its start; False if the container leads to a later place than that."""
-        self._container = _opened(self._path)
+    def _uses_threads(self) -> bool:
+        """Tell whether several threads would decode frames outside of damaged places."""
+        if self._container is None or not self._in_order or self.index.is_counted:
+            return False
         stream = self._container.streams.video[0]
-        is_small = stream.width * stream.height < _MOST_PX_OF_ONE_THREAD
-        one_by_one = self._is_careful or not self._in_order or self.index.times is None or is_small
-        stream.thread_type = "NONE" if one_by_one else "AUTO"
-        if key is not None and key > self.index.first_time:
-            try:
-                self._container.seek(key, stream=stream, backward=True)
-            except FFmpegError:
-                return False
-        packets = _packets(self._container)
-        first = next(packets, None)
-        if key is not None and first is not None:
-            landed = self.index.number_at(first.pts)
-            if landed is None or landed > self.index.key_number_at(key):
-                return False
-            self._number = self._before = landed - 1
-        decoded = _decode(packets if first is None else chain((first,), packets), stream)
-        self._decoded = enumerate(decoded) if self.index.times is None else _numbered(decoded, self.index)
+        return stream.width * stream.height >= _MOST_PX_OF_ONE_THREAD
+
+    def _start(self, number: int, back: int) -> None:
+        """Open the file, and begin to decode at a key frame that is not after a frame, or some before it.
+
+        Raises:
+            _WrongIndexError: Frames can only be counted from the start, and it is not the start that is wanted.
+        """
+        index = self.index
+        if index.is_counted and not index.is_checked and (self._container is not None or number > _MAX_FORWARD):
+            raise _WrongIndexError
+        self.close()
+        key = index.key_place(number, back)
+        if key < 0 or not self._open(number, key):
+            self.close()
+            self._open(number, -1)
+
+    def _open(self, number: int, key: int) -> bool:
+        """Open the file at a key frame, -1 for its start; False if the container leads to a later place than that."""
+        self._container = opened(self._path)
+        stream = self._container.streams.video[0]
+        self._threads = self._uses_threads() and number not in self._damaged
+        stream.thread_type = "AUTO" if self._threads else "NONE"
+        self._most_late = MOST_LATE if stream.codec_context.codec.reorder else 0
+        start = self._packets_from(self._container, key)
+        if start is None:
+            return False
+        first, given = start
+        self._is_from_start = first == 0
+        self._position = self._last = first - 1
+        decoded = decode(given, stream)
+        self._decoded = _counted(decoded) if self.index.is_counted else _numbered(decoded, self.index)
         return True
 
-
-def _decode(packets: Iterable[Packet], stream: VideoStream) -> Iterator[VideoFrame | str]:
-    """Yield the frames that packets give, and what the decoder says where it fails."""
-    for packet in packets:
+    def _packets_from(self, container: InputContainer, key: int) -> tuple[int, Iterator[Packet]] | None:
+        """Return the packets from a key frame on, and which frame that is; None if the container passes it by."""
+        index = self.index
+        first = 0 if key < 0 else int(index.key_numbers[key])
+        if index.by_packet:
+            return first, numbered_packets(container, 0 if key < 0 else int(index.key_stamps[key]))
+        if first == 0:
+            return 0, packets(container)
+        stream = container.streams.video[0]
         try:
-            yield from stream.codec_context.decode(packet)
-        except FFmpegError as error:
-            yield str(error.strerror)
-    with suppress(FFmpegError):
-        yield from stream.codec_context.decode(None)
+            container.seek(int(index.key_stamps[key]), stream=stream, backward=True)
+        except FFmpegError:
+            return None
+        given = packets(container)
+        packet = next(given, None)
+        landed = None if packet is None else index.number_at(packet.pts)
+        if packet is None or landed is None or landed > first:
+            return None
+        return landed, chain((packet,), given)
 
 
-def _numbered(decoded: Iterable[VideoFrame | str], index: FrameIndex) -> Iterator[tuple[int, VideoFrame | str]]:
-    """Yield frames with the numbers that their times give them; what is no frame has none, which is -1."""
-    for frame in decoded:
-        number = None if isinstance(frame, str) else index.number_at(frame.pts)
-        if isinstance(frame, str) or number is not None:
+def _numbered(
+    decoded: Iterator[tuple[int | None, VideoFrame | str]], index: FrameIndex
+) -> Iterator[tuple[int, VideoFrame | str]]:
+    """Yield frames, and what was said of packets, with the numbers that their stamps give them, -1 for none."""
+    for stamp, frame in decoded:
+        number = index.number_at(stamp)
+        if number is not None or isinstance(frame, str):
             yield -1 if number is None else number, frame
 
 
-def _opened(path: Path) -> InputContainer:
-    """Open a file that holds a video.
-
-    Raises:
-        DataError: It cannot be opened.
-    """
-    try:
-        container = av.open(str(path))
-    except _OPEN_ERRORS as error:
-        raise DataError(f"{path} cannot be read as a video ({error}).") from error
-    if not container.streams.video:
-        container.close()
-        raise DataError(f"{path} holds no video stream.")
-    return container
-
-
-def _packets(container: InputContainer) -> Iterator[Packet]:
-    """Yield the packets that hold a frame to show, until the file ends or breaks off."""
-    with suppress(FFmpegError):
-        for packet in container.demux(container.streams.video[0]):
-            if packet.size:
-                yield packet
-
-
-def _scan(container: InputContainer) -> tuple[list[int | None], list[int | None], bool]:
-    """Return the times of all frames and of the key frames, and whether the file breaks off."""
-    times: list[int | None] = []
-    keys: list[int | None] = []
-    is_whole = True
-    try:
-        for packet in container.demux(container.streams.video[0]):
-            if not packet.size:
-                continue
-            is_whole = not packet.is_corrupt
-            if packet.is_discard:
-                continue
-            times.append(packet.pts)
-            if packet.is_keyframe:
-                keys.append(packet.pts)
-    except FFmpegError:
-        is_whole = False
-    return times, keys, not is_whole
-
-
-def _warn_of_early_end(path: Path, seconds: Float[np.ndarray, " frames"], duration: float) -> None:
-    """Say that a file ends long before the time that its header gives, as one does that was cut off."""
-    if len(seconds) < 2:
-        return
-    interval = float(np.max(np.diff(seconds)))
-    if seconds[-1] - min(0.0, seconds[0]) + 10 * interval + 1.0 < duration:
-        logger.warning(
-            "%s ends after frame %d at %.1f s, but its header gives %.1f s; it may have been cut off.",
-            path,
-            len(seconds) - 1,
-            seconds[-1],
-            duration,
-        )
+def _counted(decoded: Iterator[tuple[int | None, VideoFrame | str]]) -> Iterator[tuple[int, VideoFrame | str]]:
+    """Yield frames with their numbers in order; last what was said of the first damage, as it ends all counting."""
+    for number, (_, frame) in enumerate(decoded):
+        if isinstance(frame, str) or frame.is_corrupt:
+            yield -1, frame if isinstance(frame, str) else _UNSAID
+            return
+        yield number, frame

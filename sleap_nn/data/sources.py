@@ -16,18 +16,19 @@ import cv2
 import numpy as np
 from av.error import FFmpegError
 from sleap_io.io.main import load_video
-from sleap_io.io.video_reading import HDF5Video, MediaVideo
+from sleap_io.io.video_reading import HDF5Video
 from sleap_io.model.video import Video
 from torch import Tensor
 
 from sleap_nn.data.fingerprint import digest, frame_fingerprints, source_fingerprint
+from sleap_nn.data.image_folder import find_images, measure_images
 from sleap_nn.data.images import channels_last, one_by_one
-from sleap_nn.data.media import MediaReader, frame_index
-from sleap_nn.errors import DataError, MissingFileError
+from sleap_nn.data.media import MediaReader
+from sleap_nn.data.media_video import adopt, is_media_file, measure, media_video, num_frames, release
+from sleap_nn.errors import DataError, MissingFileError, reason
 from sleap_nn.structures.sample import Frame, FrameKey, FrameKeys
 
-# What sleap-io lets through when a decoder fails; AttributeError is its answer to an image that is no image.
-_READ_ERRORS = (
+READ_ERRORS = (
     OSError,
     ValueError,
     IndexError,
@@ -39,6 +40,7 @@ _READ_ERRORS = (
     cv2.error,
     FFmpegError,
 )
+"""What sleap-io lets through when a decoder fails; AttributeError is its answer to an image that is no image."""
 
 
 class FrameSource(ABC):
@@ -118,7 +120,7 @@ class VideoFrames(FrameSource):
         needed = range(len(self._videos)) if keys is None else sorted({key.video for key in keys})
         for index in needed:
             _check_exists(self._videos[index])
-            _decide_colour(self._videos[index])
+            _measure(self._videos[index])
         self._readers: dict[int, MediaReader | None] = {}
         if keys is None:
             keys = [FrameKey(v, int(f)) for v in needed for f in frame_indices(self._videos[v])]
@@ -134,9 +136,9 @@ class VideoFrames(FrameSource):
             image = np.asarray(video[key.frame]) if reader is None else reader.read(key.frame)
         except DataError:
             raise
-        except _READ_ERRORS as error:
-            raise DataError(f"Frame {key.frame} of {video.filename} cannot be read ({error}).") from error
-        return Frame(key, _as_uint8(image, f"Frame {key.frame} of {video.filename}"))
+        except READ_ERRORS as error:
+            raise DataError(f"{_name(video, key.frame)} cannot be read ({reason(error)}).") from error
+        return Frame(key, _as_uint8(image, _name(video, key.frame)))
 
     def videos(self) -> tuple[Video, ...]:
         """Return the videos."""
@@ -169,7 +171,7 @@ class VideoFrames(FrameSource):
         """Close the files; the next read opens them again. Open files pass neither a fork nor a pickle."""
         self.close_own()
         for video in self._videos:
-            video.close()
+            release(video)
 
     def close_own(self) -> None:
         """Close the files that reading has opened, not those of the videos that were given."""
@@ -248,12 +250,17 @@ def open_video(path: str | Path, dataset: str | None = None, input_format: str |
     path = Path(path)
     if not path.exists():
         raise MissingFileError(f"The video {path} does not exist; check the path.")
+    if is_media_file(path):
+        return media_video(path)
+    images = find_images(path) if path.is_dir() else []
+    asked = {"dataset": dataset, "input_format": input_format}
+    given = {name: value for name, value in asked.items() if value is not None}
     try:
-        asked = {"dataset": dataset, "input_format": input_format}
-        video = load_video(str(path), **{name: value for name, value in asked.items() if value is not None})
+        video = Video(filename=images) if images else load_video(str(path), **given)
+        measure_images(video)
         shape = video.shape
-    except _READ_ERRORS as error:
-        raise DataError(f"{path} cannot be read as a video ({error}).") from error
+    except READ_ERRORS as error:
+        raise DataError(f"{path} cannot be read as a video ({reason(error)}).") from error
     if not shape or not shape[0]:
         raise DataError(f"{path} cannot be read as a video; it has no frames that a decoder recognises.")
     return video
@@ -265,6 +272,8 @@ def frame_size(video: Video) -> tuple[int, int]:
     Raises:
         DataError: The size is not known.
     """
+    if video.backend is not None:
+        _measure(video)
     shape = video.shape
     if shape is None:
         raise DataError(f"The frame size of {video.filename} is not known; the video cannot be opened.")
@@ -286,29 +295,33 @@ def frame_indices(video: Video) -> Sequence[int]:
     embedded = stored_indices(video)
     if embedded is not None:
         return embedded
+    _check_exists(video)
     if _is_media_file(video):
-        _check_exists(video)
-        index = frame_index(str(video.filename))
-        return range(index.num_frames + index.num_missing)
+        return range(num_frames(Path(str(video.filename))))
     if video.shape is None:
-        _check_exists(video)
         raise DataError(f"The number of frames of {video.filename} is not known; the video cannot be opened.")
     return range(video.shape[0])
 
 
 def _is_media_file(video: Video) -> bool:
-    """Tell whether a video is a file that `media` decodes; sleap-io reads all others."""
-    if video.backend is None and video.exists():
-        video.open()
-    return isinstance(video.backend, MediaVideo) and "://" not in str(video.filename)
+    """Tell whether a video is a file that `media` decodes; sleap-io reads all others, and cuts parts out of frames."""
+    return adopt(video) is not None and not video.is_cropped
 
 
 def _media_reader(video: Video, in_order: bool) -> MediaReader | None:
     """Return what decodes a media file, None for another kind of video."""
     if not _is_media_file(video):
         return None
-    _decide_colour(video)
+    _measure(video)
     return MediaReader(str(video.filename), None if video.backend is None else video.backend.grayscale, in_order)
+
+
+def _name(video: Video, frame: int) -> str:
+    """Return the name of a frame for messages; an image goes by its own."""
+    names = video.filename
+    if not isinstance(names, list):
+        return f"Frame {frame} of {names}"
+    return f"The image {names[frame]}" if 0 <= frame < len(names) else f"Image {frame} of {len(names)}"
 
 
 def stored_indices(video: Video) -> list[int] | None:
@@ -358,12 +371,13 @@ def _check_once(keys: Sequence[FrameKey]) -> None:
         raise DataError(f"{count} images are {place}; give each an index of its own.")
 
 
-def _decide_colour(video: Video) -> None:
-    """Let the first frame of a video decide whether it is grey, not the frame that happens to be read first."""
-    if video.backend is None or video.backend.grayscale is not None:
-        return
-    with contextlib.suppress(*_READ_ERRORS):
-        video.backend.detect_grayscale()
+def _measure(video: Video) -> None:
+    """Let the first readable frame of a video decide its size and whether it is grey, not one that is read first."""
+    with contextlib.suppress(*READ_ERRORS):  # what cannot be read is said when it is
+        if measure(video) is None:
+            measure_images(video)
+            if video.backend is not None and video.backend.grayscale is None:
+                video.backend.detect_grayscale()
 
 
 def _as_uint8(image: np.ndarray, name: str) -> np.ndarray:

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from sleap_nn.config.frames import chosen_frames
 from sleap_nn.data.labels import Labels, load_labels, user_frames
+from sleap_nn.data.media_video import close_media
 from sleap_nn.data.other_formats import is_labels
 from sleap_nn.data.sources import (
     ArrayFrames,
@@ -118,7 +119,7 @@ class Selection:
         """Close the files that were opened for these frames; whatever is read later opens its file again."""
         self.frames.close_own()
         for video in self.opened:
-            if video.backend is not None:
+            if not close_media(video) and video.backend is not None:
                 video.backend.close()
 
     @property

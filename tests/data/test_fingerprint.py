@@ -87,7 +87,8 @@ def test_how_a_file_is_decoded_matters(tmp_path: Path) -> None:
     grey = frame_fingerprints([video], [FrameKey(0, 0)])
     cropped = frame_fingerprints([video.crop((0, 0, 32, 32))], [FrameKey(0, 0)])
     video.open(plugin="pyav")
-    assert len({*first, *grey, *cropped, *frame_fingerprints([video], [FrameKey(0, 0)])}) == 4
+    assert frame_fingerprints([video], [FrameKey(0, 0)]) == grey  # sleap-io's readers do not decode media files
+    assert len({*first, *grey, *cropped}) == 3
 
 
 def test_embedded_images_are_told_apart(tmp_path: Path) -> None:

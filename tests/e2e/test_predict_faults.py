@@ -15,7 +15,7 @@ import pytest
 import sleap_io as sio
 from constant_model import write_constant_model
 from factories import make_labels, make_video
-from media_files import damage, truncate, write_media
+from media_files import FASTSTART, damage, truncate, write_media
 from predicting import command_with_small_files, into_file, predict, slow_command, start
 
 from sleap_nn.inference.journal import read_contents
@@ -54,7 +54,7 @@ def test_a_damaged_frame_costs_that_frame(model: Path, tmp_path: Path) -> None:
 
 
 def test_a_truncated_video_gives_what_it_has_and_lists_the_rest(model: Path, tmp_path: Path) -> None:
-    video = write_media(tmp_path / "clip.mp4", faststart=True)
+    video = write_media(tmp_path / "clip.mp4", mux=FASTSTART)
     truncate(video, 0.75)
     result = predict(model, video, "--write-interval", "4")
     assert result.exit_code == 1
