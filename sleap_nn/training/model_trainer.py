@@ -220,10 +220,10 @@ class ModelTrainer:
         choose_workers(self.job, len(self.datasets()[1]), place)
         with_negatives = self.job.data_config.use_negative_frames
         self.lightning_model = TrainingModule(self.task, network, settings, self._seed, with_negatives)
+        if resume is not None and team.is_first:  # before anything in the run folder changes
+            check_fits(resume, network, self.lightning_model.groups)
         self._announce(network)
         self._prepare_run_folder(report)
-        if resume is not None and team.is_first:
-            check_fits(resume, network)
         watch = CollapseWatch()
         self.listeners.join(monitoring.make_listeners(self.job, self.run_dir))
         columns = log_columns(self.task, self.job)
