@@ -22,6 +22,7 @@ from sleap_nn.data.sources import (
     open_video,
     stored_indices,
 )
+from sleap_nn.data.video_names import image_files
 from sleap_nn.errors import ConfigError, DataError, UsageError
 from sleap_nn.inference.batches import Batch, Provider
 from sleap_nn.inference.to_labels import AnySkeleton
@@ -106,8 +107,7 @@ class Selection:
     @property
     def image_files(self) -> list[Path]:
         """The files that images are read from."""
-        names = [video.filename for video in self.frames.videos()]
-        return [Path(name) for entry in names for name in ([entry] if isinstance(entry, str) else entry)]
+        return image_files(self.frames.videos())
 
     @property
     def has_stored_images(self) -> bool:

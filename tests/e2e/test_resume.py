@@ -238,5 +238,5 @@ def test_a_damaged_resume_point_is_refused_with_the_way_to_go_on(folder: Path) -
     with pytest.raises(ModelError, match=r"resume.ckpt cannot be read .*; .* delete it to go on from .*best.ckpt"):
         resume_training(run)
     (run / model_dir.WEIGHTS).unlink()
-    with pytest.raises(ModelError, match="give an intact file.$"):
+    with pytest.raises(ModelError, match=r"give an intact file\.$"):
         resume_training(run)
