@@ -95,6 +95,6 @@ def test_an_interrupt_ends_it(folder: Path, monkeypatch: pytest.MonkeyPatch):
 
 def test_a_report_does_not_replace_files_of_the_run(folder: Path):
     before = (folder / "training_config.yaml").read_bytes()
-    with pytest.raises(UsageError, match="does not end in .html or .htm; name it training_config.html"):
+    with pytest.raises(UsageError, match=r"does not end in \.html or \.htm; name it training_config\.html"):
         report(folder, folder / "training_config.yaml")
     assert (folder / "training_config.yaml").read_bytes() == before

@@ -102,6 +102,6 @@ def test_metrics_never_replace_what_is_compared(files, tmp_path):
     truth = tmp_path / "truth.json"
     truth.write_text("{}")
     for target in (tmp_path / "truth.npz", tmp_path / "truth"):
-        with pytest.raises(InputOverwrittenError, match="truth.json is a file that is read"):
+        with pytest.raises(InputOverwrittenError, match=r"truth\.json is a file that is read"):
             run_evaluation(truth, files[1], save_metrics=target)
     assert truth.read_text() == "{}"
