@@ -47,7 +47,8 @@ def unify(labels: Labels, model: Skeleton | None = None) -> None:
         if own is main or set(own.node_names) != set(names):
             continue
         if own.node_names != names:
-            instance.points = instance.points[node_order(own.node_names, names)]
+            order = node_order(own.node_names, names)
+            instance.points = instance.points[order]  # pyright: ignore[reportAttributeAccessIssue]
         instance.skeleton = main
     labels.skeletons = [main, *(skeleton for skeleton in labels.skeletons if skeleton is not main)]
 
