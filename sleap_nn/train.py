@@ -59,7 +59,7 @@ def run_training(
         if trainer.starts_processes:
             trainer.train_in_processes(evaluate=True)
             return trainer
-        with trainer.listeners:
+        with trainer.listeners, trainer.lock:
             trainer.train()
             num_found = _finish(trainer) if team.is_first else None
         if team.is_first:
@@ -98,14 +98,18 @@ def resume_training(
     Raises:
         MissingFileError: The folder is no run folder.
         ModelError: Its checkpoint does not fit its configuration.
+        OutputError: Another process is training in it at this moment.
     """
     from pathlib import Path
 
     from sleap_nn.training.run_folder import resume_config
+    from sleap_nn.training.run_lock import refuse_running
     from sleap_nn.training.team import current_team
 
     with current_team().guard() as team:
         config = resume_config(Path(folder), overrides) if team.is_first else None
+        if config is not None:
+            refuse_running(Path(folder))
         return run_training(config, video_paths=video_paths)
 
 

@@ -15,6 +15,7 @@ from sleap_nn.config.training_job_config import TrainingJobConfig
 from sleap_nn.errors import ConfigError
 from sleap_nn.train import run_training, train
 from sleap_nn.training.callbacks.listeners import Event, Listeners
+from sleap_nn.training.run_lock import RunLock
 
 MODEL = {"head_configs": "single_instance", "backbone_config": "unet"}
 
@@ -89,6 +90,7 @@ def fitting(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
             seen["arguments"] = arguments
             self.job, self.run_dir = "job", seen["run_dir"]
             self.listeners = Listeners([seen["listener"]])
+            self.lock = RunLock()
 
         def train(self) -> None:
             seen["trained"] = True

@@ -13,6 +13,7 @@ from sleap_nn.data.video_paths import VideoPaths
 from sleap_nn.errors import ConfigError, MissingFileError, ModelError, OutputError
 from sleap_nn.networks import model_dir
 from sleap_nn.training.checkpoints import Position
+from sleap_nn.training.run_lock import LOCK
 from sleap_nn.whole_files import whole_file
 
 LOG = "training_log.csv"
@@ -232,7 +233,8 @@ def remove_unfinished(folder: Path) -> None:
     written = [folder / name for name in names]
     for path in [*written, *folder.glob("labels_gt.*.slp")]:
         path.unlink(missing_ok=True)
-    if not any(folder.iterdir()):
+    if not any(path.name != LOCK for path in folder.iterdir()):
+        (folder / LOCK).unlink(missing_ok=True)
         folder.rmdir()
 
 

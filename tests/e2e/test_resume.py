@@ -3,6 +3,8 @@
 import csv
 import os
 import signal
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +13,14 @@ import torch
 from factories import make_labels
 
 from sleap_nn.data.dataset import PoseDataset
-from sleap_nn.errors import ConfigError, MissingFileError, ModelError, TrainingCollapsedError, TrainingInterruptedError
+from sleap_nn.errors import (
+    ConfigError,
+    MissingFileError,
+    ModelError,
+    OutputError,
+    TrainingCollapsedError,
+    TrainingInterruptedError,
+)
 from sleap_nn.networks import model_dir
 from sleap_nn.train import resume_training, run_training
 from sleap_nn.training.checkpoints import Position
@@ -218,6 +227,23 @@ def test_a_refused_resumption_changes_nothing_in_the_run_folder(folder: Path, ov
     with pytest.raises((ModelError, ConfigError), match=words):
         resume_training(run, [override])
     assert content(run) == before
+
+
+def test_a_run_that_is_alive_is_not_resumed(folder: Path) -> None:
+    ModelTrainer(settings(folder, "run", max_epochs=2)).train()
+    run = folder / "models" / "run"
+    hold = "import sys, pathlib; from sleap_nn.training.run_lock import RunLock as Lock; lock = Lock(); "
+    hold += "lock.take(pathlib.Path(sys.argv[1])); print(flush=True); sys.stdin.read()"
+    command = [sys.executable, "-c", hold, str(run)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as holder:
+        assert holder.stdout is not None
+        holder.stdout.readline()
+        before = content(run)
+        again = ModelTrainer(settings(folder, "run", resume_ckpt_path=str(run)))
+        for attempt in (again.train, lambda: resume_training(run)):
+            with pytest.raises(OutputError, match="Another process is training in"):
+                attempt()
+        assert content(run) == before
 
 
 def test_a_run_that_has_made_all_its_epochs_is_finished_without_another(folder: Path) -> None:
