@@ -72,11 +72,13 @@ def _finish(trainer: ModelTrainer) -> int | None:
     from sleap_nn.after_training import evaluate_run, tell_metrics
     from sleap_nn.report import report_after_training
     from sleap_nn.training import run_folder
+    from sleap_nn.training.interrupts import resumable
 
     if trainer.run_dir is None:
         return None
-    num_found = evaluate_run(trainer.run_dir, trainer.job)
-    tell_metrics(trainer.run_dir, trainer.listeners)
+    with resumable(trainer.run_dir):
+        num_found = evaluate_run(trainer.run_dir, trainer.job)
+        tell_metrics(trainer.run_dir, trainer.listeners)
     run_folder.remove_resume_point(trainer.run_dir)
     report_after_training(trainer.run_dir)
     return num_found
