@@ -120,7 +120,9 @@ def _warn_if_poor(metrics: Mapping[str, Any]) -> None:
 
 
 def evaluator_of_run(truth: Labels, found: Labels, config: TrainingJobConfig) -> Evaluator:
-    """Compare poses, or centroids where a model predicts nothing else.
+    """Compare poses, or centroids where a model predicts nothing else or the skeleton has one node.
+
+    An animal of one node has no size, against which poses are compared.
 
     Args:
         truth: Labels of a run.
@@ -132,9 +134,11 @@ def evaluator_of_run(truth: Labels, found: Labels, config: TrainingJobConfig) ->
     """
     only_user = config.data_config.user_instances_only
     heads = config.model_config.head_configs
-    if not TASKS[str(heads.which_oneof_attrib_name())].one_point:
+    finds_centroids = TASKS[str(heads.which_oneof_attrib_name())].one_point
+    skeleton = skeleton_of(truth)
+    if not finds_centroids and len(skeleton.node_names) > 1:
         return Evaluator(truth, found, user_labels_only=only_user)
-    anchor = skeleton_of(truth).node_index(heads.which_oneof().confmaps.anchor_part)
+    anchor = skeleton.node_index(heads.which_oneof().confmaps.anchor_part) if finds_centroids else None
     return Evaluator(
         truth,
         found,

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from torch import Tensor
 
+from sleap_nn.data.video_names import image_files
 from sleap_nn.errors import ConfigError
 from sleap_nn.heads.base import Head
 from sleap_nn.structures.sample import Batch
@@ -32,6 +33,7 @@ from sleap_nn.viz import (
     upscale,
     write_lines,
 )
+from sleap_nn.whole_files import check_ending, keep_inputs
 
 if TYPE_CHECKING:
     from sleap_nn.config.training_job_config import DictConfig, TrainingJobConfig
@@ -70,12 +72,17 @@ def preview(
         DataError: The labels cannot be used.
         MissingFileError: The configuration, a labels file or a video is not there.
         OutputError: The picture cannot be written.
+        InputOverwrittenError: It is one of the images that the samples are made of.
+        UsageError: Its name does not end in ``.png``.
     """
     from sleap_nn.training.model_trainer import ModelTrainer
 
     if num_samples < 1:
         raise ConfigError(f"num_samples is {num_samples}; a preview needs at least 1.")
+    check_ending(Path(output), (".png",))
     trainer = ModelTrainer(config, train_labels)
+    data = trainer.data
+    keep_inputs(Path(output), image_files([*data.train.set.videos, *data.val.set.videos]))
     batch, targets = trainer.draw_samples(num_samples, train=not val)
     save_png(output, sample_sheet(trainer.task, batch, targets))
     return Path(output)

@@ -16,6 +16,7 @@ from sleap_nn.config.render_config import RenderConfig
 from sleap_nn.data.labels import Labels, load_labels
 from sleap_nn.data.moved_videos import move_videos
 from sleap_nn.data.sources import FrameSource, VideoFrames, frame_size
+from sleap_nn.data.video_names import image_files
 from sleap_nn.data.video_paths import VideoPaths
 from sleap_nn.errors import ConfigError, DataError
 from sleap_nn.heartbeat import phase
@@ -81,7 +82,7 @@ def render(
             move_videos([labels], video_paths)
         scene = Scene.of(labels, config)
     video, gallery = _outputs(predictions, config)
-    images = _image_files(labels)
+    images = image_files(labels.videos)
     rendered = Rendered(gallery=gallery)
     keys = [] if gallery is None else gallery_keys(scene, config)
     if gallery is not None:
@@ -110,12 +111,6 @@ def _outputs(predictions: str | Path | Labels, config: RenderConfig) -> tuple[Pa
     if isinstance(predictions, Labels):
         raise ConfigError("Labels in memory have no file name; say with output_path or gallery what to write.")
     return Path(predictions).with_suffix(".overlay.mp4"), None
-
-
-def _image_files(labels: Labels) -> list[Path]:
-    """Return the files that frames are read from."""
-    names = [video.filename for video in labels.videos]
-    return [Path(name) for entry in names for name in ([entry] if isinstance(entry, str) else entry)]
 
 
 def _video_frames(scene: Scene, config: RenderConfig) -> VideoFrames:

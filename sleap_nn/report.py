@@ -10,7 +10,7 @@ from pathlib import Path
 from sleap_nn.errors import OutputError, UserError
 from sleap_nn.heartbeat import phase
 from sleap_nn.log import logger, quiet
-from sleap_nn.whole_files import whole_file
+from sleap_nn.whole_files import check_ending, whole_file
 
 REPORT = "report.html"
 
@@ -32,9 +32,12 @@ def report(run_folder: str | Path, output: str | Path | None = None) -> Path:
     Raises:
         MissingFileError: The folder does not exist, or holds nothing of a training run.
         OutputError: The file cannot be written.
+        UsageError: Its name does not end in ``.html``.
     """
     from sleap_nn.run_report.page import make_page
 
+    if output is not None:
+        check_ending(Path(output), (".html", ".htm"))
     source = Path(run_folder)
     page = make_page(source)
     folder = source if source.is_dir() else source.parent

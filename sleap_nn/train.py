@@ -59,7 +59,7 @@ def run_training(
         if trainer.starts_processes:
             trainer.train_in_processes(evaluate=True)
             return trainer
-        with trainer.listeners:
+        with trainer.listeners, trainer.lock:
             trainer.train()
             num_found = _finish(trainer) if team.is_first else None
         if team.is_first:
@@ -72,11 +72,13 @@ def _finish(trainer: ModelTrainer) -> int | None:
     from sleap_nn.after_training import evaluate_run, tell_metrics
     from sleap_nn.report import report_after_training
     from sleap_nn.training import run_folder
+    from sleap_nn.training.interrupts import resumable
 
     if trainer.run_dir is None:
         return None
-    num_found = evaluate_run(trainer.run_dir, trainer.job)
-    tell_metrics(trainer.run_dir, trainer.listeners)
+    with resumable(trainer.run_dir):
+        num_found = evaluate_run(trainer.run_dir, trainer.job)
+        tell_metrics(trainer.run_dir, trainer.listeners)
     run_folder.remove_resume_point(trainer.run_dir)
     report_after_training(trainer.run_dir)
     return num_found
@@ -98,14 +100,18 @@ def resume_training(
     Raises:
         MissingFileError: The folder is no run folder.
         ModelError: Its checkpoint does not fit its configuration.
+        OutputError: Another process is training in it at this moment.
     """
     from pathlib import Path
 
     from sleap_nn.training.run_folder import resume_config
+    from sleap_nn.training.run_lock import refuse_running
     from sleap_nn.training.team import current_team
 
     with current_team().guard() as team:
         config = resume_config(Path(folder), overrides) if team.is_first else None
+        if config is not None:
+            refuse_running(Path(folder))
         return run_training(config, video_paths=video_paths)
 
 

@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from uuid import uuid4
 
-from sleap_nn.errors import InputOverwrittenError, OutputError
+from sleap_nn.errors import InputOverwrittenError, OutputError, UsageError
 
 _NO_SUCH_PROMISE = (errno.EINVAL, errno.ENOTSUP, errno.ENOSYS)
 """What file systems answer that cannot say when a file is on the disk, as some network drives."""
@@ -74,6 +74,30 @@ def _remove_left(path: Path) -> None:
                 left.unlink()
 
 
+def check_ending(path: Path, endings: Sequence[str]) -> None:
+    """Refuse an output that is named like a file of another kind, which it might replace.
+
+    Args:
+        path: The output.
+        endings: What its name may end with, in lower case and with the dot, the usual one first.
+
+    Raises:
+        UsageError: It ends with something else.
+    """
+    if path.suffix.lower() not in endings:
+        raise UsageError(f"The output {path} does not end in {' or '.join(endings)}; name it {path.stem}{endings[0]}.")
+
+
+def keep_inputs(path: Path, inputs: Sequence[Path]) -> None:
+    """Refuse an output that is also an input.
+
+    Raises:
+        InputOverwrittenError: It is.
+    """
+    if any(path.resolve() == source.resolve() for source in inputs):
+        raise InputOverwrittenError(f"The output {path} is a file that is read; choose another output path.")
+
+
 def check_output(path: Path, inputs: Sequence[Path], kind: str = ".slp file") -> None:
     """Refuse an output that cannot be written, or that would destroy an input, before anything slow starts.
 
@@ -81,8 +105,7 @@ def check_output(path: Path, inputs: Sequence[Path], kind: str = ".slp file") ->
         InputOverwrittenError: It is an input.
         OutputError: It cannot be written; the message names the path.
     """
-    if any(path.resolve() == source.resolve() for source in inputs):
-        raise InputOverwrittenError(f"The output {path} is a file that is read; choose another output path.")
+    keep_inputs(path, inputs)
     if path.is_dir():
         raise OutputError(f"The output {path} is a folder; name a {kind}.")
     try:

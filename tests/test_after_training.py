@@ -9,7 +9,7 @@ from constant_model import write_constant_model
 from factories import make_labels, make_video
 from listening import Notebook
 
-from sleap_nn.after_training import evaluate_run, refuse_collapsed, tell_metrics
+from sleap_nn.after_training import evaluate_run, evaluator_of_run, refuse_collapsed, tell_metrics
 from sleap_nn.config.training_job_config import TrainingJobConfig
 from sleap_nn.errors import MissingFileError, TrainingCollapsedError
 from sleap_nn.training.callbacks.listeners import Listeners
@@ -208,3 +208,17 @@ def test_frames_that_cannot_be_read_are_reported_and_the_others_are_scored(
     assert evaluate_run(folder, config) == 5
     assert f"Frame {broken} of" in logged.text
     assert (folder / "metrics.train.0.npz").exists()
+
+
+def test_animals_of_one_node_are_compared_by_distance(project: Path, tmp_path: Path) -> None:
+    _, config = run(project, tmp_path)
+    skeleton = sio.Skeleton(["snout"])
+    video = sio.Video("clip.mp4", open_backend=False, backend_metadata={"shape": (9, 64, 64, 1)})
+
+    def labels(kind: type, x: float) -> sio.Labels:
+        animal = kind.from_numpy(np.array([[x, 20.0]]), skeleton=skeleton)
+        return sio.Labels([sio.LabeledFrame(video=video, frame_idx=0, instances=[animal])])
+
+    metrics = evaluator_of_run(labels(sio.Instance, 10.0), labels(sio.PredictedInstance, 13.0), config).evaluate()
+    assert metrics["detection_metrics"]["p50"] == pytest.approx(3.0)
+    assert (metrics["detection_metrics"]["precision"], metrics["detection_metrics"]["recall"]) == (1, 1)

@@ -8,16 +8,17 @@ import pytest
 import torch
 from click.testing import CliRunner, Result
 from factories import make_labels
+from sleap_io.model.video import Video
 
 from sleap_nn.cli import cli
 from sleap_nn.config.model_config import HeadConfig
-from sleap_nn.errors import ConfigError, MissingFileError, OutputError
+from sleap_nn.errors import ConfigError, InputOverwrittenError, MissingFileError, OutputError
 from sleap_nn.preview import draw_labels, draw_target, preview, sample_sheet
 from sleap_nn.structures.sample import Batch, FrameKey, Mixed, Sample
 from sleap_nn.structures.skeleton import Skeleton
 from sleap_nn.structures.transform import Transform
 from sleap_nn.tasks import TASKS, Task
-from sleap_nn.viz import PALETTE, upscale
+from sleap_nn.viz import PALETTE, save_png, upscale
 
 SKELETON = Skeleton(("head", "body", "tail"), edges=((0, 1), (1, 2)))
 CLASSES = ["ann", "bob"]
@@ -226,6 +227,7 @@ def test_the_command_takes_overrides_and_options(config: Path, tmp_path: Path) -
         (["{config}", "data_config.augmentation_config.intensity.motion_blur_p=2"], 1, "motion_blur_p"),
         (["{config}", "data_config.train_labels_path=[none.slp]"], 1, "none.slp"),
         (["{config}", "-o", "none/a.png", "-n", "1"], 1, "none/a.png"),
+        (["{config}", "-o", "{config}"], 2, "does not end in .png; name it config.png"),
         (["{config}", "nonsense"], 2, "'nonsense' is no override"),
         (["{config}", "-n", "0"], 2, "0 is not in the range"),
     ],
@@ -251,3 +253,23 @@ def test_the_input_is_shown_as_it_is() -> None:
     batch = Batch.stack([make_sample(np.full_like(POSES, np.nan))])
     drawn = draw_labels(make_task("single_instance"), batch, 0, 2)
     assert np.array_equal(drawn, upscale(np.full((64, 96), 100, np.uint8), 2))
+
+
+def test_an_image_that_is_read_is_no_output(tmp_path: Path) -> None:
+    images = [tmp_path / f"{i}.png" for i in range(2)]
+    for image in images:
+        save_png(image, np.full((32, 32, 3), 90, np.uint8))
+    labels = make_labels(1, height=32, width=32)
+    labels.replace_videos(labels.videos, [Video.from_filename([str(image) for image in images])])
+    before = images[1].read_bytes()
+    config = {
+        "data_config": {"use_same_data_for_val": True},
+        "model_config": {
+            "backbone_config": {"unet": {"filters": 4, "max_stride": 8}},
+            "head_configs": {"single_instance": {"confmaps": {"sigma": 1.5, "output_stride": 2}}},
+        },
+        "trainer_config": {"trainer_accelerator": "cpu"},
+    }
+    with pytest.raises(InputOverwrittenError, match="a file that is read"):
+        preview(config, images[1], train_labels=[labels])
+    assert images[1].read_bytes() == before

@@ -5,7 +5,7 @@ import pytest
 from run_folders import write_run
 
 import sleap_nn.report
-from sleap_nn.errors import DataError, MissingFileError, OutputError
+from sleap_nn.errors import DataError, MissingFileError, OutputError, UsageError
 from sleap_nn.report import report, report_after_training
 
 
@@ -38,7 +38,8 @@ def test_another_file_may_be_named(folder: Path, tmp_path: Path):
 
 def test_a_file_that_cannot_be_written_is_named(folder: Path, tmp_path: Path):
     (tmp_path / "file").touch()
-    for target in (tmp_path / "file" / "report.html", tmp_path):
+    (tmp_path / "folder.html").mkdir()
+    for target in (tmp_path / "file" / "report.html", tmp_path / "folder.html"):
         with pytest.raises(OutputError, match=f"{target} cannot be written"):
             report(folder, target)
 
@@ -90,3 +91,10 @@ def test_an_interrupt_ends_it(folder: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(sleap_nn.report, "report", stop)
     with pytest.raises(KeyboardInterrupt):
         report_after_training(folder)
+
+
+def test_a_report_does_not_replace_files_of_the_run(folder: Path):
+    before = (folder / "training_config.yaml").read_bytes()
+    with pytest.raises(UsageError, match=r"does not end in \.html or \.htm; name it training_config\.html"):
+        report(folder, folder / "training_config.yaml")
+    assert (folder / "training_config.yaml").read_bytes() == before

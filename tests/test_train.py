@@ -1,4 +1,5 @@
 import inspect
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -12,9 +13,10 @@ import sleap_nn.train
 from sleap_nn.config.get_config import config_from_train_keywords
 from sleap_nn.config.train_keywords import train_keyword_defaults
 from sleap_nn.config.training_job_config import TrainingJobConfig
-from sleap_nn.errors import ConfigError
+from sleap_nn.errors import ConfigError, TrainingInterruptedError
 from sleap_nn.train import run_training, train
 from sleap_nn.training.callbacks.listeners import Event, Listeners
+from sleap_nn.training.run_lock import RunLock
 
 MODEL = {"head_configs": "single_instance", "backbone_config": "unet"}
 
@@ -89,6 +91,7 @@ def fitting(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
             seen["arguments"] = arguments
             self.job, self.run_dir = "job", seen["run_dir"]
             self.listeners = Listeners([seen["listener"]])
+            self.lock = RunLock()
 
         def train(self) -> None:
             seen["trained"] = True
@@ -125,6 +128,22 @@ def test_a_run_with_a_folder_is_predicted_and_judged(fitting: dict[str, Any]) ->
     assert list(fitting)[-3:] == ["evaluated", "reported", "verdict"], "a network of no use has a report, too"
     assert fitting["verdict"] == (("confmaps at 0.75",), 3, False)
     assert trainer.run_dir == Path("models/run")
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_an_evaluation_that_is_interrupted_can_be_made_up_for(
+    fitting: dict[str, Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Path, number: signal.Signals
+) -> None:
+    (tmp_path / "resume.ckpt").touch()
+    fitting["run_dir"] = tmp_path
+    before = signal.getsignal(number)
+    after: Any = sys.modules["sleap_nn.after_training"]
+    monkeypatch.setattr(after, "evaluate_run", lambda folder, config: signal.raise_signal(number))
+    with pytest.raises(TrainingInterruptedError, match=f"sleap-nn train --resume {tmp_path}"):
+        run_training("config.yaml")
+    assert (tmp_path / "resume.ckpt").exists()
+    assert "reported" not in fitting
+    assert signal.getsignal(number) is before
 
 
 def test_a_run_without_a_folder_is_judged_by_its_maps(fitting: dict[str, Any]) -> None:

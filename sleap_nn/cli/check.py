@@ -46,8 +46,12 @@ def command(
     # Imported here so that --help does not load torch.
     from sleap_nn.check import check_files, report_text
     from sleap_nn.data.label_check import Purpose
+    from sleap_nn.whole_files import check_ending, check_output
 
     log.redirect_logs_to_stderr()
+    if output_path is not None:
+        check_ending(Path(output_path), (".json",))
+        check_output(Path(output_path), [Path(path) for path in labels], "file (.json)")
     purpose = Purpose(mirrored=mirrored, identities=True, one_animal=single_animal)
     report = check_files(labels, user_instances_only, purpose)
     click.echo(report_text(report))

@@ -77,6 +77,7 @@ def _make(
 
     Raises:
         ConfigError: No labels are given and nobody can be asked.
+        OutputError: A file is there already, and nobody can be asked whether it may go.
     """
     log.redirect_logs_to_stderr()
     if not auto:
@@ -87,19 +88,25 @@ def _make(
     if slp is None:
         raise ConfigError("--auto needs labels; give the path of a .slp file: sleap-nn config LABELS.slp --auto.")
     # Imported here so that --help does not load torch.
-    from sleap_nn.cli.config_output import default_output, put_out
+    from sleap_nn.cli.config_output import default_output, put_out, refuse_existing
     from sleap_nn.config_generator import ConfigGenerator
 
     generator = ConfigGenerator.from_slp(slp).auto(view)
     if pipeline is not None:
         generator.pipeline(pipeline)
-    put_out(generator, default_output(slp) if output is None else Path(output), show_yaml)
+    file = default_output(slp) if output is None else Path(output)
+    if not show_yaml:
+        refuse_existing(generator, file, slp)
+    put_out(generator, file, show_yaml)
 
 
 def _carry_over(profile: str, output: str | None) -> None:
     """Print or write a profile as YAML, and list what became of its keys."""
     from sleap_nn.config.training_job_config import read_profile
+    from sleap_nn.whole_files import keep_inputs
 
+    if output is not None:
+        keep_inputs(Path(output), [Path(profile)])
     config, notes = read_profile(profile)
     width = max((len(note.key) for note in notes), default=0)
     for note in notes:

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from sleap_nn.errors import OutputError
+
 if TYPE_CHECKING:
     from sleap_nn.config_generator import ConfigGenerator
 
@@ -15,6 +17,17 @@ def default_output(slp: str | Path) -> Path:
     """Return the file beside the labels that is written if no other is named."""
     path = Path(slp)
     return path.with_name(f"{path.stem}_config.yaml")
+
+
+def refuse_existing(generator: ConfigGenerator, output: Path, slp: str | Path) -> None:
+    """Refuse to replace a file, which may have been edited; that of the labels has an error of its own.
+
+    Raises:
+        OutputError: A file that would be written is there.
+    """
+    there = next((path for path in generator.paths(output) if path.exists()), None)
+    if there is not None and there.resolve() != Path(slp).resolve():
+        raise OutputError(f"{there} is there already; name another file with -o, or delete it first.")
 
 
 def put_out(generator: ConfigGenerator, output: Path, show_yaml: bool) -> None:

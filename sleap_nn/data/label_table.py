@@ -119,6 +119,22 @@ def same_videos(names: Iterable[str], others: Iterable[str]) -> dict[str, list[s
     return found
 
 
+def common_names(names: Iterable[str]) -> dict[str, str]:
+    """Return one fingerprint for all that may be the same video, by each of them, see `same_videos`.
+
+    A project and a package made of it show the same frames under two fingerprints. Different videos that cannot be told
+    apart count as one, which only keeps more together.
+    """
+    alike: dict[tuple[str, ...], list[str]] = {}
+    for name in sorted(set(names)):
+        alike.setdefault(tuple(_head(name)), []).append(name)
+    common = {}
+    for members in alike.values():
+        has_kinds = len({_kind(name) for name in members}) > 1
+        common |= {name: members[0] if has_kinds else name for name in members}
+    return common
+
+
 def _is_labelled(frame: LabeledFrame, user_instances_only: bool) -> bool:
     return any(has_visible_point(instance) for instance in training_instances(frame, user_instances_only))
 

@@ -26,6 +26,7 @@ from sleap_nn.data.embedding import write_package
 from sleap_nn.data.hdf5_bounds import check_hdf5
 from sleap_nn.data.hdf5_output import hdf5_output
 from sleap_nn.data.media_video import adopt
+from sleap_nn.data.skeletons import main_skeleton, points_of, refuse_other_nodes, unify
 from sleap_nn.errors import DataError, MissingFileError, reason
 from sleap_nn.log import logger
 from sleap_nn.structures.sample import FrameKey
@@ -81,22 +82,24 @@ class LabelSet:
         user_instances_only: bool = True,
         negative_frames: bool = False,
         stored_centroids: bool = False,
+        like: Skeleton | None = None,
     ) -> LabelSet:
         """Read label objects.
 
         Args:
-            labels: One entry a file; all must have the same nodes.
+            labels: One entry a file; all must have the same nodes, in any order.
             user_instances_only: Leave predicted instances out. Otherwise a frame keeps its user instances, and its
                 predicted ones if it has no others.
             negative_frames: Take in frames marked as showing no animal.
             stored_centroids: Where a user stored centroids in a frame, take them instead of its instances.
+            like: Skeleton that gives the nodes their order, None for that of the first labels.
 
         Raises:
             DataError: There is no label with a visible point, or the skeletons differ.
         """
         if not labels:
             raise DataError("No labels were given; name at least one .slp file in data_config.train_labels_path.")
-        skeleton = _common_skeleton(labels)
+        skeleton = _common_skeleton(labels, like)
         videos: list[Video] = []
         frames: list[LabeledFrame] = []
         track_names: dict[str, int] = {}
@@ -111,7 +114,7 @@ class LabelSet:
                 if centroids:
                     frames.append(_frame_of_centroids(key, centroids, len(skeleton.node_names)))
                 elif visible:
-                    frames.append(_labeled_frame(key, visible, track_names))
+                    frames.append(_labeled_frame(key, visible, track_names, skeleton.node_names))
                 elif negative_frames and frame.is_negative:
                     frames.append(_negative_frame(key, len(skeleton.node_names)))
         if not any(len(frame.points) for frame in frames):
@@ -171,11 +174,12 @@ def load_labels(path: str | Path, open_videos: bool = True) -> Labels:
         labels = load_slp(str(path), open_videos=open_videos)
         for video in labels.videos if open_videos else ():
             adopt(video)
-        return labels
     except _BROKEN as error:
         raise DataError(
             f"{path} cannot be read as a SLEAP labels file ({reason(error)}); give a .slp or .pkg.slp."
         ) from error
+    unify(labels)
+    return labels
 
 
 def write_labels(labels: Labels, path: str | Path, embed: bool = False, restore_source_videos: bool = False) -> None:
@@ -202,14 +206,15 @@ def write_labels(labels: Labels, path: str | Path, embed: bool = False, restore_
 
 
 def skeleton_of(labels: Labels) -> Skeleton:
-    """Return the first skeleton of a labels object.
+    """Return the skeleton that the instances of a labels object use, see `skeletons.main_skeleton`.
 
     Raises:
-        DataError: It has none.
+        DataError: There is none, or instances have different nodes.
     """
-    if not labels.skeletons:
+    source = main_skeleton(labels)
+    if source is None:
         raise DataError(f"The labels ({_names([labels])}) have no skeleton; define the nodes before labelling.")
-    source = labels.skeletons[0]
+    refuse_other_nodes(labels)
     names = tuple(node.name for node in source.nodes)
     index = {name: i for i, name in enumerate(names)}
     pairs = [sorted(index[node.name] for node in symmetry.nodes) for symmetry in source.symmetries]
@@ -244,7 +249,7 @@ def user_centroids(frame: SioFrame) -> list[UserCentroid]:
 
 def has_visible_point(instance: Instance) -> bool:
     """Tell whether any point of an instance is visible and has both coordinates."""
-    return bool(np.isfinite(_points(instance)).any())
+    return bool(np.isfinite(instance.numpy()).all(axis=-1).any())
 
 
 def sio_skeleton(skeleton: Skeleton) -> SioSkeleton:
@@ -258,22 +263,23 @@ def sio_skeleton(skeleton: Skeleton) -> SioSkeleton:
     )
 
 
-def _common_skeleton(labels: Sequence[Labels]) -> Skeleton:
-    """Return the skeleton of all label files.
+def _common_skeleton(labels: Sequence[Labels], like: Skeleton | None = None) -> Skeleton:
+    """Return the skeleton of all label files: a given one, else that of the first. The order of nodes may differ.
 
     Raises:
         DataError: Their nodes differ.
     """
-    first = skeleton_of(labels[0])
-    for part in labels[1:]:
+    labelled = [part for part in labels if any(frame.instances for frame in part.labeled_frames)] or labels[:1]
+    common = skeleton_of(labelled[0]) if like is None else like
+    first = _names(labelled[:1]) if like is None else "that of the training labels"
+    for part in labelled:
         other = skeleton_of(part)
-        if other.node_names != first.node_names:
+        if set(other.node_names) != set(common.node_names):
             raise DataError(
-                f"The labels files have different skeletons: {_names(labels[:1])} has the nodes "
-                f"{', '.join(first.node_names)}, {_names([part])} has {', '.join(other.node_names)}; "
-                "use files of one project."
+                f"The labels files have different skeletons: {first} has the nodes {', '.join(common.node_names)}, "
+                f"{_names([part])} has {', '.join(other.node_names)}; use files of one project."
             )
-    return first
+    return common
 
 
 def _visible_instances(frame: SioFrame, user_instances_only: bool) -> list[Instance]:
@@ -310,22 +316,28 @@ def _warn_of_empty(frame: SioFrame, num_empty: int) -> None:
     )
 
 
-def _labeled_frame(key: FrameKey, instances: list[Instance], track_names: dict[str, int]) -> LabeledFrame:
-    """Read points and tracks; new track names are appended to `track_names`."""
+def _labeled_frame(
+    key: FrameKey, instances: list[Instance], track_names: dict[str, int], node_names: Sequence[str]
+) -> LabeledFrame:
+    """Read points and tracks; new track names are appended to `track_names`.
+
+    Raises:
+        DataError: An instance has other nodes.
+    """
     class_ids = [
         -1 if instance.track is None else track_names.setdefault(instance.track.name, len(track_names))
         for instance in instances
     ]
     return LabeledFrame(
         key=key,
-        points=np.stack([_points(instance) for instance in instances]),
+        points=np.stack([_points(instance, node_names) for instance in instances]),
         class_ids=np.asarray(class_ids, np.int64),
     )
 
 
-def _points(instance: Instance) -> Float[np.ndarray, "nodes 2"]:
+def _points(instance: Instance, node_names: Sequence[str]) -> Float[np.ndarray, "nodes 2"]:
     """Return float32 points in frame px; a point that is not visible, or lacks a coordinate, is NaN."""
-    points = instance.numpy().astype(np.float32)
+    points = points_of(instance, node_names).astype(np.float32)
     return np.where(np.isfinite(points).all(axis=-1, keepdims=True), points, np.float32(np.nan))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from pathlib import Path
 
 from sleap_io.model.video import Video
 
@@ -40,6 +41,12 @@ def video_origin(video: Video) -> str:
     dataset = origin.backend_metadata.get("dataset")
     suffix = f":{str(dataset).partition('/')[0]}" if dataset else ""
     return _posix(origin.filename) + suffix
+
+
+def image_files(videos: Sequence[Video]) -> list[Path]:
+    """Return the files that the frames of videos are read from."""
+    names = [video.filename for video in videos]
+    return [Path(name) for entry in names for name in ([entry] if isinstance(entry, str) else entry)]
 
 
 def _posix(path: str) -> str:

@@ -50,6 +50,12 @@ def metrics_path(folder: str | Path, split: str, index: int) -> Path:
     return Path(folder) / NAMES[0].format(split=split, index=index)
 
 
+def files_of(path: str | Path) -> tuple[Path, Path]:
+    """Return the archive and the JSON that `write_metrics` writes."""
+    stem = str(path).removesuffix(".npz")
+    return Path(f"{stem}.npz"), Path(f"{stem}.json")
+
+
 def write_metrics(metrics: Mapping[str, Mapping[str, Any]], path: str | Path) -> tuple[Path, Path]:
     """Write metrics as an archive and as JSON; missing folders are created.
 
@@ -65,8 +71,7 @@ def write_metrics(metrics: Mapping[str, Mapping[str, Any]], path: str | Path) ->
     Raises:
         OutputError: The files cannot be written.
     """
-    stem = str(path).removesuffix(".npz")
-    archive, readable = Path(f"{stem}.npz"), Path(f"{stem}.json")
+    archive, readable = files_of(path)
     buffer = io.BytesIO()
     # Positional-only by numpy's signature, so that no key can be mistaken for an option.
     np.savez(buffer, **_flat(metrics))

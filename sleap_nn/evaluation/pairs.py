@@ -17,6 +17,7 @@ from sleap_io.model.labeled_frame import LabeledFrame
 from sleap_io.model.labels import Labels
 from sleap_io.model.video import Video
 
+from sleap_nn.data.skeletons import main_skeleton, refuse_other_nodes
 from sleap_nn.errors import DataError
 from sleap_nn.evaluation.detection import compute_gt_centroids, predicted_centroids
 from sleap_nn.evaluation.matches import FramePoints, Matches
@@ -60,14 +61,16 @@ def count_instances(labels: Labels) -> tuple[int, int]:
 
 
 def node_names(labels: Labels, description: str) -> list[str]:
-    """Return the node names of the first skeleton.
+    """Return the node names of the skeleton that instances use.
 
     Raises:
-        DataError: There is no skeleton with nodes.
+        DataError: There is no skeleton with nodes, or instances have different nodes.
     """
-    names = list(labels.skeletons[0].node_names) if labels.skeletons else []
+    skeleton = main_skeleton(labels)
+    names = [] if skeleton is None else list(skeleton.node_names)
     if not names:
         raise DataError(f"The {description} has no skeleton with nodes, so there is nothing to compare.")
+    refuse_other_nodes(labels)
     return names
 
 

@@ -8,11 +8,12 @@ from typing import Any
 from sleap_nn.data.labels import load_labels
 from sleap_nn.evaluation import pairs
 from sleap_nn.evaluation.evaluator import Evaluator
-from sleap_nn.evaluation.metrics_files import write_metrics
+from sleap_nn.evaluation.metrics_files import files_of, write_metrics
 from sleap_nn.evaluation.pairs import Labels
 from sleap_nn.evaluation.report import print_node_errors, print_report
 from sleap_nn.heartbeat import phase
 from sleap_nn.log import logger
+from sleap_nn.whole_files import check_output
 
 CENTROID_DISTANCE = 50.0
 """Largest distance in px of a pair of centroids, where none is given."""
@@ -55,8 +56,11 @@ def run_evaluation(  # noqa: PLR0913 - the documented signature
         MissingFileError: A file does not exist.
         DataError: A file is no label file, or the two have no frame or no node in common.
         ConfigError: A setting has no meaning.
-        OutputError: The metrics cannot be written.
+        OutputError: The metrics cannot be written, or one of their two files is a file that is compared.
     """
+    if save_metrics is not None:
+        for file in files_of(save_metrics):
+            check_output(file, [Path(ground_truth_path), Path(predicted_path)], "file (.npz)")
     truth, predicted = (_read(path) for path in (ground_truth_path, predicted_path))
     num_instances, num_predicted = pairs.count_instances(predicted)
     if num_instances == 0:

@@ -25,6 +25,7 @@ from sleap_nn.data.sources import (
     open_video,
     stored_indices,
 )
+from sleap_nn.data.video_names import image_files
 from sleap_nn.errors import ConfigError, DataError, UsageError
 from sleap_nn.inference.batches import Batch, Provider
 from sleap_nn.inference.to_labels import AnySkeleton
@@ -112,8 +113,7 @@ class Selection:
     @property
     def image_files(self) -> list[Path]:
         """The files that images are read from."""
-        names = [video.filename for video in self.frames.videos()]
-        return [Path(name) for entry in names for name in ([entry] if isinstance(entry, str) else entry)]
+        return image_files(self.frames.videos())
 
     def close(self) -> None:
         """Close the files that were opened for these frames; whatever is read later opens its file again."""

@@ -9,9 +9,9 @@ from typing import Any
 from sleap_nn.config.filter_config import FilterConfig
 from sleap_nn.config.tracker_config import TrackerConfig, complete_tracking, in_effect
 from sleap_nn.data.labels import Labels
+from sleap_nn.data.skeletons import refuse_other_nodes, unify
 from sleap_nn.data.sources import FrameSource, VideoFrames
 from sleap_nn.data.tracked_labels import frames_to_track, join_duplicate_frames, write_tracks
-from sleap_nn.errors import DataError
 from sleap_nn.inference.filters import apply_filters, effective
 from sleap_nn.log import logger
 from sleap_nn.stages.stream import Progress
@@ -81,10 +81,10 @@ def apply_tracking(
 
     Raises:
         ConfigError: Options do not go together.
-        DataError: The labels have several skeletons, or images that are needed cannot be read.
+        DataError: The labels have instances with different nodes, or images that are needed cannot be read.
     """
-    if len(labels.skeletons) > 1:
-        raise DataError(f"The labels have {len(labels.skeletons)} skeletons; instances of one skeleton can be tracked.")
+    unify(labels)
+    refuse_other_nodes(labels, all_instances=True)
     num_nodes = len(labels.skeletons[0].nodes) if labels.skeletons else 1
     run = TrackingRun.from_config(config, num_nodes, max_instances)
     joined = join_duplicate_frames(labels)

@@ -39,6 +39,20 @@ CONFIGS = (CONFIG, "training_config.json", INITIAL_CONFIG, "initial_config.json"
 """Configurations of a folder, the best first; JSON is that of SLEAP up to 1.4."""
 _PREFIX = "model."
 
+# What reading a file raises that is no checkpoint, or a damaged one.
+_BROKEN = (
+    UnpicklingError,
+    zipfile.BadZipFile,
+    EOFError,
+    OSError,
+    RuntimeError,
+    ValueError,
+    LookupError,
+    TypeError,
+    AttributeError,
+    AssertionError,
+)
+
 
 def find_model_dir(path: str | Path) -> Path:
     """Return the folder of a trained model, named by itself or by a file in it.
@@ -238,7 +252,7 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
         raise MissingFileError(f"The checkpoint {path} does not exist; check the path.")
     try:
         checkpoint = _read(path)
-    except (UnpicklingError, RuntimeError, EOFError, OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+    except _BROKEN as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise ModelError(
             f"{path} cannot be read as a checkpoint of tensors and plain values ({reason}); give an intact file."

@@ -126,7 +126,7 @@ def _evaluator(truth: Labels, found: Labels, config: TrainingJobConfig | None) -
     """Pair one labels file with its predictions."""
     if config is not None:
         return evaluator_of_run(truth, found, config)
-    if len(skeleton_of(found).node_names) > 1 or len(skeleton_of(truth).node_names) == 1:
+    if min(len(skeleton_of(labels).node_names) for labels in (truth, found)) > 1:
         return Evaluator(truth, found)
     return Evaluator(truth, found, match_threshold=CENTROID_DISTANCE, match_method="centroid")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -9,9 +10,10 @@ from typing import Any
 import torch
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 
-from sleap_nn.errors import ModelError, OutputError
+from sleap_nn.errors import ConfigError, ModelError, OutputError
 from sleap_nn.networks import model_dir
 from sleap_nn.networks.network import PoseNetwork
+from sleap_nn.training.optim import check_groups
 from sleap_nn.whole_files import whole_file
 
 POSITION = "position"
@@ -107,11 +109,17 @@ def saved_batch_sizes(path: Path) -> tuple[int, int] | None:
     return None if sizes is None else (int(sizes[0]), int(sizes[1]))
 
 
-def check_fits(path: Path, network: PoseNetwork) -> None:
+def check_fits(path: Path, network: PoseNetwork, groups: Sequence[Mapping[str, Any]] | None = None) -> None:
     """Refuse a checkpoint of another network before training starts.
 
+    Args:
+        path: The checkpoint.
+        network: The network that goes on.
+        groups: The groups in which its weights are optimised; None: they are not compared.
+
     Raises:
-        ModelError: A tensor is missing or has another shape; the message names the first.
+        ModelError: A tensor is missing or has another shape, the message names the first; or the weights were
+            optimised in other groups.
     """
     saved, wanted = model_dir.load_weights(path), network.state_dict()
     for name, tensor in wanted.items():
@@ -121,3 +129,18 @@ def check_fits(path: Path, network: PoseNetwork) -> None:
                 f"{path} does not continue this network: {name} of shape {tuple(tensor.shape)} {there}; resume with "
                 "the model_config of that run, or use pretrained_backbone_weights to start from its weights."
             )
+    if groups is not None:
+        check_groups(model_dir.read_checkpoint(path)["optimizer_states"], groups)
+
+
+def check_epochs(path: Path, position: Position, max_epochs: int) -> None:
+    """Refuse a training that would end before the epoch which its checkpoint has reached.
+
+    Raises:
+        ConfigError: It would; the message says how many epochs are done.
+    """
+    if position.epoch > max_epochs:
+        raise ConfigError(
+            f"trainer_config.max_epochs is {max_epochs}, but {path} has {position.epoch} epochs behind it; give "
+            f"{position.epoch} or more to go on from it, or start a new run."
+        )

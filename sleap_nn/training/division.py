@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 import torch
 
 from sleap_nn.config.trainer_config import TrainerConfig
 from sleap_nn.config.training_job_config import TrainingJobConfig
 from sleap_nn.data.frame_groups import FrameId
-from sleap_nn.data.label_table import LabelTable
+from sleap_nn.data.label_table import LabelTable, common_names
 from sleap_nn.data.labels import Labels
 from sleap_nn.data.splits import SplitRule, divide
 from sleap_nn.errors import DataError
@@ -226,24 +226,31 @@ def _divided(
             num_val,
         )
     rule = SplitRule.from_config(data.split, data.validation_fraction, split_seed(config.trainer_config))
-    rows = [row for table in tables for row in table.rows]
+    names = common_names(video for table in tables for video, _ in table.ids)
+    rows = [replace(row, video=names[row.video]) for table in tables for row in table.rows]
     if not any(row.labelled for row in rows):
         kind = "user-labelled" if data.user_instances_only else "labelled"
         raise DataError(f"The labels hold no frame with a visible {kind} point; label at least one frame.")
-    division = divide(rows, rule, known)
+    sides: dict[FrameId, bool] = {}
+    for (video, frame), validates in known.items():
+        sides[names[video], frame] = validates or sides.get((names[video], frame), False)
+    division = divide(rows, rule, sides)
     report_split(rows, rule, division)
     files = tuple(
         FileSplit(
             _path(table),
-            train=tuple(frame for frame in table.ids if frame in division.train),
-            val=tuple(frame for frame in table.ids if frame in division.val),
+            train=tuple(one for one in table.ids if (names[one[0]], one[1]) in division.train),
+            val=tuple(one for one in table.ids if (names[one[0]], one[1]) in division.val),
         )
         for table in tables
     )
     settings = {key: value for key, value in asdict(rule).items() if key not in ("method", "seed")}
     record = SplitRecord(rule.method, rule.seed, files, settings, held_out)
+    parts = list(zip(tables, files, strict=True))
     return DividedLabels(
-        [table.part(division.train) for table in tables], [table.part(division.val) for table in tables], record
+        [table.part(set(file.train)) for table, file in parts],
+        [table.part(set(file.val)) for table, file in parts],
+        record,
     )
 
 

@@ -87,13 +87,18 @@ def score(
         found: The predictions on the same frames, in the same order.
     """
     pairs = [(frame, own) for frame, own in zip(truth, found, strict=True) if not frame.is_negative]
-    metrics = _centroid_metrics(task, settings, pairs) if task.one_point else _pose_metrics(settings, pairs)
+    metrics = _centroid_metrics(task, settings, pairs) if _in_points(task) else _pose_metrics(settings, pairs)
     return {PREFIX + name: float(metrics[section][key]) for name, (section, key) in _entries(task).items()}
 
 
 def _entries(task: Task) -> Mapping[str, tuple[str, str]]:
     """Return where each logged metric is found among those that the evaluation package returns."""
-    return _CENTROIDS if task.one_point else _POSES
+    return _CENTROIDS if _in_points(task) else _POSES
+
+
+def _in_points(task: Task) -> bool:
+    """Tell whether single points are compared: an animal of one node has no size, against which poses are."""
+    return task.one_point or len(task.skeleton.node_names) == 1
 
 
 def _pose_metrics(settings: EvalConfig, pairs: Sequence[tuple[LabeledFrame, Predictions]]) -> dict[str, dict[str, Any]]:

@@ -52,6 +52,7 @@ from sleap_nn.training.module import TrainingModule
 from sleap_nn.training.observers import make_observers
 from sleap_nn.training.plan import Plan, decide, fingerprint
 from sleap_nn.training.records import write_beginning
+from sleap_nn.training.run_lock import RunLock
 from sleap_nn.training.strategies import whole_weights
 from sleap_nn.training.team import current_team
 from sleap_nn.training.training_data import TrainingData
@@ -68,6 +69,7 @@ class ModelTrainer:
         lightning_model: The training module, None before `train`; its ``model`` is the network.
         trainer: The engine's trainer, None before `train`; what is known of it where other processes trained.
         listeners: Who follows the run from outside; whoever enters them around `train` keeps them open after it.
+        lock: Keeps other trainings out of the run folder; whoever enters it around `train` keeps it after it.
         strengths: How much each head said in the last validation; empty before.
         team: The processes that train together with this one; for most trainings it stands alone.
     """
@@ -98,6 +100,7 @@ class ModelTrainer:
         self.lightning_model: TrainingModule | None = None
         self.trainer: pl.Trainer | Progress | None = None
         self.listeners = Listeners()
+        self.lock = RunLock()
         self.strengths: tuple[HeadStrength, ...] = ()
         self.team = current_team()
         self._given = (train_labels, val_labels)
@@ -164,7 +167,7 @@ class ModelTrainer:
 
         Raises:
             TrainingCollapsedError: The loss became NaN or infinite.
-            OutputError: The run folder cannot be written.
+            OutputError: The run folder cannot be written, or another process trains in it.
             ModelError: The checkpoint to resume from does not fit.
             TrainingInterruptedError: Ctrl+C or SIGTERM; the run folder holds all that is needed to go on.
             KeyboardInterrupt: Ctrl+C in a run that is not saved, or before its first step.
@@ -172,7 +175,7 @@ class ModelTrainer:
         if self.starts_processes:
             self.train_in_processes(evaluate=False)
             return
-        with self.team.guard():
+        with self.team.guard(), self.lock:
             self._fit(self._devices)
 
     @property
@@ -220,10 +223,10 @@ class ModelTrainer:
         choose_workers(self.job, len(self.datasets()[1]), place)
         with_negatives = self.job.data_config.use_negative_frames
         self.lightning_model = TrainingModule(self.task, network, settings, self._seed, with_negatives)
+        if resume is not None and team.is_first:  # before anything in the run folder changes
+            check_fits(resume, network, self.lightning_model.groups)
         self._announce(network)
         self._prepare_run_folder(report)
-        if resume is not None and team.is_first:
-            check_fits(resume, network)
         watch = CollapseWatch()
         self.listeners.join(monitoring.make_listeners(self.job, self.run_dir))
         columns = log_columns(self.task, self.job)
@@ -384,6 +387,7 @@ class ModelTrainer:
         monitoring.identify(settings)
         settings.resume_ckpt_path = None if self._plan.resume is None else str(self._plan.resume)
         if self.team.is_first:
+            self.lock.take(self.run_dir)
             with phase("writing the labels of the run"):
                 write_beginning(self.run_dir, self._plan, self.job, self.data, report)
 

@@ -95,6 +95,11 @@ class TrainingModule(LightningModule):
         self._schedule: LRScheduler | ReduceLROnPlateau | None = None
         self._schedule_state: dict[str, Any] | None = None
 
+    @property
+    def groups(self) -> list[dict[str, Any]]:
+        """The groups in which weights are optimised, see `parameter_groups`."""
+        return self._groups
+
     def configure_model(self) -> None:
         """Divide the weights over the devices where that was asked for, and freeze what is frozen from the start."""
         if divide_weights(self, self.model):

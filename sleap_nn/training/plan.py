@@ -16,7 +16,7 @@ from sleap_nn.heartbeat import phase
 from sleap_nn.log import quiet
 from sleap_nn.networks.reuse import Starts, read_starts
 from sleap_nn.training import monitoring, run_folder
-from sleap_nn.training.checkpoints import Position
+from sleap_nn.training.checkpoints import Position, check_epochs
 from sleap_nn.training.handover import GivenLabels
 from sleap_nn.training.resolve import resolve
 from sleap_nn.training.split_record import SplitRecord
@@ -113,7 +113,10 @@ def decide(
     settings = initial.trainer_config
     monitoring.check(settings)
     resume = run_folder.resume_point(settings.resume_ckpt_path)
-    position = Position(0) if resume is None else Position.read(resume)
+    position = Position(0)
+    if resume is not None:
+        position = run_folder.position_of(resume)
+        check_epochs(resume, position, settings.max_epochs)
     seed = next((seed for seed in (position.seed, settings.seed) if seed is not None), secrets.randbits(31))
     paths = run_folder.video_paths_of(settings.resume_ckpt_path) if video_paths is None else video_paths
     starts = read_starts(initial.model_config, resume)

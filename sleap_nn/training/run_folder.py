@@ -12,6 +12,8 @@ from sleap_nn.data.labels import Labels, write_labels
 from sleap_nn.data.video_paths import VideoPaths
 from sleap_nn.errors import ConfigError, MissingFileError, ModelError, OutputError
 from sleap_nn.networks import model_dir
+from sleap_nn.training.checkpoints import Position
+from sleap_nn.training.run_lock import LOCK
 from sleap_nn.whole_files import whole_file
 
 LOG = "training_log.csv"
@@ -101,6 +103,25 @@ def resume_point(given: str | None) -> Path | None:
 def newest_checkpoint(folder: Path) -> Path | None:
     """Return the checkpoint of a run folder from which training can go on, None without one."""
     return next((folder / name for name in CHECKPOINTS if (folder / name).exists()), None)
+
+
+def position_of(checkpoint: Path) -> Position:
+    """Return where the training of a checkpoint goes on.
+
+    Raises:
+        MissingFileError: There is no such file.
+        ModelError: It is damaged; where an older one of the run folder could take its place, the message names it.
+    """
+    try:
+        return Position.read(checkpoint)
+    except ModelError as error:
+        names = CHECKPOINTS[CHECKPOINTS.index(checkpoint.name) + 1 :] if checkpoint.name in CHECKPOINTS else ()
+        older = next((checkpoint.with_name(name) for name in names if checkpoint.with_name(name).is_file()), None)
+        if older is None:
+            raise
+        raise ModelError(
+            f"{str(error).rpartition(';')[0]}; give an intact file, or delete it to go on from {older}, which is older."
+        ) from error
 
 
 def resume_config(folder: Path, overrides: Sequence[str] = ()) -> TrainingJobConfig:
@@ -212,7 +233,8 @@ def remove_unfinished(folder: Path) -> None:
     written = [folder / name for name in names]
     for path in [*written, *folder.glob("labels_gt.*.slp")]:
         path.unlink(missing_ok=True)
-    if not any(folder.iterdir()):
+    if not any(path.name != LOCK for path in folder.iterdir()):
+        (folder / LOCK).unlink(missing_ok=True)
         folder.rmdir()
 
 

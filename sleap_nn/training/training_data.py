@@ -20,12 +20,14 @@ from sleap_nn.data.label_table import LabelTable
 from sleap_nn.data.labels import Labels, LabelSet, load_labels, user_centroids
 from sleap_nn.data.moved_videos import move_videos
 from sleap_nn.data.other_formats import is_labels
+from sleap_nn.data.skeletons import main_skeleton, unify
 from sleap_nn.data.sources import FrameSource, VideoFrames, frame_size
 from sleap_nn.data.video_paths import VideoPaths
 from sleap_nn.errors import DataError
 from sleap_nn.log import logger
 from sleap_nn.ops.centroids import centroids
 from sleap_nn.structures.sample import FrameKey
+from sleap_nn.structures.skeleton import Skeleton
 from sleap_nn.tasks import TASKS
 from sleap_nn.tasks.base import Task
 from sleap_nn.training import run_folder
@@ -49,14 +51,14 @@ class Split:
     source: FrameSource
 
     @classmethod
-    def from_labels(cls, labels: Sequence[Labels], config: TrainingJobConfig) -> Split:
-        """Read labels as the configuration says.
+    def from_labels(cls, labels: Sequence[Labels], config: TrainingJobConfig, like: Skeleton | None = None) -> Split:
+        """Read labels as the configuration says, nodes in the order of a skeleton if one is given.
 
         Raises:
             DataError: The labels cannot be used.
             MissingFileError: A video is not there.
         """
-        view = _label_set(list(labels), config)
+        view = _label_set(list(labels), config, like)
         return cls(tuple(labels), view, VideoFrames(view.videos, [frame.key for frame in view.frames]))
 
     def with_classes(self, names: Sequence[str]) -> Split:
@@ -106,7 +108,7 @@ class TrainingData:
         train_files, val_files, test = _read(config, train_labels, val_labels, video_paths)
         divided = divide_labels(config, train_files, val_files, record)
         train = Split.from_labels(divided.train, config)
-        val = Split.from_labels(divided.val, config).with_classes(train.set.track_names)
+        val = Split.from_labels(divided.val, config, train.set.skeleton).with_classes(train.set.track_names)
         if config.data_config.use_same_data_for_val:
             val = replace(val, source=train.source)
         _check_test_labels(test, divided.record)
@@ -190,6 +192,8 @@ def _read(
     train_files = _own(train, data.train_labels_path, video_paths)
     needs_val = not data.use_same_data_for_val and (val is not None or data.val_labels_path)
     val_files = _own(val, data.val_labels_path, video_paths) if needs_val else None
+    for part in ([] if train is not None else train_files[1:]) + ([] if val is not None else val_files or []):
+        unify(part, main_skeleton(train_files[0]))
     paths = enumerate(run_folder.test_paths(config))
     test = {index: load_labels(path) for index, path in paths if is_labels(path)}
     if video_paths is not None:
@@ -223,7 +227,7 @@ def _check_test_labels(test: Mapping[int, Labels], record: SplitRecord) -> None:
     warn_of_shared_frames("test", record.trained, frames)
 
 
-def _label_set(labels: list[Labels], config: TrainingJobConfig) -> LabelSet:
+def _label_set(labels: list[Labels], config: TrainingJobConfig, like: Skeleton | None) -> LabelSet:
     """Return the array view of labels.
 
     Raises:
@@ -238,7 +242,7 @@ def _label_set(labels: list[Labels], config: TrainingJobConfig) -> LabelSet:
             "centroid_source is user, but the labels hold no centroids stored by a user; set "
             "model_config.head_configs.centroid.confmaps.centroid_source=computed."
         )
-    return LabelSet.from_labels(labels, data.user_instances_only, data.use_negative_frames, stored)
+    return LabelSet.from_labels(labels, data.user_instances_only, data.use_negative_frames, stored, like)
 
 
 def _frame_sizes(labels: LabelSet) -> list[tuple[int, int]]:

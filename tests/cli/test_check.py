@@ -49,3 +49,16 @@ def test_no_file_is_wrong_usage_and_a_missing_one_a_failure(tmp_path: Path) -> N
     result = check(tmp_path / "nothing.slp")
     assert (result.exit_code, result.stdout) == (1, "")
     assert result.stderr.startswith("Error: The labels file")
+
+
+def test_an_output_never_replaces_labels(clean: Path, tmp_path: Path) -> None:
+    before = clean.read_bytes()
+    result = check(clean, "-o", clean)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "does not end in .json" in result.stderr
+    coco = tmp_path / "labels.json"
+    coco.write_text("{}")
+    result = check(coco, "-o", coco)
+    assert (result.exit_code, coco.read_text()) == (2, "{}")
+    assert "is a file that is read" in result.stderr
+    assert clean.read_bytes() == before

@@ -116,6 +116,17 @@ def test_the_labels_are_not_overwritten(labels):
     assert "would overwrite the labels" in result.stderr
 
 
+def test_auto_keeps_a_configuration_that_is_there(labels, tmp_path):
+    edited = tmp_path / "pair_centered_instance.yaml"
+    edited.write_text("edited")
+    args = ["config", str(labels), "--auto", "--pipeline", "topdown", "-o", str(tmp_path / "pair.yaml")]
+    result = CliRunner().invoke(cli, args)
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert result.stderr == f"Error: {edited} is there already; name another file with -o, or delete it first.\n"
+    assert [path.read_text() for path in tmp_path.iterdir()] == ["edited"]
+    assert CliRunner().invoke(cli, [*args, "--show-yaml"]).exit_code == 0
+
+
 PROFILE = Path(__file__).parents[1] / "golden" / "legacy_config_mapping.json"
 
 
@@ -145,6 +156,12 @@ def test_a_profile_can_be_written_and_loaded(profile, tmp_path):
     assert TrainingJobConfig.load(output).trainer_config.run_name == "run1"
     assert TrainingJobConfig.load_sleap_config(profile).trainer_config.run_name == "run1"
     assert TrainingJobConfig.load_sleap_config_from_json(profile.read_text()).trainer_config.run_name == "run1"
+
+
+def test_a_profile_is_not_overwritten(profile):
+    before = profile.read_bytes()
+    result = CliRunner().invoke(cli, ["config", "--from-sleap", str(profile), "-o", str(profile)])
+    assert (result.exit_code, profile.read_bytes()) == (2, before)
 
 
 def test_sections_of_a_profile(profile):

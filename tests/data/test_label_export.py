@@ -131,7 +131,7 @@ def test_several_skeletons_with_the_same_nodes_are_one(tmp_path: Path) -> None:
             export_labels(labels, tmp_path / "out.json", "coco")
             np.testing.assert_array_equal(load_labels(tmp_path / "out.json")[1].instances[0].numpy(), points)
         else:
-            with pytest.raises(DataError, match="several skeletons"):
+            with pytest.raises(DataError, match="different skeletons"):
                 export_labels(labels, tmp_path / "other.json", "coco")
 
 

@@ -10,7 +10,7 @@ from sleap_io.model.instance import PredictedInstance
 from sleap_io.model.labels import Labels
 
 from sleap_nn.data.frame_groups import FrameRow
-from sleap_nn.data.label_table import LabelTable, fingerprints, labeled_indices, same_videos, subset
+from sleap_nn.data.label_table import LabelTable, common_names, fingerprints, labeled_indices, same_videos, subset
 from sleap_nn.data.labels import LabelSet, load_labels
 
 
@@ -170,3 +170,16 @@ def test_rows_are_plain_values() -> None:
     row = FrameRow("a.mp4", 3)
     assert row.id == ("a.mp4", 3)
     assert replace(row, frame=4).id == ("a.mp4", 4)
+
+
+def test_names_of_one_video_become_one() -> None:
+    names = [
+        "a|64x64|900 bytes",
+        "a|64x64|8 frames",
+        "a|64x64|",
+        "b|64x64|5 bytes",
+        "b|64x64|6 bytes",
+        "a|32x32|1 bytes",
+    ]
+    common = common_names(names)
+    assert [common[name] for name in names] == [*["a|64x64|"] * 3, *names[3:]]

@@ -3,6 +3,8 @@
 import csv
 import os
 import signal
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +13,14 @@ import torch
 from factories import make_labels
 
 from sleap_nn.data.dataset import PoseDataset
-from sleap_nn.errors import MissingFileError, ModelError, TrainingCollapsedError, TrainingInterruptedError
+from sleap_nn.errors import (
+    ConfigError,
+    MissingFileError,
+    ModelError,
+    OutputError,
+    TrainingCollapsedError,
+    TrainingInterruptedError,
+)
 from sleap_nn.networks import model_dir
 from sleap_nn.train import resume_training, run_training
 from sleap_nn.training.checkpoints import Position
@@ -197,3 +206,63 @@ def test_what_cannot_be_resumed_is_refused_in_a_sentence(folder: Path) -> None:
     other["model_config"]["backbone_config"]["unet"]["filters"] = 6
     with pytest.raises(ModelError, match="does not continue this network"):
         ModelTrainer(other).train()
+
+
+def content(run: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in sorted(run.rglob("*")) if path.is_file()}
+
+
+@pytest.mark.parametrize(
+    ("override", "words"),
+    [
+        ("model_config.backbone_config.unet.filters=6", "does not continue this network"),
+        ("trainer_config.optimizer.backbone_lr_scale=0.1", "other learning rates from part to part"),
+        ("trainer_config.max_epochs=1", "max_epochs is 1, but .* has 2 epochs behind it"),
+    ],
+)
+def test_a_refused_resumption_changes_nothing_in_the_run_folder(folder: Path, override: str, words: str) -> None:
+    ModelTrainer(settings(folder, "run", max_epochs=2)).train()
+    run = folder / "models" / "run"
+    before = content(run)
+    with pytest.raises((ModelError, ConfigError), match=words):
+        resume_training(run, [override])
+    assert content(run) == before
+
+
+def test_a_run_that_is_alive_is_not_resumed(folder: Path) -> None:
+    ModelTrainer(settings(folder, "run", max_epochs=2)).train()
+    run = folder / "models" / "run"
+    hold = "import sys, pathlib; from sleap_nn.training.run_lock import RunLock as Lock; lock = Lock(); "
+    hold += "lock.take(pathlib.Path(sys.argv[1])); print(flush=True); sys.stdin.read()"
+    command = [sys.executable, "-c", hold, str(run)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as holder:
+        assert holder.stdout is not None
+        holder.stdout.readline()
+        before = content(run)
+        again = ModelTrainer(settings(folder, "run", resume_ckpt_path=str(run)))
+        for attempt in (again.train, lambda: resume_training(run)):
+            with pytest.raises(OutputError, match="Another process is training in"):
+                attempt()
+        assert content(run) == before
+
+
+def test_a_run_that_has_made_all_its_epochs_is_finished_without_another(folder: Path) -> None:
+    ModelTrainer(settings(folder, "run", max_epochs=2)).train()
+    run = folder / "models" / "run"
+    log = log_of(run)
+    with pytest.raises(TrainingCollapsedError):  # too few steps to learn anything, which is told when all is done
+        resume_training(run)
+    assert log_of(run) == log
+    assert not (run / model_dir.RESUME).exists()
+    assert (run / "report.html").exists()
+
+
+def test_a_damaged_resume_point_is_refused_with_the_way_to_go_on(folder: Path) -> None:
+    ModelTrainer(settings(folder, "run", max_epochs=2)).train()
+    run = folder / "models" / "run"
+    (run / model_dir.RESUME).write_bytes(b"broken")
+    with pytest.raises(ModelError, match=r"resume.ckpt cannot be read .*; .* delete it to go on from .*best.ckpt"):
+        resume_training(run)
+    (run / model_dir.WEIGHTS).unlink()
+    with pytest.raises(ModelError, match=r"give an intact file\.$"):
+        resume_training(run)

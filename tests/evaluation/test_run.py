@@ -3,7 +3,7 @@ import logging
 import numpy as np
 import pytest
 
-from sleap_nn.errors import ConfigError, DataError, MissingFileError
+from sleap_nn.errors import ConfigError, DataError, InputOverwrittenError, MissingFileError
 from sleap_nn.evaluate import run_evaluation
 from sleap_nn.evaluation import load_metrics
 
@@ -96,3 +96,12 @@ def test_missing_frames_are_counted_on_request(files, make_labels, tmp_path):
     assert counted is not None
     assert skipped["counts"]["false_negatives"] == 2
     assert counted["counts"]["false_negatives"] == 11
+
+
+def test_metrics_never_replace_what_is_compared(files, tmp_path):
+    truth = tmp_path / "truth.json"
+    truth.write_text("{}")
+    for target in (tmp_path / "truth.npz", tmp_path / "truth"):
+        with pytest.raises(InputOverwrittenError, match=r"truth\.json is a file that is read"):
+            run_evaluation(truth, files[1], save_metrics=target)
+    assert truth.read_text() == "{}"

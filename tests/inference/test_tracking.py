@@ -118,6 +118,12 @@ def test_retracking_can_leave_out_empty_frames(project: Path) -> None:
 
 
 def test_labels_of_several_skeletons_are_refused() -> None:
-    skeletons = [sio.Skeleton(["a"]), sio.Skeleton(["a", "b"])]
-    with pytest.raises(DataError, match="2 skeletons"):
-        apply_tracking(sio.Labels(skeletons=skeletons), TrackerConfig())
+    video = sio.Video("clip.mp4", open_backend=False)
+    frames = [
+        sio.LabeledFrame(
+            video, index, [sio.PredictedInstance.from_numpy(np.ones((len(nodes), 2)), skeleton=sio.Skeleton(nodes))]
+        )
+        for index, nodes in enumerate((["a"], ["a", "b"]))
+    ]
+    with pytest.raises(DataError, match="different skeletons, with the nodes a and with the nodes a, b"):
+        apply_tracking(sio.Labels(frames), TrackerConfig())

@@ -82,12 +82,12 @@ def test_without_a_configuration_the_predictions_decide(centroids: bool):
     assert scores.one_point == centroids
 
 
-def test_poses_of_one_node_are_poses_without_a_configuration():
+def test_animals_of_one_node_are_compared_as_points():
     skeleton = sio.Skeleton(["a"])
     video = sio.Video("a.mp4", open_backend=False)
     instance = sio.Instance.from_numpy(np.array([[1.0, 2.0]]), skeleton=skeleton)
     truth = sio.Labels([sio.LabeledFrame(video=video, frame_idx=0, instances=[instance])])
-    assert not SplitScores.from_labels("val", [(truth, predict(truth, RNG, 0.0))], None).one_point
+    assert SplitScores.from_labels("val", [(truth, predict(truth, RNG, 0.0))], None).one_point
 
 
 def test_frames_are_as_good_as_their_animals_and_missed_and_surplus_ones_count_0(make_scores):

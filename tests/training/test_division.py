@@ -8,6 +8,7 @@ from sleap_io.model.labels import Labels
 from sleap_io.model.video import Video
 
 from sleap_nn.config.training_job_config import TrainingJobConfig
+from sleap_nn.data.labels import load_labels
 from sleap_nn.errors import DataError
 from sleap_nn.training.division import SHARED_SEED, DividedLabels, divide_labels, split_seed, warn_of_shared_frames
 
@@ -67,6 +68,19 @@ def test_a_frame_that_is_in_two_files_is_on_one_side() -> None:
     assert times(divided.train)[0] == times(divided.train)[1]
     assert times(divided.val)[0] == times(divided.val)[1]
     assert len(times(divided.val)[0]) == 2
+
+
+def test_a_frame_of_a_project_and_of_a_package_made_of_it_is_on_one_side(tmp_path: Path) -> None:
+    project = make_labels(12, path=tmp_path / "project.slp", embed=False)
+    project.save(str(tmp_path / "package.pkg.slp"), embed=True, verbose=False)
+    files = [project, load_labels(tmp_path / "package.pkg.slp")]
+    divided = divide_labels(job({"split": {"split_by": "frame"}}), files, None)
+    train, val = times(divided.train), times(divided.val)
+    assert (train[0], val[0]) == (train[1], val[1])
+    assert (len(train[0]), len(val[0])) == (9, 3)
+    assert [[frame for _, frame in file.val] for file in divided.record.files] == val
+    again = divide_labels(job(resume_ckpt_path=run_folder_of(tmp_path / "run", divided)), files, None)
+    assert (times(again.train), times(again.val)) == (train, val)
 
 
 def test_the_split_section_acts() -> None:

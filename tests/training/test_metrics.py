@@ -94,3 +94,12 @@ def test_frames_without_animals_do_not_count(task: SingleInstance | Centroid) ->
 def test_predictions_of_other_frames_are_a_defect() -> None:
     with pytest.raises(ValueError, match="argument"):
         score(POSES, EvalConfig(), [labelled(0, ANIMAL)], [])
+
+
+def test_animals_of_one_node_are_compared_by_distance() -> None:
+    task = SingleInstance.from_config(SingleInstanceConfig(), Skeleton(("snout",)))
+    point = ANIMAL[:, :1]
+    metrics = score(task, EvalConfig(), [labelled(0, point)], [found(0, point + np.array([3, 4], np.float32))])
+    assert list(metrics) == metric_names(task)
+    assert metrics["eval/val/centroid_dist_avg"] == pytest.approx(5)
+    assert metrics["eval/val/centroid_recall"] == 1

@@ -16,6 +16,7 @@ from sleap_io.model.skeleton import Skeleton
 
 from sleap_nn.data.label_formats import video_stem
 from sleap_nn.data.labels import has_visible_point, skeleton_of, training_instances
+from sleap_nn.data.skeletons import main_skeleton, points_of
 from sleap_nn.data.sources import VideoFrames
 from sleap_nn.errors import DataError, OutputError
 from sleap_nn.log import logger
@@ -63,9 +64,10 @@ class ExportedFrames:
         """Choose the frames: those that a user labelled; where there is none, those with predictions.
 
         Raises:
-            DataError: Nothing is labelled, or there are several skeletons.
+            DataError: Nothing is labelled, or instances have different nodes.
         """
-        skeleton = skeleton_of(labels)
+        skeleton, source = skeleton_of(labels), main_skeleton(labels)
+        assert source is not None  # what has a skeleton has a main one
         only_user = any(frame.has_user_instances for frame in labels.labeled_frames)
         position = {id(video): i for i, video in enumerate(labels.videos)}
         folders = video_folders(labels)
@@ -75,15 +77,17 @@ class ExportedFrames:
             if chosen or frame.is_negative:
                 key = FrameKey(position[id(frame.video)], int(frame.frame_idx))
                 name = PurePosixPath(folders[key.video], f"img{key.frame:08d}.png")
-                if any(tuple(node.name for node in i.skeleton.nodes) != skeleton.node_names for i in chosen):
-                    raise DataError("The labels have several skeletons, but the format holds one; split them first.")
-                own = [Instance.from_numpy(i.numpy(), skeleton=labels.skeletons[0], track=i.track) for i in chosen]
+                points = [points_of(i, skeleton.node_names) for i in chosen]
+                own = [
+                    Instance.from_numpy(xy, skeleton=source, track=i.track)
+                    for xy, i in zip(points, chosen, strict=True)
+                ]
                 frames.append(ExportedFrame(key, name, LabeledFrame(frame.video, key.frame, own)))
         if not any(frame.instances for frame in frames):
             raise DataError("The labels hold no instance with a visible point, so there is nothing to write.")
         if len(frames) < len(labels.labeled_frames):
             logger.warning("%d frames without labels are left out.", len(labels.labeled_frames) - len(frames))
-        return cls(labels, labels.skeletons[0], tuple(frames), image_folder)
+        return cls(labels, source, tuple(frames), image_folder)
 
     @property
     def node_names(self) -> list[str]:
