@@ -321,7 +321,9 @@ def _name(video: Video, frame: int) -> str:
     names = video.filename
     if not isinstance(names, list):
         return f"Frame {frame} of {names}"
-    return f"The image {names[frame]}" if 0 <= frame < len(names) else f"Image {frame} of {len(names)}"
+    if 0 <= frame < len(names):
+        return f"Frame {frame}, the image {names[frame]},"
+    return f"Frame {frame} of {len(names)} images in {Path(names[0]).parent if names else 'no folder'}"
 
 
 def stored_indices(video: Video) -> list[int] | None:

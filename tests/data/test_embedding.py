@@ -62,7 +62,7 @@ def test_a_damaged_image_is_not_stored(tmp_path: Path, caplog: pytest.LogCapture
     labels = predictions(open_video(folder), [0, 1, 2])
     with caplog.at_level(logging.WARNING, logger="sleap_nn"):
         found = package(labels, tmp_path / "a.pkg.slp")
-    assert f"The image {folder.as_posix()}/1.png cannot be read" in caplog.text
+    assert f"the image {folder.as_posix()}/1.png, cannot be read" in caplog.text
     assert stored_indices(found.video) == [0, 2]
 
 

@@ -36,7 +36,7 @@ def test_a_damaged_image_costs_itself_and_is_named_alone(tmp_path: Path) -> None
     assert source.read(FrameKey(0, 1)).image.shape == (16, 24, 1)
     with pytest.raises(DataError) as caught:
         source.read(FrameKey(0, 0))
-    assert f"The image {folder.as_posix()}/a.png cannot be read" in str(caught.value)
+    assert f"the image {folder.as_posix()}/a.png, cannot be read" in str(caught.value)
     assert "b.png" not in str(caught.value)
 
 
