@@ -9,10 +9,9 @@ import os
 import sys
 from contextlib import suppress
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 from sleap_nn.errors import OutputError
+from sleap_nn.training.nested_block import NestedBlock
 
 if sys.platform != "win32":
     import fcntl
@@ -20,7 +19,7 @@ if sys.platform != "win32":
 LOCK = ".training.lock"
 
 
-class RunLock:
+class RunLock(NestedBlock):
     """Holds a run folder from `take` to the end of the outermost ``with`` block.
 
     The system gives the folder back however the process ends, also by ``kill -9``; processes that it has forked do not
@@ -29,7 +28,6 @@ class RunLock:
 
     def __init__(self) -> None:
         """Hold nothing yet."""
-        self._depth = 0
         self._held: tuple[int, Path] | None = None
 
     def take(self, folder: Path) -> None:
@@ -69,16 +67,9 @@ class RunLock:
         with suppress(OSError):
             os.close(descriptor)
 
-    def __enter__(self) -> Self:
-        """Keep what is taken until the matching exit."""
-        self._depth += 1
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: object, trace: TracebackType | None) -> None:
-        """Give it back when the outermost block ends."""
-        self._depth -= 1
-        if self._depth == 0:
-            self.release()
+    def _leave(self, failed: bool) -> None:
+        """Give it back, however the outermost block ends."""
+        self.release()
 
 
 def refuse_running(folder: Path) -> None:

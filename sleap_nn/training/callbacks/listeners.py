@@ -9,11 +9,11 @@ import logging
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from types import TracebackType
-from typing import ClassVar, Literal, Self, TypeVar
+from typing import ClassVar, Literal, TypeVar
 
 from sleap_nn.log import logger
 from sleap_nn.training.callbacks.drawings import Drawing, DrawingSink
+from sleap_nn.training.nested_block import NestedBlock
 
 EventKind = Literal["train_begin", "epoch_begin", "batch_start", "batch_end", "epoch_end", "train_end", "evaluated"]
 Result = TypeVar("Result")
@@ -109,7 +109,7 @@ class Failsafe:
             return default
 
 
-class Listeners(DrawingSink):
+class Listeners(NestedBlock, DrawingSink):
     """All listeners of a run; they stay open as long as somebody is in the ``with`` block of this object.
 
     `ModelTrainer.train` enters it, and whoever evaluates afterwards enters it around that call, so that the listeners
@@ -124,7 +124,6 @@ class Listeners(DrawingSink):
         """Take the first listeners."""
         self._members: list[tuple[Listener, Failsafe]] = []
         self._is_open = False
-        self._depth = 0
         self.url: str | None = None
         self.stop_received = False
         self.join(listeners)
@@ -132,17 +131,6 @@ class Listeners(DrawingSink):
     def __bool__(self) -> bool:
         """Whether anybody follows the run."""
         return bool(self._members)
-
-    def __enter__(self) -> Self:
-        """Keep the listeners open until the matching exit."""
-        self._depth += 1
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: object, trace: TracebackType | None) -> None:
-        """Close them when the outermost block ends."""
-        self._depth -= 1
-        if self._depth == 0:
-            self._close(failed=kind is not None)
 
     @property
     def want_drawings(self) -> bool:
@@ -180,7 +168,7 @@ class Listeners(DrawingSink):
         self.stop_received = self.stop_received or any(answers)
         return any(answers)
 
-    def _close(self, failed: bool) -> None:
+    def _leave(self, failed: bool) -> None:
         """Close those that were opened, also the ones that are switched off."""
         if not self._is_open:
             return
