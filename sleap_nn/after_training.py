@@ -9,6 +9,7 @@ from typing import Any
 from sleap_nn.config.training_job_config import TrainingJobConfig
 from sleap_nn.data.labels import Labels, load_labels, skeleton_of
 from sleap_nn.data.other_formats import is_labels
+from sleap_nn.data.stored_centroids import centroids_as_instances
 from sleap_nn.errors import TrainingCollapsedError
 from sleap_nn.evaluation.evaluator import Evaluator
 from sleap_nn.evaluation.main_figures import main_figures
@@ -22,7 +23,7 @@ from sleap_nn.networks import model_dir
 from sleap_nn.tasks import TASKS
 from sleap_nn.training.callbacks.listeners import Event, Listeners
 from sleap_nn.training.collapse import PEAK_THRESHOLD, HeadStrength, find_collapse, poor_on_train_text
-from sleap_nn.training.run_folder import ground_truth_path, predictions_path, test_paths
+from sleap_nn.training.run_folder import file_numbers, ground_truth_path, predictions_path, test_paths
 
 CENTROID_DISTANCE = 50.0
 """Largest distance in px of a centroid from the one it stands for."""
@@ -43,7 +44,7 @@ def evaluate_run(folder: Path, config: TrainingJobConfig) -> int | None:
         return None
     num_found = 0
     for split in ("train", "val", "test"):
-        for index in _file_numbers(folder, split):
+        for index in file_numbers(folder, split):
             found = _evaluate_split(folder, config, split, index)
             num_found += found if split == "train" else 0
     for index, path in _test_videos(config):
@@ -56,7 +57,7 @@ def tell_metrics(folder: Path, listeners: Listeners) -> None:
     values = {
         f"eval/{split}.{index}/{name}": value
         for split in ("train", "val", "test")
-        for index in _file_numbers(folder, split)
+        for index in file_numbers(folder, split)
         if metrics_path(folder, split, index).exists()
         for name, value in main_figures(load_metrics(metrics_path(folder, split, index))).items()
     }
@@ -88,11 +89,6 @@ def _test_videos(config: TrainingJobConfig) -> list[tuple[int, Path]]:
     return [(i, path) for i, path in enumerate(test_paths(config)) if not is_labels(path)]
 
 
-def _file_numbers(folder: Path, split: str) -> list[int]:
-    """Return the numbers of the label files that a split has in the run folder."""
-    return sorted(int(path.name.split(".")[2]) for path in folder.glob(f"labels_gt.{split}.*.slp"))
-
-
 def _evaluate_split(folder: Path, config: TrainingJobConfig, split: str, index: int) -> int:
     """Predict one labels file of a split, write its metrics, and return the number of instances found."""
     truth_path = ground_truth_path(folder, split, index)
@@ -122,7 +118,8 @@ def _warn_if_poor(metrics: Mapping[str, Any]) -> None:
 def evaluator_of_run(truth: Labels, found: Labels, config: TrainingJobConfig) -> Evaluator:
     """Compare poses, or centroids where a model predicts nothing else or the skeleton has one node.
 
-    An animal of one node has no size, against which poses are compared.
+    An animal of one node has no size, against which poses are compared. Centroids that a user stored are the truth
+    where they were learned.
 
     Args:
         truth: Labels of a run.
@@ -139,6 +136,8 @@ def evaluator_of_run(truth: Labels, found: Labels, config: TrainingJobConfig) ->
     if not finds_centroids and len(skeleton.node_names) > 1:
         return Evaluator(truth, found, user_labels_only=only_user)
     anchor = skeleton.node_index(heads.which_oneof().confmaps.anchor_part) if finds_centroids else None
+    if heads.uses_stored_centroids:
+        truth = centroids_as_instances(truth, 0 if anchor is None else anchor)
     return Evaluator(
         truth,
         found,

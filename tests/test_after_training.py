@@ -222,3 +222,27 @@ def test_animals_of_one_node_are_compared_by_distance(project: Path, tmp_path: P
     metrics = evaluator_of_run(labels(sio.Instance, 10.0), labels(sio.PredictedInstance, 13.0), config).evaluate()
     assert metrics["detection_metrics"]["p50"] == pytest.approx(3.0)
     assert (metrics["detection_metrics"]["precision"], metrics["detection_metrics"]["recall"]) == (1, 1)
+
+
+@pytest.mark.parametrize(("source", "distance"), [(None, 5.0), ("computed", 8.0)])
+@pytest.mark.parametrize("anchor", [None, "tail"])
+def test_centroids_that_a_user_stored_are_the_truth_where_they_are_learned(
+    source: str | None, distance: float, anchor: str | None
+) -> None:
+    skeleton, node = sio.Skeleton(["snout", "tail"]), sio.Skeleton(["centroid"])
+    video = sio.Video("clip.mp4", open_backend=False, backend_metadata={"shape": (9, 64, 64, 1)})
+    drawn = sio.Instance.from_numpy(np.full((2, 2), 20.0), skeleton=skeleton)
+    confmaps = {"anchor_part": anchor, "centroid_source": source}
+    config = TrainingJobConfig.from_cfg(
+        {
+            "data_config": {"train_labels_path": ["labels.slp"]},
+            "model_config": {"backbone_config": {"unet": {}}, "head_configs": {"centroid": {"confmaps": confmaps}}},
+        }
+    )
+    truth = sio.Labels([sio.LabeledFrame(video=video, frame_idx=0, instances=[drawn])])
+    truth[0].centroids = [sio.UserCentroid(x=23.0, y=20.0)]
+    point = sio.PredictedInstance.from_numpy(np.array([[28.0, 20.0]]), skeleton=node)
+    found = sio.Labels([sio.LabeledFrame(video=video, frame_idx=0, instances=[point])])
+    metrics = evaluator_of_run(truth, found, config).evaluate()
+    assert metrics["detection_metrics"]["p50"] == pytest.approx(distance)
+    assert (metrics["counts"]["truth_instances"], list(truth[0].instances)) == (1, [drawn])

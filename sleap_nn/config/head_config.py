@@ -319,3 +319,8 @@ class HeadConfig(OneOf):
         dict[str, Any] | None,
         Option("Boxes found from anchor boxes; null: another model type.", available=False, extension=True),
     ] = None
+
+    @property
+    def uses_stored_centroids(self) -> bool:
+        """Whether centroids that a user stored in a frame of the labels are learned in place of computed ones."""
+        return self.centroid is not None and self.centroid.confmaps.centroid_source != "computed"

@@ -12,6 +12,7 @@ from sleap_nn.config.data_config import AugmentationConfig, PreprocessingConfig
 from sleap_nn.data.labels import LabelSet
 from sleap_nn.data.sources import frame_size
 from sleap_nn.log import logger
+from sleap_nn.ops.similarity import visible_nodes
 
 _STRAY_FACTOR = 3.0
 _FALLBACK_SIDE = 100
@@ -40,7 +41,7 @@ class Extent:
 
 
 def extents(labels: LabelSet, anchors: Callable[[np.ndarray], np.ndarray]) -> list[Extent]:
-    """Return the extent of every labelled instance.
+    """Return the extent of every labelled instance but for those of which only a centroid is known.
 
     Args:
         labels: The training labels.
@@ -49,9 +50,10 @@ def extents(labels: LabelSet, anchors: Callable[[np.ndarray], np.ndarray]) -> li
     sizes = {video: frame_size(labels.videos[video]) for video in {frame.key.video for frame in labels.frames}}
     found = []
     for frame in labels.frames:
-        if not len(frame.points):
+        points = frame.points[visible_nodes(frame.points).any(axis=1)]
+        if not len(points):
             continue
-        reach = np.nanmax(np.abs(frame.points - anchors(frame.points)[:, None]), axis=(1, 2))
+        reach = np.nanmax(np.abs(points - anchors(points)[:, None]), axis=(1, 2))
         found += [Extent(2 * float(side), sizes[frame.key.video], labels.where(frame)) for side in reach]
     return found
 

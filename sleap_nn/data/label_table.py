@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sleap_io.io.video_reading import HDF5Video
-from sleap_io.model.labeled_frame import LabeledFrame
 from sleap_io.model.labels import Labels
 from sleap_io.model.video import Video
 
@@ -65,15 +64,6 @@ class LabelTable:
         if isinstance(frames, Mapping):
             chosen.sort(key=lambda i: frames[self.rows[i].id])
         return subset(self.labels, [self.positions[i] for i in chosen])
-
-
-def labeled_indices(labels: Labels, user_instances_only: bool = True, negative_frames: bool = False) -> list[int]:
-    """Return the positions of the frames that have a visible labelled point, or are marked as showing no animal."""
-    return [
-        i
-        for i, frame in enumerate(labels.labeled_frames)
-        if _is_labelled(frame, user_instances_only) or (negative_frames and frame.is_negative)
-    ]
 
 
 def subset(labels: Labels, indices: Sequence[int]) -> Labels:
@@ -133,10 +123,6 @@ def common_names(names: Iterable[str]) -> dict[str, str]:
         has_kinds = len({_kind(name) for name in members}) > 1
         common |= {name: members[0] if has_kinds else name for name in members}
     return common
-
-
-def _is_labelled(frame: LabeledFrame, user_instances_only: bool) -> bool:
-    return any(has_visible_point(instance) for instance in training_instances(frame, user_instances_only))
 
 
 def _fingerprint(video: Video) -> str:

@@ -108,8 +108,7 @@ def _num_devices(trainer: TrainerConfig) -> int:
 
 def _table(labels: Labels, config: TrainingJobConfig) -> LabelTable:
     """Return the frames that the configuration makes use of."""
-    data, centroid = config.data_config, config.model_config.head_configs.centroid
-    stored = centroid is not None and centroid.confmaps.centroid_source != "computed"
+    data, stored = config.data_config, config.model_config.head_configs.uses_stored_centroids
     return LabelTable.from_labels(labels, data.user_instances_only, data.use_negative_frames, stored)
 
 

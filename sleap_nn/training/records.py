@@ -31,9 +31,10 @@ def write_beginning(
         report.save(folder / run_folder.LABEL_CHECK)
     data.record.save(folder / run_folder.SPLIT)
     run_folder.write_video_paths(folder, plan.video_paths)
-    kinds = job.data_config.user_instances_only, job.data_config.use_negative_frames
+    stored = job.model_config.head_configs.uses_stored_centroids
+    kinds = job.data_config.user_instances_only, job.data_config.use_negative_frames, stored
     for name, split in (("train", data.train), ("val", data.val)):
         for index, labels in enumerate(split.labels):
             run_folder.write_ground_truth(folder, name, index, labels, *kinds)
     for index, labels in data.test_labels.items():
-        run_folder.write_ground_truth(folder, "test", index, labels, user_instances_only=True)
+        run_folder.write_ground_truth(folder, "test", index, labels, True, stored_centroids=stored)

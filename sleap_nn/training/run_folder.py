@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path, PureWindowsPath
 
 from sleap_nn.config.training_job_config import TrainingJobConfig
-from sleap_nn.data.label_table import labeled_indices, subset
+from sleap_nn.data.label_table import LabelTable, subset
 from sleap_nn.data.labels import Labels, write_labels
 from sleap_nn.data.video_paths import VideoPaths
 from sleap_nn.errors import ConfigError, MissingFileError, ModelError, OutputError
@@ -143,7 +143,7 @@ def resume_config(folder: Path, overrides: Sequence[str] = ()) -> TrainingJobCon
     config.trainer_config.save_ckpt = True
     if not config.data_config.train_labels_path:
         for split in ("train", "val"):
-            paths = sorted(map(str, folder.glob(f"labels_gt.{split}.*.slp")))
+            paths = [str(ground_truth_path(folder, split, number)) for number in file_numbers(folder, split)]
             setattr(config.data_config, f"{split}_labels_path", paths)
     return config
 
@@ -156,7 +156,13 @@ def write_configs(folder: Path, initial: TrainingJobConfig, resolved: TrainingJo
 
 
 def write_ground_truth(
-    folder: Path, split: str, index: int, labels: Labels, user_instances_only: bool, negative_frames: bool = False
+    folder: Path,
+    split: str,
+    index: int,
+    labels: Labels,
+    user_instances_only: bool,
+    negative_frames: bool = False,
+    stored_centroids: bool = False,
 ) -> None:
     """Write the labelled frames of one file of a split, if it has any; images are not embedded anew.
 
@@ -167,8 +173,9 @@ def write_ground_truth(
         labels: Its labels.
         user_instances_only: Frames that hold only predicted instances count as not labelled.
         negative_frames: Write the frames marked as showing no animal too.
+        stored_centroids: Write the frames too that hold nothing but centroids of a user.
     """
-    used = labeled_indices(labels, user_instances_only, negative_frames)
+    used = LabelTable.from_labels(labels, user_instances_only, negative_frames, stored_centroids).positions
     path = ground_truth_path(folder, split, index)
     if not used:
         path.unlink(missing_ok=True)
@@ -246,6 +253,13 @@ def remove_resume_point(folder: Path) -> None:
 def ground_truth_path(folder: Path, split: str, index: int) -> Path:
     """Return where the labels of a split are."""
     return folder / f"labels_gt.{split}.{index}.slp"
+
+
+def file_numbers(folder: Path, split: str) -> list[int]:
+    """Return the numbers of the label files that a split has, ascending."""
+    start, end = f"labels_gt.{split}.", ".slp"
+    numbers = (path.name.removeprefix(start).removesuffix(end) for path in folder.glob(f"{start}*{end}"))
+    return sorted(int(number) for number in numbers if number.isdecimal())
 
 
 def predictions_path(folder: Path, split: str, index: int) -> Path:

@@ -111,7 +111,7 @@ class TrainingData:
         val = Split.from_labels(divided.val, config, train.set.skeleton).with_classes(train.set.track_names)
         if config.data_config.use_same_data_for_val:
             val = replace(val, source=train.source)
-        _check_test_labels(test, divided.record)
+        _check_test_labels(test, divided.record, config.model_config.head_configs.uses_stored_centroids)
         return cls(train, val, test, divided.record)
 
     def facts(self, config: TrainingJobConfig) -> LabelFacts:
@@ -208,15 +208,20 @@ def _own(labels: Sequence[Labels] | None, paths: Sequence[str] | None, video_pat
     return list(labels) if video_paths is None else [part.copy() for part in labels]
 
 
-def _check_test_labels(test: Mapping[int, Labels], record: SplitRecord) -> None:
+def _check_test_labels(test: Mapping[int, Labels], record: SplitRecord, stored_centroids: bool) -> None:
     """Look at the test labels now rather than after hours of training.
+
+    Args:
+        test: The labels.
+        record: Which frames train.
+        stored_centroids: Whether centroids of a user count.
 
     Raises:
         MissingFileError: A video of theirs is not there.
     """
     frames: list[FrameId] = []
     for labels in test.values():
-        table = LabelTable.from_labels(labels)
+        table = LabelTable.from_labels(labels, stored_centroids=stored_centroids)
         index = {id(video): i for i, video in enumerate(labels.videos)}
         used = [labels.labeled_frames[position] for position in table.positions]
         VideoFrames(labels.videos, [FrameKey(index[id(frame.video)], int(frame.frame_idx)) for frame in used])
@@ -233,16 +238,17 @@ def _label_set(labels: list[Labels], config: TrainingJobConfig, like: Skeleton |
     Raises:
         DataError: Stored centroids are asked for, and there are none.
     """
-    data = config.data_config
-    centroid = config.model_config.head_configs.centroid
-    stored = centroid is not None and centroid.confmaps.centroid_source != "computed"
+    data, heads = config.data_config, config.model_config.head_configs
+    centroid = heads.centroid
     only_stored = centroid is not None and centroid.confmaps.centroid_source == "user"
     if only_stored and not any(user_centroids(frame) for part in labels for frame in part.labeled_frames):
         raise DataError(
             "centroid_source is user, but the labels hold no centroids stored by a user; set "
             "model_config.head_configs.centroid.confmaps.centroid_source=computed."
         )
-    return LabelSet.from_labels(labels, data.user_instances_only, data.use_negative_frames, stored, like)
+    return LabelSet.from_labels(
+        labels, data.user_instances_only, data.use_negative_frames, heads.uses_stored_centroids, like
+    )
 
 
 def _frame_sizes(labels: LabelSet) -> list[tuple[int, int]]:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import sleap_io as sio
 from factories import make_labels
 
 from sleap_nn.config.data_config import AugmentationConfig, GeometricConfig, PreprocessingConfig
@@ -74,3 +75,10 @@ def test_extents_of_labels(tmp_path: Path) -> None:
     assert found[0].side == pytest.approx(2 * np.nanmax(np.abs(points - centroids(points)[:, None])))
     assert found[0].frame_size == (64, 64)
     assert "frame 0 of" in found[0].where
+
+
+def test_instances_of_which_only_a_centroid_is_known_have_no_extent() -> None:
+    labels = make_labels(3)
+    labels[0].centroids = [sio.UserCentroid(x=3.0, y=4.0)]
+    found = LabelSet.from_labels([labels], stored_centroids=True)
+    assert [np.isfinite(extent.side) for extent in extents(found, centroids)] == [True, True]

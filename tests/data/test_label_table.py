@@ -10,7 +10,7 @@ from sleap_io.model.instance import PredictedInstance
 from sleap_io.model.labels import Labels
 
 from sleap_nn.data.frame_groups import FrameRow
-from sleap_nn.data.label_table import LabelTable, common_names, fingerprints, labeled_indices, same_videos, subset
+from sleap_nn.data.label_table import LabelTable, common_names, fingerprints, same_videos, subset
 from sleap_nn.data.labels import LabelSet, load_labels
 
 
@@ -33,8 +33,6 @@ def test_frames_without_user_labels_are_in_no_table() -> None:
     without_user_instances(labels, [1, 4])
     labels.labeled_frames[2].instances = []
     labels.labeled_frames[3].instances[0].points["visible"] = False
-    assert labeled_indices(labels) == [0, 5]
-    assert labeled_indices(labels, user_instances_only=False) == [0, 1, 4, 5]
     assert LabelTable.from_labels(labels).positions == (0, 5)
     assert LabelTable.from_labels(labels, user_instances_only=False).positions == (0, 1, 4, 5)
 
@@ -44,7 +42,7 @@ def test_flags_without_coordinates_do_not_count() -> None:
     (instance,) = labels.labeled_frames[1].instances
     instance.points["xy"] = np.nan
     instance.points["visible"] = True
-    assert labeled_indices(labels) == [0, 2]
+    assert LabelTable.from_labels(labels).positions == (0, 2)
 
 
 @pytest.mark.parametrize("negative", [False, True])

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import sleap_io as sio
 from factories import make_labels
 
 from sleap_nn.errors import DataError
@@ -104,3 +105,13 @@ def test_crowded_frames_are_all_named_before_training_refuses_them(
     with pytest.raises(DataError, match="at most 1"):
         trainer.train()
     assert "Label check: Several animals in 10 frames" in logged.text
+
+
+def test_labels_with_nothing_but_centroids_are_checked(tmp_path: Path, logged: pytest.LogCaptureFixture) -> None:
+    labels = make_labels(10, path=tmp_path / "drawn.pkg.slp", num_animals=2)
+    for frame in labels:
+        frame.instances, frame.centroids = [], [sio.UserCentroid(x=20.0, y=30.0)]
+    labels.save(str(tmp_path / "centroids.slp"), embed=False, verbose=False)
+    trainer = make_trainer(tmp_path, "centroid", train_labels_path=[str(tmp_path / "centroids.slp")])
+    report = report_labels(trainer.data, trainer.task, trainer.job)
+    assert (report.num_frames, report.findings) == (10, ())

@@ -99,6 +99,16 @@ def test_frames_without_animals_are_written_where_they_are_used(tmp_path: Path) 
         assert [frame.is_negative for frame in written] == [time == 10 for time in expected]
 
 
+def test_frames_with_nothing_but_centroids_are_written_where_they_are_used(tmp_path: Path) -> None:
+    labels = make_labels(3, path=tmp_path / "labels.pkg.slp")
+    labels[1].instances, labels[1].centroids = [], [sio.UserCentroid(x=3.0, y=4.0)]
+    for stored, expected in ((False, [0, 20]), (True, [0, 10, 20])):
+        run_folder.write_ground_truth(tmp_path, "train", 0, labels, True, stored_centroids=stored)
+        written = sio.load_slp(str(tmp_path / "labels_gt.train.0.slp"))
+        assert [frame.frame_idx for frame in written] == expected
+    assert [(centroid.x, centroid.y) for centroid in written[1].centroids] == [(3.0, 4.0)]
+
+
 def test_the_drawings_of_another_run_are_left_alone(tmp_path: Path) -> None:
     folder = run_folder.create(config(tmp_path))
     (folder / run_folder.DRAWINGS).mkdir()
@@ -175,3 +185,14 @@ def test_the_working_folder_can_be_resumed(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.chdir(folder)
     resumed = run_folder.resume_config(Path()).trainer_config
     assert (resumed.ckpt_dir, resumed.run_name) == (str(tmp_path), "run")
+
+
+def test_labels_from_memory_are_resumed_in_the_order_of_their_numbers(tmp_path: Path) -> None:
+    folder = run_folder.create(config(tmp_path))
+    config(tmp_path).save(folder / "training_config.yaml")
+    numbers = (0, 1, 2, 10, 11)
+    for name in (*numbers, "old", "0.copy"):
+        (folder / f"labels_gt.train.{name}.slp").touch()
+    resumed = run_folder.resume_config(folder, ["data_config.train_labels_path=null"]).data_config
+    assert resumed.train_labels_path == [str(folder / f"labels_gt.train.{number}.slp") for number in numbers]
+    assert resumed.val_labels_path == []
