@@ -75,9 +75,10 @@ def format_paths(labels: Labels, output: Path, name: str) -> dict[Path, Video]:
     """Return the files of a format and the video that each is about; a video without frames has none."""
     own = FORMATS[name]
     stem = _without_ending(output.name, own.ending)
-    used = [video for video in labels.videos if any(frame.video is video for frame in labels.labeled_frames)]
+    with_frames = {id(frame.video) for frame in labels.labeled_frames}
+    used = [video for video in labels.videos if id(video) in with_frames]
     for video in labels.videos:
-        if not any(video is other for other in used):
+        if id(video) not in with_frames:
             logger.warning("%s has no predicted frames, so it is not written as %s.", video_stem(video), name)
     if not own.one_video or len(used) < 2:
         return {output.with_name(f"{stem}{own.ending}"): video for video in used[:1]}

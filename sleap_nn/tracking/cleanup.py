@@ -86,8 +86,8 @@ def kept_tracks(frames: Sequence[Predictions], min_points: int = 0, max_tracks: 
                 best[track] = max(best.get(track, 0), visible)
                 lengths[track] += 1
     enough = [track for track, visible in best.items() if visible > min_points]
-    kept = sorted(enough, key=lambda track: -lengths[track])[:max_tracks]
-    number = {track: i for i, track in enumerate(track for track in best if track in set(kept))}
+    kept = set(sorted(enough, key=lambda track: -lengths[track])[:max_tracks])
+    number = {track: i for i, track in enumerate(track for track in best if track in kept)}
     result = []
     for found in frames:
         tracks = np.zeros(0, np.int64) if found.tracks is None else found.tracks

@@ -165,20 +165,19 @@ def _disk_stores(
     """
     stores = [DiskStore(folder, source.fingerprints(), owner) for source in sources]
     missing = [
-        (source, index)
+        (source, key, shape)
         for source, store in zip(sources, stores, strict=True)
-        for index in range(len(source))
+        for index, (key, shape) in enumerate(zip(source.keys, source.shapes(), strict=True))
         if not store.holds(index)
     ]
     if options.use_existing_imgs and missing:
-        source, index = missing[0]
-        key = source.keys[index]
+        source, key, _ = missing[0]
         raise MissingFileError(
             f"data_config.use_existing_imgs is true, but {len(missing)} of {sum(map(len, sources))} frames are not in "
             f"{folder} or have changed since, the first of them frame {key.frame} of "
             f"{source.videos()[key.video].filename}; set it to false, and they are read from the videos."
         )
-    needed = MemoryStore.num_bytes([source.shapes()[index] for source, index in missing]) if missing else 0
+    needed = MemoryStore.num_bytes([shape for _, _, shape in missing])
     free = shutil.disk_usage(folder).free
     if needed + RESERVE > free:
         logger.warning(

@@ -121,6 +121,18 @@ def test_on_demand_keeps_nothing(folder: Path) -> None:
     assert not (folder / FOLDER).exists()
 
 
+def test_a_source_is_asked_for_its_shapes_once_and_not_for_every_frame(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config, data = prepared(folder, data_pipeline_fw=ON_DISK)
+    asked: list[VideoFrames] = []
+    shapes = VideoFrames.shapes
+    monkeypatch.setattr(VideoFrames, "shapes", lambda source: asked.append(source) or shapes(source))
+    with frame_cache(config, data, folder) as cached:
+        assert stores(cached.data) == {DiskStore}
+    assert asked == list(data.sources)
+
+
 @pytest.mark.parametrize(("mode", "kind"), [(IN_MEMORY, MemoryStore), (ON_DISK, DiskStore)])
 def test_every_frame_is_decoded_once_in_the_background(
     folder: Path, decoded: list[FrameKey], mode: str, kind: type
