@@ -88,35 +88,14 @@ def predict_batches(
 
 
 def predict_frames(
-    stages: Sequence[Stage],
-    frames: FrameSource,
-    batch_size: int,
-    queue_size: int = 32,
-    anchors: LabelledAnchors | None = None,
-    on_failure: Callable[[DataError], None] | None = None,
-    progress: Progress | None = None,
+    stages: Sequence[Stage], frames: FrameSource, batch_size: int, anchors: LabelledAnchors | None = None
 ) -> Iterator[Predictions]:
-    """Yield the instances of every frame that can be read.
-
-    Args:
-        stages: As for `predict_batches`, as are the next four.
-        frames: As above.
-        batch_size: As above.
-        queue_size: As above.
-        anchors: As above.
-        on_failure: Called for a frame that cannot be read; None fails at the first.
-        progress: Called with (frames done, frames in all) after each batch.
+    """Yield the instances of every frame; arguments as for `predict_batches`.
 
     Raises:
         DataError: A frame cannot be read.
     """
-    batches = predict_batches(stages, frames, batch_size, queue_size, anchors)
-    return flattened(batches, len(frames), as_errors(on_failure), progress)
-
-
-def as_errors(on_failure: Callable[[DataError], None] | None) -> Callable[[Failure], None] | None:
-    """Return a function for failures that calls one for errors."""
-    return None if on_failure is None else lambda failure: on_failure(DataError(failure.reason))
+    return flattened(predict_batches(stages, frames, batch_size, anchors=anchors), len(frames))
 
 
 def flattened(

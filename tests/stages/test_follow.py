@@ -11,7 +11,7 @@ from sleap_nn.data.sources import ArrayFrames
 from sleap_nn.errors import ConfigError, DataError
 from sleap_nn.stages.follow import RoiFollower, RoiSettings, check_can_follow, follow_batches
 from sleap_nn.stages.stage import Stage
-from sleap_nn.stages.stream import as_errors, flattened, predict_frames
+from sleap_nn.stages.stream import flattened, predict_frames
 from sleap_nn.structures.predictions import Predictions
 from sleap_nn.structures.sample import Frame, FrameKey
 from sleap_nn.structures.skeleton import Skeleton
@@ -200,9 +200,9 @@ def test_frames_that_cannot_be_read_and_progress() -> None:
 
     stage, failures, seen = Stage(TASK, SPEC, TwoValues()), [], []
     batches = follow_batches(stage, Broken(walk(8)), 4)
-    found = flattened(batches, 8, as_errors(failures.append), lambda done, total: seen.append((done, total)))
+    found = flattened(batches, 8, failures.append, lambda done, total: seen.append((done, total)))
     assert [p.key.frame for p in found] == [0, 1, 2, 4, 5, 6, 7]
-    assert [str(error) for error in failures] == ["Frame 3 is broken."]
+    assert [failure.reason for failure in failures] == ["Frame 3 is broken."]
     assert seen == [(5, 8), (8, 8)]
     with pytest.raises(DataError, match="Frame 3 is broken"):
         list(flattened(follow_batches(stage, Broken(walk(8)), 4), 8))

@@ -69,7 +69,7 @@ class ProgressBar(Callback):
             return
         loss = outputs["loss"] if isinstance(outputs, dict) else outputs
         if isinstance(loss, Tensor):
-            value = float(loss)
+            value = float(loss) * trainer.accumulate_grad_batches  # by which the engine divides it
             self._loss = value if self._loss is None else self._loss + _SMOOTHING * (value - self._loss)
         rate = self._num_samples / (time.perf_counter() - self._start)
         self._progress.update(self._task, advance=1, loss=f"{self._loss:.3g}", rate=f"{rate:.1f}")

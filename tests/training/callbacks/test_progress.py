@@ -39,6 +39,7 @@ def engine(epoch: int = 0, is_global_zero: bool = True, num_batches: int = 3) ->
         current_epoch=epoch,
         world_size=1,
         num_training_batches=num_batches,
+        accumulate_grad_batches=1,
         callback_metrics={"train/loss": torch.tensor(0.125), "val/loss": torch.tensor(0.25), "other": torch.tensor(1)},
     )
 
@@ -59,6 +60,13 @@ def test_a_terminal_shows_the_epoch_its_batches_and_its_loss() -> None:
     assert "3/3" in shown
     assert "loss 0.5" in shown
     assert re.search(r"\d samples/s", shown)
+
+
+def test_the_loss_is_that_of_a_batch_however_many_gradients_are_added_up() -> None:
+    console, trainer = terminal(), engine()
+    trainer.accumulate_grad_batches = 4
+    run_epoch(ProgressBar(True, console), trainer)
+    assert "loss 2 " in text(console)
 
 
 def test_the_cursor_is_given_back() -> None:
