@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import math
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -116,10 +117,8 @@ def run_tracking_evaluation(  # noqa: PLR0913 - one keyword an option of the com
         ConfigError: A setting has no meaning.
         OutputError: The metrics cannot be written.
     """
-    if carrier not in ("auto", "pose"):
-        raise ConfigError(f"carrier is {carrier!r}, but only poses are compared; use auto or pose.")
-    if oks_stddev <= 0:
-        raise ConfigError(f"oks_stddev is {oks_stddev:g}; it must be above 0.")
+    rules = TrackingRules(match_threshold, False, oks_stddev, mt_threshold, ml_threshold)
+    _check_settings(carrier, rules)
     if save_metrics is not None:
         check_output(Path(save_metrics), [Path(ground_truth_path), Path(predicted_path)], ".json file")
     truth, predicted = (load_labels(path, open_videos=False) for path in (ground_truth_path, predicted_path))
@@ -131,7 +130,7 @@ def run_tracking_evaluation(  # noqa: PLR0913 - one keyword an option of the com
         raise DataError(f"{predicted_path} has no tracks; track it first: sleap-nn predict -i {predicted_path} -t.")
     if not _has_tracks(truth, ground_truth_path):
         raise DataError(f"{ground_truth_path} has no instances with tracks; it must say which animal is which.")
-    rules = TrackingRules(match_threshold, one_node, oks_stddev, mt_threshold, ml_threshold)
+    rules = replace(rules, centroids=one_node)
     with phase("comparing the tracks"):
         videos = identities_by_video(truth, predicted, rules, user_labels_only, global_identity)
         if not any(len(frame.truth) for video in videos for frame in video):
@@ -142,6 +141,22 @@ def run_tracking_evaluation(  # noqa: PLR0913 - one keyword an option of the com
     if save_metrics is not None:
         _write_json(metrics, Path(save_metrics))
     return metrics
+
+
+def _check_settings(carrier: str, rules: TrackingRules) -> None:
+    """Refuse settings that have no meaning.
+
+    Raises:
+        ConfigError: The message names the first.
+    """
+    if carrier not in ("auto", "pose"):
+        raise ConfigError(f"carrier is {carrier!r}, but only poses are compared; use auto or pose.")
+    for name, value in (("oks_stddev", rules.oks_stddev), ("match_threshold", rules.match_threshold)):
+        if value is not None and not 0 < value < math.inf:
+            raise ConfigError(f"{name} is {value:g}; it must be a finite number above 0.")
+    for name, share in (("mt_threshold", rules.mostly_tracked), ("ml_threshold", rules.mostly_lost)):
+        if not 0 <= share <= 1:
+            raise ConfigError(f"{name} is {share:g}; it is a share of frames, from 0 to 1.")
 
 
 def _has_tracks(labels: Labels, path: str | Path) -> bool:

@@ -91,6 +91,22 @@ def test_nothing_to_compare_is_an_error(tmp_path: Path) -> None:
         run_tracking_evaluation(truth, truth, carrier="mask")
 
 
+@pytest.mark.parametrize(
+    "setting",
+    [
+        *({"match_threshold": value} for value in (0, -1, np.nan, np.inf)),
+        *({"oks_stddev": value} for value in (0, np.nan)),
+        *({"mt_threshold": 1.1}, {"ml_threshold": -0.1}),
+    ],
+    ids=str,
+)
+def test_settings_without_a_meaning_are_refused(tmp_path: Path, setting: dict[str, float]) -> None:
+    truth = write(tmp_path / "truth.slp", [[0]] * 2)
+    (name,) = setting
+    with pytest.raises(ConfigError, match=f"{name} is "):
+        run_tracking_evaluation(truth, truth, **setting)
+
+
 def mixed(path: Path, frames: list[list[tuple[int, int | None, type]]]) -> Path:
     """Write frames of (place, track, class) of instances of a user beside predicted ones."""
     skeleton, clip = Skeleton(["n0", "n1", "n2"]), Video("clip0.mp4", open_backend=False)
