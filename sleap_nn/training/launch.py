@@ -61,6 +61,7 @@ def train_in_processes(count: int, decisions: Mapping[str, Any], labels: GivenLa
         ranks = _Ranks(command, count, {HANDOVER: folder, "MASTER_PORT": str(store.port)})
         with _signals() as received:
             try:
+                ranks.start()
                 ranks.wait(received)
             finally:
                 ranks.kill()
@@ -79,12 +80,19 @@ class _Ranks:
     """
 
     def __init__(self, command: list[str], count: int, variables: Mapping[str, str]) -> None:
-        """Start them."""
+        """Choose the program, in how many processes it runs, and variables of their environment."""
         self._command = command
+        self._count = count
+        self._variables = variables
         self.exit_codes: list[int] = []
         self.first_killed: tuple[int, int] | None = None
         self._readers: list[threading.Thread] = []
-        self._processes = [self._start(rank, count, variables) for rank in range(count)]
+        self._processes: list[subprocess.Popen[str]] = []
+
+    def start(self) -> None:
+        """Start them; those that were started before a failure are left to `kill`."""
+        for rank in range(self._count):
+            self._processes.append(self._start(rank))
 
     def wait(self, received: list[int]) -> None:
         """Wait until all have ended, pass signals on, and do not wait for long when one has failed or is told to stop.
@@ -113,18 +121,18 @@ class _Ranks:
         for reader in self._readers:
             reader.join(timeout=5)
 
-    def _start(self, rank: int, count: int, variables: Mapping[str, str]) -> subprocess.Popen[str]:
+    def _start(self, rank: int) -> subprocess.Popen[str]:
         """Start one, in a session of its own: a Ctrl+C of the terminal reaches it once, from this process."""
-        threads = max(1, (os.cpu_count() or 1) // count)
+        threads = max(1, (os.cpu_count() or 1) // self._count)
         environment = {
             "OMP_NUM_THREADS": str(threads),
             "TORCH_CPP_LOG_LEVEL": "ERROR",  # lost connections, of which the launcher knows the reason
             **{name: value for name, value in os.environ.items() if not name.startswith("TORCHELASTIC_")},
-            **variables,
+            **self._variables,
             "RANK": str(rank),
             "LOCAL_RANK": str(rank),
-            "WORLD_SIZE": str(count),
-            "LOCAL_WORLD_SIZE": str(count),
+            "WORLD_SIZE": str(self._count),
+            "LOCAL_WORLD_SIZE": str(self._count),
             "GROUP_RANK": "0",
             "MASTER_ADDR": "127.0.0.1",
             "TORCHELASTIC_USE_AGENT_STORE": "True",

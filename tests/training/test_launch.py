@@ -3,6 +3,7 @@
 import logging
 import os
 import signal
+import subprocess
 import sys
 import threading
 import time
@@ -22,10 +23,16 @@ OBEY = "signal.signal(signal.SIGINT, lambda *_: sys.exit(75)); print('ready'); "
 DEAF = "signal.signal(signal.SIGINT, signal.SIG_IGN); print('ready'); " + WAIT
 
 
+def started(command: list[str], count: int, variables: dict[str, str] | None = None) -> launch._Ranks:
+    ranks = launch._Ranks(command, count, {} if variables is None else variables)
+    ranks.start()
+    return ranks
+
+
 def start(*programs: str) -> launch._Ranks:
     """Start a program for each process; they know which by their rank."""
     chosen = f"exec({list(programs)!r}[int(os.environ['RANK'])])"
-    return launch._Ranks([sys.executable, "-c", f"import os, signal, sys, time; {chosen}"], len(programs), {"X": "y"})
+    return started([sys.executable, "-c", f"import os, signal, sys, time; {chosen}"], len(programs), {"X": "y"})
 
 
 def run(*programs: str, received: list[int] | None = None) -> launch._Ranks:
@@ -54,7 +61,7 @@ def test_the_processes_import_what_this_one_imports_and_nothing_of_the_working_f
     (tmp_path / "random.py").write_text("raise ValueError('shadow')")
     monkeypatch.chdir(tmp_path)
     command = [sys.executable, "-P", "-c", "import random, sleap_nn, sys; sys.exit(0)"]
-    ranks = launch._Ranks(command, 1, {})
+    ranks = started(command, 1)
     ranks.wait([])
     ranks.kill()
     assert ranks.exit_codes == [0]
@@ -127,6 +134,21 @@ def test_what_they_log_is_logged_and_what_they_print_is_printed(
     assert ranks.exit_codes == [0, 0]
     assert [(record.levelname, record.getMessage()) for record in caplog.records] == [("INFO", "one 100%")]
     assert capsys.readouterr() == ("two\n", "three\n")
+
+
+def test_if_one_cannot_be_started_those_before_it_are_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    begin, begun = subprocess.Popen, list[subprocess.Popen[str]]()
+
+    def begin_one(_command: list[str], **options: Any) -> subprocess.Popen[str]:
+        if begun:
+            raise OSError(12, "Cannot allocate memory")
+        begun.append(begin([sys.executable, "-c", f"import time; {WAIT}"], **options))
+        return begun[0]
+
+    monkeypatch.setattr(subprocess, "Popen", begin_one)
+    with pytest.raises(OSError, match="Cannot allocate memory"):
+        launch.train_in_processes(2, {}, (None, None), evaluate=False)
+    assert [process.returncode for process in begun] == [-signal.SIGKILL]
 
 
 def test_signals_are_collected_and_given_back() -> None:
