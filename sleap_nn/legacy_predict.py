@@ -26,7 +26,7 @@ from sleap_nn.inference.predictor import Predictor
 from sleap_nn.inference.raw_dicts import KEEP, raw_dicts
 from sleap_nn.inference.raw_outputs import RawKeywords, kept_names
 from sleap_nn.inference.run import labels_of, predict_selection, read_source
-from sleap_nn.inference.select import ChoiceKeywords, closed_after
+from sleap_nn.inference.select import ChoiceKeywords, closed_after, label_filter
 from sleap_nn.inference.to_file import Writing
 from sleap_nn.log import logger, redirect_logs_to_stderr
 from sleap_nn.stages.raw import EARLIER_CONFMAPS
@@ -122,6 +122,7 @@ def _tracked(
         source.copy() if isinstance(source, Labels) else Path(source),
         Output.from_keywords(_output_path(given)),
         config,
+        label_filter=label_filter(part(given, ChoiceKeywords)),
         filter_config=filters,
         clean_empty_frames=given["no_empty_frames"],
         progress_callback=listener,

@@ -23,7 +23,7 @@ from sleap_nn.log import logger
 from sleap_nn.stages.stream import Progress
 from sleap_nn.structures.sample import FrameKey
 
-__all__ = ["TrackKeywords", "track", "track_file", "track_labels"]
+__all__ = ["TrackKeywords", "track", "track_labels"]
 
 
 class TrackKeywords(TypedDict, total=False):
@@ -75,14 +75,7 @@ def track(
         OutputError: The result cannot be written.
     """
     output = None if output_path is None else Output.from_keywords(output_path)
-    return track_file(Path(labels_path), output, tracker_config, **options)[0]
-
-
-def track_file(
-    path: Path, output: Output | None, tracker_config: TrackerConfig | None = None, **options: Unpack[TrackKeywords]
-) -> tuple[Labels, list[Path]]:
-    """Track the instances of a labels file and return them together with the files that were written; as `track`."""
-    return track_labels(path, output, tracker_config, **options)
+    return track_labels(Path(labels_path), output, tracker_config, **options)[0]
 
 
 def track_labels(
@@ -91,7 +84,11 @@ def track_labels(
     tracker_config: TrackerConfig | None = None,
     **options: Unpack[TrackKeywords],
 ) -> tuple[Labels, list[Path]]:
-    """Track the instances of labels, which are changed, or of a labels file, which is not; as `track_file`."""
+    """Track the instances of labels, which are changed, or of a labels file, which is not; else as `track`.
+
+    Returns:
+        The labels, and the files that were written.
+    """
     given = TrackerConfig() if tracker_config is None else tracker_config
     config = complete_tracking(given, options.get("max_instances"))
     path = source if isinstance(source, Path) else None

@@ -66,6 +66,19 @@ def test_labels_are_tracked_without_a_model(folder: Path, tmp_path: Path) -> Non
     assert isinstance(again, sio.Labels)
 
 
+@pytest.mark.parametrize(("name", "expected"), [("only_labeled_frames", [0]), ("exclude_user_labeled", [10, 20])])
+def test_label_filters_choose_what_is_tracked(tmp_path: Path, name: str, expected: list[int]) -> None:
+    labels = make_labels(3)
+    for frame in list(labels)[1:]:
+        frame.instances = [
+            sio.PredictedInstance.from_numpy(own.numpy(), skeleton=labels.skeletons[0], score=1.0)
+            for own in frame.instances
+        ]
+    chosen: dict[str, Any] = {name: True}
+    tracked = run_inference(input_labels=labels, tracking=True, output_path=tmp_path / "tracked.slp", **chosen)
+    assert [frame.frame_idx for frame in tracked] == expected
+
+
 @pytest.mark.parametrize(
     ("keywords", "message"),
     [

@@ -28,7 +28,7 @@ from sleap_nn.inference.select import ChoiceKeywords, closed_after, label_filter
 from sleap_nn.inference.to_file import Writing
 from sleap_nn.log import logger
 from sleap_nn.stages.follow import RoiSettings
-from sleap_nn.track import track_file
+from sleap_nn.track import track_labels
 
 
 @dataclass
@@ -164,7 +164,7 @@ class PredictionRun:
         if self._gui is not None:
             self._gui.started(str(source), None)
         with FramesBar("Tracking...") if self._gui is None else nullcontext(self._gui) as progress:
-            labels, written = track_file(
+            labels, written = track_labels(
                 source,
                 Output.from_keywords(path, *formats),
                 self._tracking,
