@@ -14,6 +14,7 @@ from sleap_nn.errors import TrainingCollapsedError
 from sleap_nn.evaluation.evaluator import Evaluator
 from sleap_nn.evaluation.main_figures import main_figures
 from sleap_nn.evaluation.metrics_files import load_metrics, metrics_path, write_metrics
+from sleap_nn.evaluation.run import CENTROID_DISTANCE
 from sleap_nn.heartbeat import phase
 from sleap_nn.inference.output import save_labels
 from sleap_nn.inference.predictor import MissingFramesError
@@ -24,9 +25,6 @@ from sleap_nn.tasks import TASKS
 from sleap_nn.training.callbacks.listeners import Event, Listeners
 from sleap_nn.training.collapse import PEAK_THRESHOLD, HeadStrength, find_collapse, poor_on_train_text
 from sleap_nn.training.run_folder import file_numbers, ground_truth_path, predictions_path, test_paths
-
-CENTROID_DISTANCE = 50.0
-"""Largest distance in px of a centroid from the one it stands for."""
 
 
 def evaluate_run(folder: Path, config: TrainingJobConfig) -> int | None:

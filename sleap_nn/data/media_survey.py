@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 from av.packet import Packet
-from jaxtyping import Int
+from jaxtyping import Bool, Int
 
 from sleap_nn.data.media_file import decode, numbered_packets, opened
 from sleap_nn.data.media_index import FrameIndex
@@ -71,7 +71,7 @@ class _Survey:
 
     order: Int[np.ndarray, " pictures"]
     before: Int[np.ndarray, " packets"]
-    is_key: Int[np.ndarray, " packets"]
+    is_key: Bool[np.ndarray, " packets"]
     is_packed: bool
     lost: Int[np.ndarray, " lost"]
     is_damaged: bool
@@ -119,8 +119,14 @@ def _surveyed(path: Path, threads: str) -> _Survey:
                 order.append(place)
                 is_damaged |= picture.is_corrupt
     lost = sorted(set(range(len(keys))) - set(order) - hidden)
-    arrays = [np.array(values, np.int64) for values in (order, before, keys, lost)]
-    return _Survey(arrays[0], arrays[1], arrays[2], is_packed, arrays[3], is_damaged)
+    return _Survey(
+        order=np.array(order, np.int64),
+        before=np.array(before, np.int64),
+        is_key=np.array(keys, bool),
+        is_packed=is_packed,
+        lost=np.array(lost, np.int64),
+        is_damaged=is_damaged,
+    )
 
 
 def _numbered(survey: _Survey, num_missing: int) -> FrameIndex:
@@ -135,7 +141,7 @@ def _numbered(survey: _Survey, num_missing: int) -> FrameIndex:
     certain = fewest == most
     packets, numbers = order[certain], (positions + fewest)[certain]
     by_packet = np.argsort(packets, kind="stable")
-    is_key = survey.is_key[packets] > int(survey.is_packed)  # decoding a packed stream starts at its head
+    is_key = survey.is_key[packets] & (not survey.is_packed)  # decoding a packed stream starts at its head
     return FrameIndex(
         num_frames=len(order) + len(lost),
         num_missing=num_missing,

@@ -22,22 +22,8 @@ from sleap_nn.errors import DataError
 
 MEDIA_SUFFIXES = (
     *(f".{suffix}" for suffix in MediaVideo.EXTS),
-    *(
-        ".webm",
-        ".m4v",
-        ".ts",
-        ".mts",
-        ".m2ts",
-        ".mpg",
-        ".mpeg",
-        ".wmv",
-        ".flv",
-        ".ogv",
-        ".3gp",
-        ".gif",
-        ".h264",
-        ".hevc",
-    ),
+    *(".webm", ".m4v", ".ts", ".mts", ".m2ts", ".mpg", ".mpeg", ".wmv", ".flv", ".ogv", ".3gp", ".gif"),
+    *(".h264", ".hevc"),
 )
 """Endings of files that `media` reads."""
 

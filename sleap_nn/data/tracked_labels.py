@@ -131,10 +131,11 @@ def _write(entry: TrackedFrame, found: Predictions, tracks: dict[int, Track]) ->
     for place, number, score in zip(places.tolist(), _tracks(found).tolist(), scores.tolist(), strict=True):
         entry.instances[place].track = tracks[number]
         entry.instances[place].tracking_score = score
+    kept = set(places.tolist())
     dropped = {
         id(instance)
         for place, instance in enumerate(entry.instances)
-        if place not in set(places.tolist()) and isinstance(instance, PredictedInstance)
+        if place not in kept and isinstance(instance, PredictedInstance)
     }
     entry.frame.instances = [instance for instance in entry.frame.instances if id(instance) not in dropped]
 

@@ -128,13 +128,11 @@ def counted_nodes(matches: Matches) -> Bool[np.ndarray, "pairs nodes"]:
     return visible_nodes(matches.truth) | visible_nodes(matches.predicted)
 
 
-def pck_of_pairs(
-    matches: Matches, thresholds: Float[np.ndarray, " thresholds"] = PCK_THRESHOLDS
-) -> Float[np.ndarray, " pairs"]:
-    """Return the mean PCK of each pair over its counted nodes and the thresholds in px."""
-    correct = matches.distances[..., None] < thresholds
+def pck_of_pairs(matches: Matches) -> Float[np.ndarray, " pairs"]:
+    """Return the mean PCK of each pair over its counted nodes and `PCK_THRESHOLDS`."""
+    correct = matches.distances[..., None] < PCK_THRESHOLDS
     counted = counted_nodes(matches).sum(axis=1)
-    return correct.sum(axis=(1, 2)) / (counted * len(thresholds))
+    return correct.sum(axis=(1, 2)) / (counted * len(PCK_THRESHOLDS))
 
 
 def pck_metrics(

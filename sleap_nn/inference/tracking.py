@@ -63,7 +63,6 @@ def apply_tracking(
     config: TrackerConfig,
     progress_callback: Progress | None = None,
     keys: set[FrameKey] | None = None,
-    max_instances: int | None = None,
     filter_config: FilterConfig | None = None,
 ) -> Labels:
     """Track the instances of labels, in place; callers who need the labels as they were pass ``labels.copy()``.
@@ -76,7 +75,6 @@ def apply_tracking(
         config: The options.
         progress_callback: Called with (frames done, frames in all) after each frame.
         keys: The frames that are tracked; the others are taken out. None for all.
-        max_instances: Most instances of a frame, which stands in for the number of animals.
         filter_config: Which predicted instances are removed before; those of a user are never.
 
     Raises:
@@ -86,7 +84,7 @@ def apply_tracking(
     unify(labels)
     refuse_other_nodes(labels, all_instances=True)
     num_nodes = len(labels.skeletons[0].nodes) if labels.skeletons else 1
-    run = TrackingRun.from_config(config, num_nodes, max_instances)
+    run = TrackingRun.from_config(config, num_nodes)
     joined = join_duplicate_frames(labels)
     if joined:
         logger.warning("%d frame(s) of the labels were there more than once and have been joined.", joined)

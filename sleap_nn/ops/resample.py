@@ -20,7 +20,6 @@ from sleap_nn.structures.transform import Transform
 
 Image = UInt8[np.ndarray, "height width channels"]
 
-LUMA = (0.299, 0.587, 0.114)
 _TOLERANCE_PX = 1e-4
 _CHANNELS_AT_ONCE = 4
 _MILDEST_SHRINK = 0.8

@@ -54,36 +54,34 @@ class Curve:
 
 def curve_chart(
     title: str,
-    x: Float[np.ndarray, " x"],
+    epochs: Float[np.ndarray, " epochs"],
     curves: Sequence[Curve],
-    x_label: str = "epoch",
     y_label: str = "",
     marks: Mapping[str, float] | None = None,
     caption: str = "",
 ) -> Chart:
-    """Draw lines over one x axis of whole numbers, on a logarithmic scale where positive values span a large range.
+    """Draw lines over epochs, on a logarithmic scale where positive values span a large range.
 
     Args:
         title: What the chart shows.
-        x: Positions, ascending.
-        curves: The lines.
-        x_label: Name of the x axis.
+        epochs: Their numbers, ascending.
+        curves: The lines, with a value an epoch.
         y_label: Name of the y axis.
-        marks: Positions to point out, by the text beside them.
+        marks: Epochs to point out, by the text beside them.
         caption: How to read the chart.
     """
     values = np.concatenate([curve.values for curve in curves])
     known = values[np.isfinite(values)]
     log = bool(known.size and known.min() > 0 and known.max() > _LOG_RATIO * known.min())
-    across, up = x_axis(x), y_axis(values if log else [0, *values], log)
+    across, up = x_axis(epochs), y_axis(values if log else [0, *values], log)
     plot = Plot(across, up)
-    plot.grid(x_label, f"{y_label} (log)".strip() if log else y_label, [tick for tick in across.ticks if tick % 1 == 0])
-    chosen = np.unique(np.linspace(0, len(x) - 1, min(len(x), _MOST_POINTS)).round().astype(int))
+    plot.grid("epoch", f"{y_label} (log)".strip() if log else y_label, [tick for tick in across.ticks if tick % 1 == 0])
+    chosen = np.unique(np.linspace(0, len(epochs) - 1, min(len(epochs), _MOST_POINTS)).round().astype(int))
     for curve in curves:
-        plot.line(np.asarray(x, float)[chosen], curve.values[chosen], curve.css)
+        plot.line(np.asarray(epochs, float)[chosen], curve.values[chosen], curve.css)
     for text, place in ({} if marks is None else marks).items():
         plot.mark(place, text)
-    described = "; ".join(_course(curve, x, x_label) for curve in curves)
+    described = "; ".join(_course(curve, epochs) for curve in curves)
     legend = tuple((curve.css, curve.name) for curve in curves) if len(curves) > 1 else ()
     return Chart(title, plot.svg(f"{title}: {described}"), legend, caption)
 
@@ -186,12 +184,12 @@ def confidence_chart(centers: Sequence[float], quartiles: Float[np.ndarray, "bin
     return Chart(title, plot.svg(f"{title}, medians: {described}"), caption=caption)
 
 
-def _course(curve: Curve, x: Float[np.ndarray, " x"], x_label: str) -> str:
+def _course(curve: Curve, epochs: Float[np.ndarray, " epochs"]) -> str:
     """Say where a line begins, ends and is lowest."""
     known = np.flatnonzero(np.isfinite(curve.values))
     if not known.size:
         return f"{curve.name} has no values"
     lowest = known[curve.values[known].argmin()]
     first, last = curve.values[known[0]], curve.values[known[-1]]
-    at = f"lowest {curve.values[lowest]:.4g} at {x_label} {x[lowest]:g}"
+    at = f"lowest {curve.values[lowest]:.4g} at epoch {epochs[lowest]:g}"
     return f"{curve.name} from {first:.4g} to {last:.4g}, {at}"

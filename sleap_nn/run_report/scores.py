@@ -9,7 +9,7 @@ from functools import cached_property
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from sleap_nn.after_training import CENTROID_DISTANCE, evaluator_of_run
+from sleap_nn.after_training import evaluator_of_run
 from sleap_nn.config.training_job_config import TrainingJobConfig
 from sleap_nn.data.labels import Labels, skeleton_of
 from sleap_nn.errors import DataError
@@ -18,6 +18,7 @@ from sleap_nn.evaluation.keypoints import counted_nodes
 from sleap_nn.evaluation.matches import FramePoints, Matches, join_matches
 from sleap_nn.evaluation.node_errors import NodeErrors, node_errors
 from sleap_nn.evaluation.pairs import FramePair, centroid_frames, keypoint_frames, point_scores
+from sleap_nn.evaluation.run import CENTROID_DISTANCE
 from sleap_nn.ops.similarity import visible_nodes
 from sleap_nn.structures.skeleton import Skeleton
 

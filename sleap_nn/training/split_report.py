@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+from sleap_nn.data.findings import counted
 from sleap_nn.data.frame_groups import FrameRow
 from sleap_nn.data.leakage import Leakage, usual_distance
 from sleap_nn.data.splits import Division, SplitRule, divide
@@ -38,11 +39,11 @@ def sizes_text(rule: SplitRule, division: Division) -> str:
     share = 100 * val / max(1, train + val)
     asked = f"{100 * rule.fraction:g} %" if rule.num_folds is None else f"fold {rule.fold} of {rule.num_folds}"
     negative = num_frames - train - val
-    beside = f", {_count(negative, 'negative frame')} beside" if negative > 0 else ""
+    beside = f", {counted(negative, 'negative frame')} beside" if negative > 0 else ""
     return (
-        f"Split by {_GROUPS[rule.method]} with seed {rule.seed}: {_count(train, 'frame')} in "
-        f"{_count(division.num_groups[0], 'group')} train, {_count(val, 'frame')} in "
-        f"{_count(division.num_groups[1], 'group')} validate ({share:.1f} %; asked: {asked}){beside}."
+        f"Split by {_GROUPS[rule.method]} with seed {rule.seed}: {counted(train, 'frame')} in "
+        f"{counted(division.num_groups[0], 'group')} train, {counted(val, 'frame')} in "
+        f"{counted(division.num_groups[1], 'group')} validate ({share:.1f} %; asked: {asked}){beside}."
     )
 
 
@@ -57,7 +58,7 @@ def leakage_text(division: Division, at_random: Division, near: int) -> str:
     found, usual = (Leakage.between(split.train, split.val) for split in (division, at_random))
     return (
         f"Leakage: {found.num_within(near)} of {found.num_val} validation frames have a training frame within "
-        f"{_count(near, 'frame')} in the same video; {_distances(found)} (single frames at random: "
+        f"{counted(near, 'frame')} in the same video; {_distances(found)} (single frames at random: "
         f"{usual.num_within(near)} of {usual.num_val}; {_distances(usual)})."
     )
 
@@ -66,7 +67,7 @@ def far_off_text(rule: SplitRule, division: Division) -> str:
     """Return a sentence on why the number of validation frames is not what was asked for, and what to do."""
     train, val = division.num_labelled
     if division.num_kept:
-        reason = f"{_count(division.num_kept, 'frame')} stay on the side of an earlier split"
+        reason = f"{counted(division.num_kept, 'frame')} stay on the side of an earlier split"
         remedy = "add labelled frames"
     else:
         reason = f"frames of one {_GROUPS[rule.method]} stay together"
@@ -82,7 +83,3 @@ def _distances(found: Leakage) -> str:
     if found.closest is None:
         return "no video on both sides"
     return f"closest {found.closest}, median {found.median:g}"
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"
