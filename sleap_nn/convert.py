@@ -87,7 +87,7 @@ def convert_model(path: str | Path, output: str | Path) -> Path:
     output = Path(output)
     if any((output / name).exists() for name in (*model_dir.CONFIGS, *model_dir.WEIGHT_FILES)):
         raise OutputError(f"The folder {output} already holds a model; choose another one.")
-    (model,) = load_models(path, StageSettings(), device="cpu", precision="32")
+    model = load_models(path, StageSettings(), device="cpu", precision="32")[0]
     weights = model.network.state_dict()
     try:
         output.mkdir(parents=True, exist_ok=True)

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float
 
+from sleap_nn.data.findings import counted
 from sleap_nn.data.labels import LabeledFrame, Labels, LabelSet, load_labels
 from sleap_nn.data.sources import frame_size
 
@@ -90,14 +91,14 @@ class DatasetStats:
         """Return the facts in words: pairs of a heading and a text."""
         tracks = ", ".join(self.track_names[:6]) + (", ..." if self.num_tracks > 6 else "")
         facts = [
-            ("Frames", f"{self.num_frames} labelled, of {_counted(self.num_videos, 'video')}"),
+            ("Frames", f"{self.num_frames} labelled, of {counted(self.num_videos, 'video')}"),
             (
                 "Animals",
-                f"{_counted(self.num_instances, 'instance')}; at most {self.max_instances} in a frame, "
+                f"{counted(self.num_instances, 'instance')}; at most {self.max_instances} in a frame, "
                 f"{self.mean_instances:.1f} on average",
             ),
-            ("Images", f"{self.width} x {self.height} px, {_counted(self.channels, 'channel')}"),
-            ("Skeleton", f"{_counted(self.num_nodes, 'node')}, {_counted(self.num_edges, 'edge')}"),
+            ("Images", f"{self.width} x {self.height} px, {counted(self.channels, 'channel')}"),
+            ("Skeleton", f"{counted(self.num_nodes, 'node')}, {counted(self.num_edges, 'edge')}"),
             (
                 "Size of animals",
                 f"largest {self.largest_box:.0f} px, median {self.median_box:.0f} px; the largest takes "
@@ -174,8 +175,3 @@ def _apparent_view(points: Float[np.ndarray, "instances nodes 2"]) -> str | None
         return None
     angles = np.arctan2(directions[:, 1], directions[:, 0])
     return "side" if np.abs(np.exp(2j * angles).mean()) > _ALIGNED else "top"
-
-
-def _counted(number: int, noun: str) -> str:
-    """Return a number with its noun."""
-    return f"{number} {noun}{'' if number == 1 else 's'}"
