@@ -1,5 +1,6 @@
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,8 +12,9 @@ from model_folders import HEADS, write_model
 from sleap_nn.cli import cli
 from sleap_nn.convert import convert, convert_model
 from sleap_nn.data.labels import load_labels
-from sleap_nn.errors import DataError, MissingFileError, OutputError, UsageError
+from sleap_nn.errors import DataError, MissingFileError, ModelError, OutputError, UsageError
 from sleap_nn.inference import predict
+from sleap_nn.inference.loaded_model import LoadedModel
 
 
 @pytest.fixture(scope="module")
@@ -47,6 +49,18 @@ def test_nothing_is_replaced_and_nothing_is_left_by_a_failure(labels: Path, tmp_
     (tmp_path / "file").write_text("")
     with pytest.raises(OutputError, match="cannot be written"):
         convert_model(model, tmp_path / "file" / "new")
+    assert not (tmp_path / "new").exists()
+
+
+def test_an_exported_pair_is_refused_in_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    nothing: Any = None
+    parts = [
+        LoadedModel(tmp_path / "pair", nothing, nothing, "cpu", "32", tmp_path / f"{name}.onnx")
+        for name in ("centroid", "centered_instance")
+    ]
+    monkeypatch.setattr("sleap_nn.convert.load_models", lambda *_, **__: parts)
+    with pytest.raises(ModelError, match="pair is an exported model; give the folder of the training"):
+        convert_model(tmp_path / "pair", tmp_path / "new")
     assert not (tmp_path / "new").exists()
 
 

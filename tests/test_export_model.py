@@ -12,7 +12,6 @@ from factories import make_labels
 from model_folders import write_model
 
 from sleap_nn.config.training_job_config import TrainingJobConfig
-from sleap_nn.convert import convert
 from sleap_nn.errors import ConfigError, EngineError, MissingFileError, MissingPackageError, ModelError, OutputError
 from sleap_nn.export_model import export_models
 from sleap_nn.inference.export_metadata import ENGINE_METADATA, METADATA, STAGES, ExportMetadata, read_stages
@@ -95,15 +94,6 @@ def test_a_pair_lies_in_the_folder_of_the_centroid_model(models: Path) -> None:
     assert alone.folder == models / "centroid" / "exported"
     alone = export_models(models / "centroid", verify=False, output=folder)
     assert {path.name for path in folder.iterdir()} == {"model.onnx", "training_config.yaml", METADATA, STAGES}
-
-
-def test_an_exported_pair_cannot_be_converted_in_a_sentence(models: Path, tmp_path: Path) -> None:
-    pair = export_models(
-        [models / "centroid", models / "centered_instance"], verify=False, output=str(tmp_path / "pair")
-    )
-    with pytest.raises(ModelError, match="pair is an exported model; give the folder of the training"):
-        convert(pair.folder, tmp_path / "converted")
-    assert not (tmp_path / "converted").exists()
 
 
 def test_crops_have_the_size_that_is_asked_for(models: Path, tmp_path: Path) -> None:
