@@ -59,17 +59,18 @@ def one_sided_triple(points: Float[np.ndarray, "instances nodes 2"]) -> tuple[in
     sampled = _sampled(points, _TRIPLE_INSTANCES)
     places = sampled[..., 0] + 1j * sampled[..., 1]
     best, most = None, _ONE_SIDED
-    for triple in combinations(range(places.shape[1]), 3):
-        first, second, third = places[:, triple].T
-        sides = (second - first, third - first)
-        lengths = np.abs(sides[0]) * np.abs(sides[1])
-        known = np.isfinite(lengths) & (lengths > 0)
-        if known.sum() < FEWEST:
-            continue
-        sines = (np.conj(sides[0]) * sides[1]).imag[known] / lengths[known]
-        share = abs(float(np.sign(sines).mean())) * (np.median(np.abs(sines)) > np.sin(np.deg2rad(10)))
-        if share > most:
-            best, most = triple, share
+    for first, second in combinations(range(places.shape[1]), 2):
+        thirds = places[:, second + 1 :] - places[:, first, None]
+        side = places[:, second, None] - places[:, first, None]
+        with np.errstate(invalid="ignore", divide="ignore"):
+            sines = (np.conj(side) * thirds).imag / (np.abs(side) * np.abs(thirds))
+        known = np.isfinite(sines)
+        count = known.sum(axis=0)
+        shares = np.abs(np.sign(np.where(known, sines, 0)).sum(axis=0)) / np.maximum(count, 1)
+        for index in np.flatnonzero((count >= FEWEST) & (shares > most)):
+            turns = np.median(np.abs(sines[known[:, index], index])) > np.sin(np.deg2rad(10))
+            if turns and shares[index] > most:
+                best, most = (first, second, second + 1 + int(index)), shares[index]
     return best
 
 
