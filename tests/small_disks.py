@@ -14,6 +14,7 @@ from sleap_nn.inference.output import save_labels
 from sleap_nn.inference.slp_writer import SlpHead, write_slp
 from sleap_nn.structures.predictions import Predictions
 from sleap_nn.structures.sample import FrameKey
+from sleap_nn.viz import write_overlay_video
 
 NUM_FRAMES = 1500
 
@@ -46,6 +47,9 @@ def _writer(video: Path, kind: str) -> Callable[[Path], object]:
     if kind == "stream":
         head = SlpHead(skeleton, [sio.Video.from_filename(str(video))], (), {})
         return lambda path: write_slp(path, _frames(), head)
+    if kind == "video":
+        noise = np.random.default_rng(0).integers(0, 256, (6, 64, 64, 3), dtype=np.uint8)
+        return lambda path: write_overlay_video(path.with_suffix(".mp4"), noise, 10)
     opened = sio.Video.from_filename(str(video))
     count = len(opened) if kind == "embedded" else NUM_FRAMES
     instances = [sio.PredictedInstance.from_numpy(np.full((9, 2), float(i)), skeleton=skeleton) for i in range(count)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from fractions import Fraction
 from itertools import chain
 from pathlib import Path
@@ -72,19 +73,35 @@ def _encode(path: Path, frames: Iterator[np.ndarray], fps: float, quality: int) 
     return count
 
 
-def _open_container(path: Path) -> OutputContainer:
+@contextmanager
+def _open_container(path: Path) -> Iterator[OutputContainer]:
+    """Give a new file, and complete it at the end; what is written until then may still lie in memory."""
     try:
-        return av.open(str(path), "w", format="mp4")
+        container = av.open(str(path), "w", format="mp4")
     except OSError as error:
         raise OutputError(f"The video {path.name} cannot be written in {path.parent}: {error.strerror}.") from error
+    try:
+        yield container
+        with _writing():
+            container.close()
+    finally:
+        with suppress(FFmpegError):
+            container.close()
+
+
+@contextmanager
+def _writing() -> Iterator[None]:
+    """Say in a sentence that nothing more can be written."""
+    try:
+        yield
+    except (OSError, FFmpegError) as error:
+        raise OutputError(f"The video cannot be written ({error.strerror}); check the free space.") from error
 
 
 def _write(container: OutputContainer, stream: VideoStream, frame: av.VideoFrame | None) -> None:
     """Encode one frame, or flush the encoder when there is none."""
-    try:
+    with _writing():
         container.mux(stream.encode(frame))
-    except (OSError, FFmpegError) as error:
-        raise OutputError(f"A video frame cannot be written ({error}); check the free space.") from error
 
 
 def _enlarged(image: np.ndarray, upscaling: int) -> np.ndarray:

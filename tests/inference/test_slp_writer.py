@@ -133,7 +133,7 @@ def test_a_failure_leaves_the_older_file_and_nothing_else(tmp_path: Path) -> Non
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no limits of file sizes")
-@pytest.mark.parametrize("kind", ["stream", "labels", "embedded", "analysis_h5", "nwb"])
+@pytest.mark.parametrize("kind", ["stream", "labels", "embedded", "analysis_h5", "nwb", "video"])
 def test_a_full_disk_is_an_error_and_no_crash(tmp_path: Path, kind: str) -> None:
     from small_disks import write_all_that_is_too_large
 
