@@ -23,12 +23,23 @@ from sleap_nn.export.onnx_file import (
     sample_images,
     set_properties,
 )
-from sleap_nn.inference.export_metadata import MODEL, PAIRS, Baked, ExportedStage, ExportMetadata
+from sleap_nn.inference.export_metadata import (
+    ENGINE_METADATA,
+    METADATA,
+    MODEL,
+    PAIRS,
+    STAGES,
+    SUFFIXES,
+    Baked,
+    ExportedStage,
+    ExportMetadata,
+)
 from sleap_nn.inference.loaded_model import LoadedModel
 from sleap_nn.inference.onnx_runtime import INPUT, MAP_PREFIX
 from sleap_nn.log import logger
 from sleap_nn.networks import model_dir
 from sleap_nn.stages.stage import Stage
+from sleap_nn.tasks import TASKS
 from sleap_nn.tasks.bottomup import BottomUp
 from sleap_nn.version import __version__
 
@@ -63,6 +74,14 @@ class Part:
 def config_name(models: Sequence[LoadedModel], index: int) -> str:
     """Return the name of the configuration of a model."""
     return model_dir.CONFIG if len(models) == 1 else f"training_config_{models[index].model_type}.yaml"
+
+
+def file_names() -> set[str]:
+    """Return the name of every file that exports of any kind write."""
+    stems = {MODEL, *(f"{MODEL}_{name}" for name in TASKS)}
+    models = {f"{stem}{suffix}" for stem in stems for suffix in SUFFIXES.values()}
+    configs = {model_dir.CONFIG, *(f"training_config_{name}.yaml" for name in TASKS)}
+    return {METADATA, ENGINE_METADATA, STAGES, *models, *configs}
 
 
 def stages_of(models: Sequence[LoadedModel], config: ExportConfig) -> list[ExportedStage]:
