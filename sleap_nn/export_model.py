@@ -15,6 +15,7 @@ from sleap_nn.errors import MissingPackageError, MixedModelsError, ModelError, O
 from sleap_nn.export.folder import Part, config_name, file_names, metadata_of, parts_of, stages_of, write_onnx
 from sleap_nn.export.onnx_file import Difference, import_onnx
 from sleap_nn.export.tensorrt_engine import WORKSPACE, build_engine
+from sleap_nn.export.unused import warn_of_unused
 from sleap_nn.heartbeat import phase
 from sleap_nn.inference.export_metadata import ENGINE_METADATA, METADATA, STAGES, SUFFIXES, write_stages
 from sleap_nn.inference.load import load_models
@@ -70,6 +71,7 @@ def export_models(model_paths: Sequence[str | Path] | str | Path, **options: Any
         _need_onnxruntime()
     models = _loaded(model_paths, config)
     folder = _output_of(models, config)
+    warn_of_unused(models, config)
     with phase("exporting the model"), _partial(folder) as partial:
         onnx, engines, differences = _write(models, config, partial)
         _move(partial, folder)

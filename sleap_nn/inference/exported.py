@@ -12,11 +12,13 @@ from sleap_nn.config.training_job_config import TrainingJobConfig
 from sleap_nn.errors import ConfigError, MissingFileError, ModelError, UsageError
 from sleap_nn.inference.export_metadata import (
     ENGINE_METADATA,
+    FACTS,
     METADATA,
     MODEL,
     SUFFIXES,
     ExportedStage,
     ExportMetadata,
+    check_facts,
     read_stages,
 )
 from sleap_nn.inference.loaded_model import LoadedModel, ModelKeywords, model_type_of, task_of
@@ -120,11 +122,11 @@ def _load_stage(
     task = task_of(config, folder / stage.config)
     file = folder / f"{stage.file}{SUFFIXES[runtime]}"
     device = options.get("device", "cpu")
-    runs = (
-        OnnxRuntime(file, task.heads, device)
-        if runtime == "onnx"
-        else TensorRtRuntime(file, task.heads, device, metadata.precision)
-    )
+    if runtime == "onnx":
+        runs = OnnxRuntime(file, task.heads, device)
+        check_facts(runs.properties.get(FACTS), task, stage.input, file)
+    else:
+        runs = TensorRtRuntime(file, task.heads, device, metadata.precision)
     baked = _tightened(stage.decoding.settings(), options.get("peak_conf_threshold"))
     return LoadedModel(
         folder,

@@ -1,12 +1,16 @@
+import copy
 import json
+import pickle
 import shutil
 import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
 import sleap_io as sio
+import torch
 
 import sleap_nn
 from sleap_nn.convert import convert_model
@@ -162,11 +166,33 @@ def test_a_configuration_of_another_model_is_refused(untrained: Path, copied: Pa
         load_models(copied, StageSettings())
 
 
+@pytest.mark.parametrize("name", [STAGES, "training_config.yaml"])
+def test_a_network_among_the_files_of_another_is_refused(copied: Path, name: str) -> None:
+    text = (copied / name).read_text()
+    changed = text.replace('"scale": 1.0', '"scale": 0.5') if name == STAGES else text.replace("snout", "nose")
+    assert changed != text
+    (copied / name).write_text(changed)
+    what = "reads other images" if name == STAGES else "finds other nodes, edges or classes"
+    with pytest.raises(ModelError, match=rf"model\.onnx {what} than the files beside it say"):
+        load_models(copied, StageSettings())
+    model = onnx.load(copied / "model.onnx")
+    del model.metadata_props[:]
+    onnx.save(model, copied / "model.onnx")
+    load_models(copied, StageSettings())  # a file that says nothing of itself is taken at the folder's word
+
+
 def test_two_models_that_do_not_go_together_are_refused(copied: Path) -> None:
     stages = json.loads((copied / STAGES).read_text())
     (copied / STAGES).write_text(json.dumps(stages * 2))
     with pytest.raises(ModelError, match="do not go together"):
         load_models(copied, StageSettings())
+
+
+def test_a_predictor_can_be_copied_and_sent_to_another_process(untrained: Path, exported: Path) -> None:
+    predictor = Predictor.from_export_dir(exported, device=torch.device("cpu"), max_instances=2)  # pyright: ignore[reportArgumentType]
+    expected = points(predictor.predict(untrained / "clip.mp4", frames=[0]))
+    for copied in (copy.deepcopy(predictor), pickle.loads(pickle.dumps(predictor))):
+        np.testing.assert_array_equal(points(copied.predict(untrained / "clip.mp4", frames=[0])), expected)
 
 
 def test_the_runtime_that_is_asked_for_must_be_there(
