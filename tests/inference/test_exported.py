@@ -60,6 +60,23 @@ def test_a_folder_is_known_by_its_file(exported: Path, untrained: Path) -> None:
     assert not is_exported(untrained / "missing.onnx")
 
 
+def test_what_is_left_of_a_folder_is_no_run_folder(copied: Path) -> None:
+    (copied / "model.onnx").unlink()
+    with pytest.raises(MissingFileError, match=r"has no model\.onnx; give a folder that sleap-nn export wrote"):
+        load_models(copied, StageSettings())
+
+
+def test_a_file_that_is_named_is_the_one_that_runs(copied: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sleap_nn.inference.exported.can_run", lambda: True)
+    (copied / "model.trt").write_bytes(b"engine")
+    (model,) = load_models(copied / "model.onnx", StageSettings())
+    assert model.weights == copied / "model.onnx"
+    shutil.copy(copied / "model.onnx", copied / "model_centroid.onnx")
+    for name, runtime in (("model_centroid.onnx", "auto"), ("model.onnx", "tensorrt"), ("model.trt", "onnx")):
+        with pytest.raises(UsageError, match=f"not the whole of an exported model for the runtime {runtime}; give its"):
+            load_models(copied / name, StageSettings(), runtime=runtime)
+
+
 def test_what_the_export_decided_counts(untrained: Path, exported: Path, warned: pytest.LogCaptureFixture) -> None:
     expected = points(predict(untrained, model_paths=untrained / "bottomup", precision="32", peak_threshold=THRESHOLD))
     assert not np.array_equal(
@@ -89,6 +106,8 @@ def test_the_threshold_can_be_raised_only(untrained: Path, exported: Path, warne
     assert "can only be raised" in warned.text
     higher.predict(clip, frames=[0], peak_threshold=0.5)
     assert "peak_threshold=0.5 has no effect" in warned.text
+    higher.predict(clip, frames=[0], peak_threshold=0.2)
+    assert "peak_threshold=0.2 has no effect" in warned.text  # a call names it, though it is the default
     with pytest.raises(TypeError, match="crop_size"):
         Predictor.from_export_dir(exported, crop_size=3)  # pyright: ignore[reportCallIssue]
 
