@@ -21,7 +21,7 @@ from sleap_nn.inference.export_metadata import (
     check_facts,
     read_stages,
 )
-from sleap_nn.inference.loaded_model import LoadedModel, ModelKeywords, model_type_of, task_of
+from sleap_nn.inference.loaded_model import LoadedModel, ModelKeywords, model_type_of, task_of, warn_of_other_anchors
 from sleap_nn.inference.onnx_runtime import OnnxRuntime
 from sleap_nn.inference.settings import StageSettings
 from sleap_nn.inference.tensorrt_runtime import TensorRtRuntime, can_run
@@ -79,6 +79,7 @@ def load_exported(
     if [model.stage.task.one_point for model in models[:-1]] != [True] * (len(models) - 1):
         raise ModelError(f"{folder} holds models that do not go together; export the model again.")
     models = enforced(models, [settings.of(model.stage.task) for model in models], DecodeSettings())
+    warn_of_other_anchors(models)
     logger.info("Exported %s model, run by %s on %s.", metadata.model_type, runtime, models[-1].device)
     return models
 

@@ -14,7 +14,7 @@ from sleap_nn.data.input_spec import InputSpec
 from sleap_nn.errors import ConfigError, MixedModelsError, ModelError, UsageError
 from sleap_nn.inference.checkpoints import fill
 from sleap_nn.inference.exported import is_exported, load_exported
-from sleap_nn.inference.loaded_model import LoadedModel, ModelKeywords, model_type_of, task_of
+from sleap_nn.inference.loaded_model import LoadedModel, ModelKeywords, model_type_of, task_of, warn_of_other_anchors
 from sleap_nn.inference.runtime import TorchRuntime
 from sleap_nn.inference.settings import StageSettings
 from sleap_nn.log import logger
@@ -56,7 +56,9 @@ def load_models(
         order = [_centroid_model(order, configs)]
     tasks = [TASKS[model_type_of(configs[i])] for i in order]
     overrides = _checked_overrides(options.get("preprocess_config") or {}, tasks)
-    return [_load_model(folders[i], configs[i], settings, overrides, options) for i in order]
+    models = [_load_model(folders[i], configs[i], settings, overrides, options) for i in order]
+    warn_of_other_anchors(models)
+    return models
 
 
 def _paths_of(given: Any) -> list[str | Path]:

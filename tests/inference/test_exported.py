@@ -93,6 +93,28 @@ def test_what_the_export_decided_counts(untrained: Path, exported: Path, warned:
     assert "scale, anchor_part, centroid_only, precision has no effect" in warned.text
 
 
+def test_crops_about_another_point_than_in_training_are_named(
+    untrained: Path, tmp_path: Path, warned: pytest.LogCaptureFixture
+) -> None:
+    pair = [Path(shutil.copytree(untrained / name, tmp_path / name)) for name in ("centroid", "centered_instance")]
+    load_models(pair, StageSettings())
+    assert not warned.text
+    config = pair[1] / "training_config.yaml"
+    config.write_text(config.read_text().replace("anchor_part: null", "anchor_part: snout"))
+    load_models(pair[1], StageSettings())
+    assert not warned.text
+    load_models(pair, StageSettings())
+    sentence = "The centroid model finds the mean of the visible nodes, but the centered_instance model was trained on "
+    assert f"{sentence}crops about the node snout, so" in warned.text
+    found = export_models(pair, output=tmp_path / "exported", verify=False)
+    warned.clear()
+    load_models(found.folder, StageSettings())
+    assert sentence in warned.text
+    warned.clear()
+    load_models(pair, StageSettings(), anchor_part="tail_base")
+    assert not warned.text
+
+
 def test_the_threshold_can_be_raised_only(untrained: Path, exported: Path, warned: pytest.LogCaptureFixture) -> None:
     own = Predictor.from_model_paths(untrained / "bottomup", precision="32", max_instances=3, peak_threshold=0.9)
     higher = Predictor.from_export_dir(exported, device="cpu", max_instances=3, peak_conf_threshold=0.9)
