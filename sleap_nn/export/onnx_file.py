@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from sleap_nn.errors import ConfigError, MissingPackageError, ModelError, OutputError, UserError, reason
 from sleap_nn.inference.onnx_runtime import INPUT, import_onnxruntime, onnxruntime_errors
+from sleap_nn.log import logger
 from sleap_nn.whole_files import whole_file
 
 Module = TypeVar("Module", bound=nn.Module)
@@ -253,7 +254,10 @@ def _write(flat: nn.Module, example: Tensor, path: Path, opset: int, axes: Axes,
                     flat, (example,), str(path), opset_version=opset, dynamic_axes=axes, dynamo=False, **options
                 )
             except _EXPORTER_ERRORS:
-                _write_newer(flat, example, path, max(opset, NEWER_OPSET), axes, options)
+                newer = max(opset, NEWER_OPSET)
+                _write_newer(flat, example, path, newer, axes, options)
+                if newer > opset:
+                    logger.warning("The network needs ONNX operators of version %d; %d was asked for.", newer, opset)
     except _EXPORTER_ERRORS as error:
         raise ModelError(f"The network cannot be exported ({reason(error)}); try another --opset-version.") from error
 

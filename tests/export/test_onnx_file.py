@@ -142,8 +142,9 @@ def test_differences_are_found_whatever_they_are(tmp_path: Path) -> None:
 
 
 def test_the_newer_exporter_takes_over_where_the_older_one_cannot(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
+    monkeypatch.setattr("sleap_nn.log.logger.propagate", True)
     export, asked = torch.onnx.export, []
 
     def only_newer(*args: object, dynamo: bool, **options: object) -> object:
@@ -155,6 +156,7 @@ def test_the_newer_exporter_takes_over_where_the_older_one_cannot(
     monkeypatch.setattr(torch.onnx, "export", only_newer)
     path = export_to_onnx(Blur(), tmp_path / "m.onnx", (2, 1, 8, 12), numerical_check=True)
     assert asked == [(False, 17), (True, 18)]
+    assert "needs ONNX operators of version 18; 17 was asked for" in caplog.text
     assert shapes(path, torch.zeros(3, 1, 10, 20, dtype=torch.uint8)) == {"maps": (3, 2, 10, 20), "highest": (3,)}
 
     def neither(*args: object, **options: object) -> None:
