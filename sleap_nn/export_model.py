@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from sleap_nn.config.export_config import ExportConfig
-from sleap_nn.errors import MissingPackageError, MixedModelsError, ModelError, OutputError, UsageError
-from sleap_nn.export.folder import Part, config_name, metadata_of, parts_of, stages_of, write_onnx
+from sleap_nn.errors import MissingPackageError, MixedModelsError, ModelError, OutputError, UsageError, UserError
+from sleap_nn.export.folder import Part, config_name, file_names, metadata_of, parts_of, stages_of, write_onnx
 from sleap_nn.export.onnx_file import Difference, import_onnx
 from sleap_nn.export.tensorrt_engine import WORKSPACE, build_engine
+from sleap_nn.export.unused import warn_of_unused
 from sleap_nn.heartbeat import phase
 from sleap_nn.inference.export_metadata import ENGINE_METADATA, METADATA, STAGES, SUFFIXES, write_stages
 from sleap_nn.inference.load import load_models
@@ -23,6 +24,10 @@ from sleap_nn.inference.onnx_runtime import import_onnxruntime
 from sleap_nn.inference.settings import StageSettings
 from sleap_nn.inference.tensorrt_runtime import import_tensorrt
 from sleap_nn.networks import model_dir
+from sleap_nn.whole_files import bring_to_disk, remove_left
+
+_PARTIAL = ".exporting-"
+"""Start of the name of a folder of files that are not finished."""
 
 
 @dataclass(frozen=True)
@@ -66,6 +71,7 @@ def export_models(model_paths: Sequence[str | Path] | str | Path, **options: Any
         _need_onnxruntime()
     models = _loaded(model_paths, config)
     folder = _output_of(models, config)
+    warn_of_unused(models, config)
     with phase("exporting the model"), _partial(folder) as partial:
         onnx, engines, differences = _write(models, config, partial)
         _move(partial, folder)
@@ -112,7 +118,7 @@ def _output_of(models: Sequence[LoadedModel], config: ExportConfig) -> Path:
     """Return the folder to write.
 
     Raises:
-        OutputError: It holds a trained model, whose configuration would be replaced, or is no folder.
+        OutputError: It holds a trained model or files of something else that would be replaced, or is no folder.
     """
     own = models[0].folder / ("exported" if len(models) == 1 else "exported_topdown")
     folder = own if config.output is None else Path(config.output)
@@ -120,6 +126,13 @@ def _output_of(models: Sequence[LoadedModel], config: ExportConfig) -> Path:
         raise OutputError(f"{folder} is a file; choose a folder for the exported model.")
     if any((folder / name).exists() for name in model_dir.WEIGHT_FILES):
         raise OutputError(f"The folder {folder} holds a trained model; choose another one for the exported model.")
+    if not any((folder / name).is_file() for name in (METADATA, STAGES)):
+        others = sorted(name for name in file_names() if (folder / name).exists())
+        if others:
+            raise OutputError(
+                f"The folder {folder} holds a {others[0]} that is of no export; choose another one for the exported "
+                "model."
+            )
     return folder
 
 
@@ -128,19 +141,22 @@ def _partial(folder: Path) -> Iterator[Path]:
     """Give a folder beside the one to write, which is gone afterwards.
 
     Raises:
-        OutputError: It cannot be made.
+        OutputError: It cannot be made, or something in it cannot be written.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        partial = Path(tempfile.mkdtemp(prefix=".exporting-", dir=folder))
+        remove_left(folder.glob(f"{_PARTIAL}*"))
+        partial = Path(tempfile.mkdtemp(prefix=_PARTIAL, dir=folder))
+        try:
+            yield partial
+        finally:
+            shutil.rmtree(partial, ignore_errors=True)
+            with suppress(OSError):
+                folder.rmdir()  # only an empty one, of an export that failed, can be removed
+    except UserError:
+        raise
     except OSError as error:
         raise OutputError(f"The folder {folder} cannot be written ({error.strerror}); choose another one.") from error
-    try:
-        yield partial
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
-        with suppress(OSError):
-            folder.rmdir()  # only an empty one, of an export that failed, can be removed
 
 
 def _write(
@@ -194,17 +210,19 @@ def _write_engine(part: Part, folder: Path, config: ExportConfig) -> str:
 def _move(partial: Path, folder: Path) -> None:
     """Put finished files in their place; those of an earlier export of another kind are removed.
 
+    The metadata goes first and comes last, so that parts of two exports are never taken for one; the list of networks
+    is always there, so that the folder is known for that of an export.
+
     Raises:
-        OutputError: A file cannot be written.
+        OSError: A file cannot be written.
     """
     new = {path.name for path in partial.iterdir()}
-    try:
-        if (folder / METADATA).is_file():
-            for pattern in ("model*.onnx", "model*.trt", ENGINE_METADATA, "training_config*.yaml"):
-                for old in folder.glob(pattern):
-                    if old.name not in new:
-                        old.unlink()
-        for name in sorted(new, key=lambda name: name == METADATA):
-            (partial / name).replace(folder / name)
-    except OSError as error:
-        raise OutputError(f"The folder {folder} cannot be written ({error.strerror}); choose another one.") from error
+    order = sorted(new, key=lambda name: (name == METADATA, name != STAGES, name))
+    for name in order:
+        with (partial / name).open("rb+") as file:
+            bring_to_disk(file.fileno())
+    (folder / METADATA).unlink(missing_ok=True)
+    for name in file_names() - new:
+        (folder / name).unlink(missing_ok=True)
+    for name in order:
+        (partial / name).replace(folder / name)

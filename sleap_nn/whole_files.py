@@ -5,9 +5,10 @@ from __future__ import annotations
 import errno
 import glob
 import os
+import shutil
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from uuid import uuid4
@@ -42,7 +43,7 @@ def whole_file(path: Path) -> Iterator[Path]:
     if path.exists() and not path.is_file():
         yield path
         return
-    _remove_left(path)
+    remove_left(path.parent.glob(f".{glob.escape(path.stem)}.????????.partial{glob.escape(path.suffix)}"))
     partial = path.with_name(f".{path.stem}.{uuid4().hex[:8]}.partial{path.suffix}")
     try:
         yield partial
@@ -66,12 +67,16 @@ def bring_to_disk(descriptor: int) -> None:
             raise
 
 
-def _remove_left(path: Path) -> None:
-    """Remove what programs that were killed while they wrote a file have left beside it."""
-    for left in path.parent.glob(f".{glob.escape(path.stem)}.????????.partial{glob.escape(path.suffix)}"):
+def remove_left(paths: Iterable[Path]) -> None:
+    """Remove those of some unfinished files and folders that programs have left which were killed meanwhile."""
+    for path in paths:
         with suppress(OSError):
-            if time.time() - left.stat().st_mtime > _LEFT_SECONDS:
-                left.unlink()
+            if time.time() - path.stat().st_mtime <= _LEFT_SECONDS:
+                continue
+            if path.is_dir():
+                shutil.rmtree(path)
+            else:
+                path.unlink()
 
 
 def check_ending(path: Path, endings: Sequence[str]) -> None:

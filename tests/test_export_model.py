@@ -1,10 +1,13 @@
+import errno
 import json
+import os
 import re
 import shutil
 import sys
 from pathlib import Path
 from typing import Any
 
+import onnx
 import onnxruntime
 import pytest
 import yaml
@@ -15,6 +18,8 @@ from sleap_nn.config.training_job_config import TrainingJobConfig
 from sleap_nn.errors import ConfigError, EngineError, MissingFileError, MissingPackageError, ModelError, OutputError
 from sleap_nn.export_model import export_models
 from sleap_nn.inference.export_metadata import ENGINE_METADATA, METADATA, STAGES, ExportMetadata, read_stages
+from sleap_nn.inference.exported import load_exported
+from sleap_nn.inference.settings import StageSettings
 
 
 @pytest.fixture(scope="module")
@@ -68,6 +73,12 @@ def test_the_file_tells_what_it_is(exported: Path) -> None:
     ]  # fmt: skip
     assert session.get_outputs()[0].shape[1:] == [9, 4, 2]
     assert [type(side) for side in session.get_inputs()[0].shape] == [str, int, str, str]
+
+
+def test_the_operators_are_of_the_version_that_is_asked_for(models: Path, tmp_path: Path) -> None:
+    for version in (17, 19):
+        export_models(models / "centroid", output=tmp_path, verify=False, opset_version=version)
+        assert [entry.version for entry in onnx.load(tmp_path / "model.onnx").opset_import] == [version]
 
 
 def test_a_pair_lies_in_the_folder_of_the_centroid_model(models: Path) -> None:
@@ -192,3 +203,55 @@ def test_a_failure_leaves_an_earlier_export_as_it_was(
     with pytest.raises(EngineError):
         export_models(models / "centroid", output=copied, format="both", verify=False)
     assert {path.name: path.read_bytes() for path in copied.iterdir()} == before
+
+
+def test_files_of_a_user_stay_beside_an_export(models: Path, exported: Path, tmp_path: Path) -> None:
+    copied = Path(shutil.copytree(exported, tmp_path / "copied"))
+    own = ("model_int8.onnx", "training_config_notes.yaml", "model.trt.txt")
+    for name in own:
+        (copied / name).write_text("mine")
+    export_models(models / "centroid", output=copied, verify=False)
+    assert [(copied / name).read_text() for name in own] == ["mine"] * 3
+
+
+@pytest.mark.parametrize("name", ["training_config.yaml", "model.onnx", "model_centroid.trt"])
+def test_what_is_of_no_export_is_never_replaced(models: Path, tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_text("mine")
+    with pytest.raises(OutputError, match=f"holds a {name} that is of no export"):
+        export_models(models / "centroid", output=tmp_path, verify=False)
+    assert [path.read_text() for path in tmp_path.iterdir()] == ["mine"]
+
+
+@pytest.mark.parametrize("done", range(4))
+def test_a_kill_never_leaves_parts_of_two_exports_as_one(
+    models: Path, exported: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, done: int
+) -> None:
+    copied = Path(shutil.copytree(exported, tmp_path / "copied"))
+    replace, moved = Path.replace, []
+
+    def replace_or_die(path: Path, target: Path) -> Path:
+        if target.parent == copied:
+            if len(moved) == done:
+                raise KeyboardInterrupt
+            moved.append(target.name)
+        return replace(path, target)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "replace", replace_or_die)
+        with pytest.raises(KeyboardInterrupt):
+            export_models(models / "centroid", output=copied, verify=False)
+    assert METADATA not in moved
+    with pytest.raises(MissingFileError, match=METADATA):
+        load_exported([copied], StageSettings(), device="cpu")
+    export_models(models / "centroid", output=copied, verify=False)
+    load_exported([copied], StageSettings(), device="cpu")
+
+
+def test_a_full_disk_is_one_sentence(models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fill(*_: object, **__: object) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(Path, "write_text", fill)
+    with pytest.raises(OutputError, match=r"out cannot be written \(No space left"):
+        export_models(models / "centroid", output=tmp_path / "out", verify=False)
+    assert not (tmp_path / "out").exists()

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from sleap_nn.whole_files import whole_file
+from sleap_nn.whole_files import remove_left, whole_file
 
 
 def names(folder: Path) -> list[str]:
@@ -80,6 +80,15 @@ def test_what_a_killed_program_left_goes_with_a_later_writing(age: float, stays:
         partial.touch()
     found = [name.split(".")[1] for name in names(tmp_path) if "partial" in name]
     assert found == (["a[1]", "b"] if stays else ["b"])
+
+
+def test_an_unfinished_folder_goes_as_well(tmp_path: Path) -> None:
+    for name, age in (("old", 7200.0), ("new", 60.0)):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "half").touch()
+        os.utime(tmp_path / name, (time.time() - age,) * 2)
+    remove_left([tmp_path / "old", tmp_path / "new", tmp_path / "gone"])
+    assert names(tmp_path) == ["new"]
 
 
 def test_a_link_stays_and_what_it_points_to_is_replaced(tmp_path: Path) -> None:

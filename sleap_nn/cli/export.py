@@ -8,6 +8,7 @@ import click
 
 from sleap_nn import log
 from sleap_nn.cli.options import Command, options_from
+from sleap_nn.cli.stopping import stopping_on_sigterm
 from sleap_nn.config.export_config import ExportConfig
 from sleap_nn.errors import ConfigError
 
@@ -33,7 +34,8 @@ def command(models: tuple[str, ...], **options: Any) -> None:
     from sleap_nn.export_model import export_models
 
     log.configure()
-    exported = export_models(models, **options)
+    with stopping_on_sigterm():
+        exported = export_models(models, **options)
     for path in exported.onnx:
         click.echo(f"ONNX model exported to: {path}")
     for path in exported.tensorrt:

@@ -163,7 +163,12 @@ def _warn_of_nothing(reports: Sequence[Report], options: Mapping[str, Any]) -> N
     if not num_frames:
         log.logger.warning("No frame of the input was chosen, so the output is empty; check --frames and the filters.")
         return
-    ways = ["lower --peak_threshold"] if options["model_paths"] else []
+    # Imported here so that --help does not load torch.
+    from sleap_nn.inference.exported import is_exported
+
+    exported = any(is_exported(path) for path in options["model_paths"] or ())
+    lower = "export the model with a lower --peak-threshold" if exported else "lower --peak_threshold"
+    ways = [lower] if options["model_paths"] else []
     ways += ["loosen the filters (--filter_...)"] if given_names(FilterConfig, options) else []
     ways += ["lower --min_new_track_points"] if options["tracking"] and options["min_new_track_points"] else []
     ways += ["check the model on its own labels"] if options["model_paths"] else []

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
-from typing import NamedTuple, cast
+from typing import Any, NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
@@ -23,12 +24,25 @@ from sleap_nn.export.onnx_file import (
     sample_images,
     set_properties,
 )
-from sleap_nn.inference.export_metadata import MODEL, PAIRS, Baked, ExportedStage, ExportMetadata
+from sleap_nn.inference.export_metadata import (
+    ENGINE_METADATA,
+    FACTS,
+    METADATA,
+    MODEL,
+    PAIRS,
+    STAGES,
+    SUFFIXES,
+    Baked,
+    ExportedStage,
+    ExportMetadata,
+    network_facts,
+)
 from sleap_nn.inference.loaded_model import LoadedModel
 from sleap_nn.inference.onnx_runtime import INPUT, MAP_PREFIX
 from sleap_nn.log import logger
 from sleap_nn.networks import model_dir
 from sleap_nn.stages.stage import Stage
+from sleap_nn.tasks import TASKS
 from sleap_nn.tasks.bottomup import BottomUp
 from sleap_nn.version import __version__
 
@@ -51,6 +65,7 @@ class Part:
         shape: (batch, channels, height, width) with which it is recorded.
         config: Text of the configuration that it holds.
         stride: The sides of its images are multiples of this.
+        facts: What the file says of its network, see `network_facts`; nothing of a graph of two.
     """
 
     stem: str
@@ -58,11 +73,20 @@ class Part:
     shape: tuple[int, int, int, int]
     config: str
     stride: int
+    facts: Mapping[str, Any] = field(default_factory=dict)
 
 
 def config_name(models: Sequence[LoadedModel], index: int) -> str:
     """Return the name of the configuration of a model."""
     return model_dir.CONFIG if len(models) == 1 else f"training_config_{models[index].model_type}.yaml"
+
+
+def file_names() -> set[str]:
+    """Return the name of every file that exports of any kind write."""
+    stems = {MODEL, *(f"{MODEL}_{name}" for name in TASKS)}
+    models = {f"{stem}{suffix}" for stem in stems for suffix in SUFFIXES.values()}
+    configs = {model_dir.CONFIG, *(f"training_config_{name}.yaml" for name in TASKS)}
+    return {METADATA, ENGINE_METADATA, STAGES, *models, *configs}
 
 
 def stages_of(models: Sequence[LoadedModel], config: ExportConfig) -> list[ExportedStage]:
@@ -102,16 +126,24 @@ def parts_of(models: Sequence[LoadedModel], texts: Sequence[str], config: Export
     """
     reading = Reading(baked_of(config).settings(), config.max_instances, config.max_peaks_per_node)
     graphs = [NetworkGraph(model.stage.task, model.network, reading).requires_grad_(False) for model in models]
+    stages = [model.stage for model in models]
     parts = [
-        Part(stage.file, graph, input_shape(model.stage, config), text, model.stage.spec.stride)
-        for stage, graph, model, text in zip(stages_of(models, config), graphs, models, texts, strict=True)
+        Part(
+            entry.file,
+            graph,
+            input_shape(stage, config),
+            text,
+            stage.spec.stride,
+            network_facts(stage.task, stage.spec),
+        )
+        for entry, graph, stage, text in zip(stages_of(models, config), graphs, stages, texts, strict=True)
     ]
     if len(models) == 1:
         return parts
-    first, second = models
-    whole = TopDownGraph(graphs[0], graphs[1], (first.stage.spec, second.stage.spec))
-    shape = (1, first.stage.spec.channels, *frame_size(first.stage, config))
-    return [*parts, Part(MODEL, whole, shape, _SEPARATOR.join(texts), first.stage.spec.stride)]
+    first, second = stages
+    whole = TopDownGraph(graphs[0], graphs[1], (first.spec, second.spec))
+    shape = (1, first.spec.channels, *frame_size(first, config))
+    return [*parts, Part(MODEL, whole, shape, _SEPARATOR.join(texts), first.spec.stride)]
 
 
 def frame_size(stage: Stage, config: ExportConfig) -> tuple[int, int]:
@@ -216,7 +248,8 @@ def write_onnx(
             )
             one_size = True
             differences = _recorded(part, path, config, one_size)
-    set_properties(path, {"sleap_nn_metadata": metadata.to_json(), "training_config": part.config})
+    texts = {"sleap_nn_metadata": metadata.to_json(), "training_config": part.config}
+    set_properties(path, texts | ({FACTS: json.dumps(part.facts)} if part.facts else {}))
     return Written(differences, one_size)
 
 

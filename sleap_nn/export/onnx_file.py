@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from sleap_nn.errors import ConfigError, MissingPackageError, ModelError, OutputError, reason
+from sleap_nn.errors import ConfigError, MissingPackageError, ModelError, OutputError, UserError, reason
 from sleap_nn.inference.onnx_runtime import INPUT, import_onnxruntime, onnxruntime_errors
+from sleap_nn.log import logger
+from sleap_nn.whole_files import whole_file
 
+Module = TypeVar("Module", bound=nn.Module)
 NEWER_OPSET = 18
 """The first operator version of the newer of the two exporters of torch."""
 _EXPORTER_ERRORS = (RuntimeError, TypeError, ValueError, NotImplementedError)
@@ -81,27 +85,53 @@ def export_to_onnx(  # noqa: PLR0913 - the documented signature
         AssertionError: The file computes something else than the module.
     """
     onnx = import_onnx()
-    path, flat = Path(save_path), _Flat(model).eval()
+    path = Path(save_path)
     example = sample_images(input_shape, input_dtype, device_of(model))
-    with torch.no_grad():
-        outputs = flat(example)
-    names = list(output_names) if output_names is not None else _names_of(model, example)
-    if len(names) != len(outputs):
-        raise ConfigError(f"{len(names)} output_names were given for {len(outputs)} outputs; give one each.")
-    if input_names is not None and len(input_names) != 1:
-        raise ConfigError(f"{len(input_names)} input_names were given; a module that is exported takes one input.")
-    given = INPUT if input_names is None else input_names[0]
-    axes = dynamic_axes if dynamic_axes is not None else default_axes(given, names, outputs)
-    options = {"input_names": [given], "output_names": names, "do_constant_folding": do_constant_folding}
-    _write(flat, example, path, opset_version, axes, options)
-    _state_sizes(onnx, path, outputs, axes)
-    if verify:
-        check_structure(onnx, path)
-    if numerical_check:
-        problem = _difference(flat, path, example, (numerical_atol, numerical_rtol), names)
-        if problem is not None:
-            raise AssertionError(f"{path} does not compute what the module computes: {problem}")
+    with evaluating(_Flat(model)) as flat:
+        with torch.no_grad():
+            outputs = flat(example)
+        names = list(output_names) if output_names is not None else _names_of(model, example)
+        if len(names) != len(outputs):
+            raise ConfigError(f"{len(names)} output_names were given for {len(outputs)} outputs; give one each.")
+        if input_names is not None and len(input_names) != 1:
+            raise ConfigError(f"{len(input_names)} input_names were given; a module that is exported takes one input.")
+        given = INPUT if input_names is None else input_names[0]
+        axes = dynamic_axes if dynamic_axes is not None else default_axes(given, names, outputs)
+        options = {"input_names": [given], "output_names": names, "do_constant_folding": do_constant_folding}
+        try:
+            with whole_file(path) as partial:
+                _write(flat, example, partial, opset_version, axes, options)
+                _state_sizes(onnx, partial, outputs, axes)
+                if verify:
+                    check_structure(onnx, partial, path)
+                tolerance = (numerical_atol, numerical_rtol)
+                problem = _difference(flat, partial, example, tolerance, names) if numerical_check else None
+                if problem is not None:
+                    raise AssertionError(f"{path} does not compute what the module computes: {problem}")
+        except UserError:
+            raise
+        except OSError as error:
+            raise OutputError(f"{path} cannot be written ({error.strerror}); choose another folder.") from error
     return path
+
+
+@contextmanager
+def evaluating(model: Module) -> Iterator[Module]:
+    """Let a module behave as in prediction, and every part of it as before afterwards.
+
+    Args:
+        model: The module.
+
+    Yields:
+        The module.
+    """
+    were_training = {part: part.training for part in model.modules()}
+    model.eval()
+    try:
+        yield model
+    finally:
+        for part, was_training in were_training.items():
+            part.training = was_training
 
 
 def default_axes(input_name: str, names: Sequence[str], outputs: Sequence[Tensor]) -> dict[str, dict[int, str]]:
@@ -113,8 +143,13 @@ def default_axes(input_name: str, names: Sequence[str], outputs: Sequence[Tensor
     return axes
 
 
-def check_structure(onnx: Any, path: Path) -> None:
+def check_structure(onnx: Any, path: Path, name: Path) -> None:
     """Refuse a file that is not well formed.
+
+    Args:
+        onnx: The package.
+        path: The file.
+        name: What the message calls it.
 
     Raises:
         ModelError: The message says why.
@@ -122,7 +157,7 @@ def check_structure(onnx: Any, path: Path) -> None:
     try:
         onnx.checker.check_model(str(path), full_check=True)
     except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
-        raise ModelError(f"{path} is not a valid ONNX file ({reason(error)}); try another --opset-version.") from error
+        raise ModelError(f"{name} is not a valid ONNX file ({reason(error)}); try another --opset-version.") from error
 
 
 class Difference(NamedTuple):
@@ -208,7 +243,7 @@ def _write(flat: nn.Module, example: Tensor, path: Path, opset: int, axes: Axes,
 
     Raises:
         ModelError: Neither can.
-        OutputError: The file cannot be written.
+        OSError: The file cannot be written.
     """
     try:
         with warnings.catch_warnings(), torch.no_grad():
@@ -219,9 +254,10 @@ def _write(flat: nn.Module, example: Tensor, path: Path, opset: int, axes: Axes,
                     flat, (example,), str(path), opset_version=opset, dynamic_axes=axes, dynamo=False, **options
                 )
             except _EXPORTER_ERRORS:
-                _write_newer(flat, example, path, max(opset, NEWER_OPSET), axes, options)
-    except OSError as error:
-        raise OutputError(f"{path} cannot be written ({error.strerror}); choose another folder.") from error
+                newer = max(opset, NEWER_OPSET)
+                _write_newer(flat, example, path, newer, axes, options)
+                if newer > opset:
+                    logger.warning("The network needs ONNX operators of version %d; %d was asked for.", newer, opset)
     except _EXPORTER_ERRORS as error:
         raise ModelError(f"The network cannot be exported ({reason(error)}); try another --opset-version.") from error
 

@@ -35,7 +35,12 @@ _EMIT = ("instance", "centroid", "both")
 
 
 def check_settings(
-    batch_size: int, queue_size: int, paf_workers: int, emit_centroid: str, filter_config: FilterConfig | None = None
+    batch_size: int,
+    queue_size: int,
+    paf_workers: int,
+    emit_centroid: str,
+    filter_config: FilterConfig | None = None,
+    roi: RoiSettings | None = None,
 ) -> None:
     """Refuse settings of a predictor that are of another type or out of range.
 
@@ -49,6 +54,8 @@ def check_settings(
         raise ConfigError(
             f"filter_config is a {type(filter_config).__name__}; give a FilterConfig, or None to remove nothing."
         )
+    if roi is not None and not isinstance(roi, RoiSettings):
+        raise ConfigError(f"roi is a {type(roi).__name__}; give RoiSettings(), or None to read whole frames.")
     if batch_size < 1 or queue_size < 1 or max(batch_size, queue_size) > MOST_SAMPLES:
         raise ConfigError(
             f"batch_size is {batch_size} and queue_maxsize {queue_size}; both must be at least 1 and at most "

@@ -18,7 +18,7 @@ from sleap_nn.data.input_spec import InputSpec
 from sleap_nn.errors import ConfigError, MissingFileError, ModelError, OutputError, reason
 from sleap_nn.inference.settings import DecodeKeywords, StageSettings
 from sleap_nn.tasks import TASKS
-from sleap_nn.tasks.base import DecodeSettings
+from sleap_nn.tasks.base import DecodeSettings, Task
 from sleap_nn.whole_files import whole_file
 
 METADATA = "export_metadata.json"
@@ -33,6 +33,8 @@ PAIRS = {"centered_instance": "topdown", "multi_class_topdown": "multi_class_top
 """Model type of the second model of a pair -> that of the whole."""
 MODEL_TYPES = (*TASKS, *PAIRS.values())
 """Model types of exported folders: those of training, and the two pairs."""
+FACTS = "sleap_nn_network"
+"""Property of an ONNX file that holds what `network_facts` says of it."""
 
 Kind = TypeVar("Kind")
 
@@ -204,6 +206,41 @@ def read_stages(folder: Path) -> list[ExportedStage]:
     if not 1 <= len(stages) <= 2:
         raise ModelError(f"{path} lists {len(stages)} networks; an exported model has one or two.")
     return stages
+
+
+def network_facts(task: Task, spec: InputSpec) -> dict[str, Any]:
+    """Return what a network reads and what its maps show: what the other files of its folder must say as well."""
+    meaning = task.meaning()
+    maps = {head.name: {"output_stride": head.output_stride, "channels": meaning[head.name]} for head in task.heads}
+    return json.loads(json.dumps({"input": asdict(spec), "maps": maps}))
+
+
+def check_facts(text: str | None, task: Task, spec: InputSpec, file: Path) -> None:
+    """Refuse a network that lies among the files of another one, whose points would go to wrong places or nodes.
+
+    Args:
+        text: What the file itself says, None for nothing.
+        task: What its configuration says.
+        spec: The input that `STAGES` says.
+        file: The network, for the message.
+
+    Raises:
+        ModelError: They differ.
+    """
+    if text is None:
+        return
+    beside = network_facts(task, spec)
+    try:
+        own = dict(json.loads(text))
+    except (ValueError, TypeError, RecursionError) as error:
+        raise ModelError(f"{file} does not say what its network reads ({reason(error)}); export it again.") from error
+    different = [name for name, value in beside.items() if value != own.get(name)]
+    if different:
+        what = "reads other images" if different[0] == "input" else "finds other nodes, edges or classes"
+        raise ModelError(
+            f"{file} {what} than the files beside it say, so it is of another export; copy exported folders whole, or "
+            "export the model again."
+        )
 
 
 def write_stages(path: Path, stages: Sequence[ExportedStage]) -> None:

@@ -12,14 +12,16 @@ from sleap_nn.config.training_job_config import TrainingJobConfig
 from sleap_nn.errors import ConfigError, MissingFileError, ModelError, UsageError
 from sleap_nn.inference.export_metadata import (
     ENGINE_METADATA,
+    FACTS,
     METADATA,
     MODEL,
     SUFFIXES,
     ExportedStage,
     ExportMetadata,
+    check_facts,
     read_stages,
 )
-from sleap_nn.inference.loaded_model import LoadedModel, ModelKeywords, model_type_of, task_of
+from sleap_nn.inference.loaded_model import LoadedModel, ModelKeywords, model_type_of, task_of, warn_of_other_anchors
 from sleap_nn.inference.onnx_runtime import OnnxRuntime
 from sleap_nn.inference.settings import StageSettings
 from sleap_nn.inference.tensorrt_runtime import TensorRtRuntime, can_run
@@ -40,11 +42,11 @@ BAKED = {
 
 
 def is_exported(path: str | Path) -> bool:
-    """Tell whether a path is an exported folder, or a model file in one."""
+    """Tell whether a path is an exported folder, if only what is left of one, or a model file in one."""
     path = Path(path)
     if path.suffix in SUFFIXES.values():
         return path.is_file()
-    return any((path / f"{MODEL}{suffix}").is_file() for suffix in SUFFIXES.values())
+    return any((path / name).is_file() for name in (METADATA, *(f"{MODEL}{suffix}" for suffix in SUFFIXES.values())))
 
 
 def load_exported(
@@ -53,7 +55,7 @@ def load_exported(
     """Load an exported folder, its parts in the order in which they run.
 
     Args:
-        paths: The folder, or a model file in it.
+        paths: The folder, or the file of the whole model in it, whose runtime counts then.
         settings: How maps are read; what the export has decided counts, and a difference is said in the log.
         **options: See `ModelKeywords`; those that an export has decided have no effect, which is said as well.
 
@@ -61,15 +63,14 @@ def load_exported(
         MissingFileError: The folder, its metadata, or the file of a runtime is not there.
         MissingPackageError: What runs it is not installed.
         ModelError: A file is broken, or of another kind.
-        UsageError: There is another model as well.
+        UsageError: There is another model as well, the file is a part, or of another runtime than is asked for.
         ConfigError: An option is unknown.
     """
     if len(paths) != 1:
         raise UsageError("An exported model is whole by itself; give its folder alone, without other models.")
-    folder = Path(paths[0])
-    folder = folder.parent if folder.is_file() else folder
+    folder, runtime = _named(Path(paths[0]), options.get("runtime", "auto"))
     metadata = ExportMetadata.load(folder / METADATA)
-    runtime = _runtime_of(folder, options.get("runtime", "auto"))
+    runtime = _runtime_of(folder, runtime)
     if runtime == "tensorrt" and (folder / ENGINE_METADATA).is_file():
         metadata = ExportMetadata.load(folder / ENGINE_METADATA)
     stages = read_stages(folder)
@@ -77,26 +78,30 @@ def load_exported(
     models = [_load_stage(folder, stage, metadata, runtime, options) for stage in stages]
     if [model.stage.task.one_point for model in models[:-1]] != [True] * (len(models) - 1):
         raise ModelError(f"{folder} holds models that do not go together; export the model again.")
-    models = enforced(models, [settings.of(model.stage.task) for model in models])
+    models = enforced(models, [settings.of(model.stage.task) for model in models], DecodeSettings())
+    warn_of_other_anchors(models)
     logger.info("Exported %s model, run by %s on %s.", metadata.model_type, runtime, models[-1].device)
     return models
 
 
-def enforced(models: Sequence[LoadedModel], asked: Sequence[DecodeSettings]) -> list[LoadedModel]:
+def enforced(
+    models: Sequence[LoadedModel], asked: Sequence[DecodeSettings], unasked: DecodeSettings | None = None
+) -> list[LoadedModel]:
     """Return models with settings, but for what an export has decided; where that differs, the log says so once.
 
     Args:
         models: The models; those that are not exported take their settings whole.
         asked: The settings of each.
+        unasked: The values of what nobody has asked for; None where settings that nobody named are those of the models.
     """
-    default = vars(DecodeSettings())
+    default = {} if unasked is None else vars(unasked)
     ignored: dict[str, None] = {}
     changed = []
     for model, settings in zip(models, asked, strict=True):
         decided = {} if model.baked is None else {name: vars(model.baked)[name] for name in BAKED}
         for name, value in decided.items():
             given = vars(settings)[name]
-            if given not in (value, default[name]):
+            if given not in (value, default.get(name, value)):
                 ignored[
                     f"{BAKED[name]}={given} has no effect on an exported model, which was exported with {value}."
                 ] = None
@@ -120,11 +125,11 @@ def _load_stage(
     task = task_of(config, folder / stage.config)
     file = folder / f"{stage.file}{SUFFIXES[runtime]}"
     device = options.get("device", "cpu")
-    runs = (
-        OnnxRuntime(file, task.heads, device)
-        if runtime == "onnx"
-        else TensorRtRuntime(file, task.heads, device, metadata.precision)
-    )
+    if runtime == "onnx":
+        runs = OnnxRuntime(file, task.heads, device)
+        check_facts(runs.properties.get(FACTS), task, stage.input, file)
+    else:
+        runs = TensorRtRuntime(file, task.heads, device, metadata.precision)
     baked = _tightened(stage.decoding.settings(), options.get("peak_conf_threshold"))
     return LoadedModel(
         folder,
@@ -168,6 +173,22 @@ def _config_of(path: Path) -> TrainingJobConfig:
     config = TrainingJobConfig.load(path, require_available=False)
     check_available(config.model_config, "model_config")
     return config
+
+
+def _named(path: Path, runtime: str) -> tuple[Path, str]:
+    """Return the folder that a path names, and the runtime.
+
+    Raises:
+        UsageError: The path is a part of a model, or of another runtime than is asked for.
+    """
+    if not path.is_file():
+        return path, runtime
+    own = next((kind for kind, suffix in SUFFIXES.items() if path.suffix == suffix), runtime)
+    if path.stem != MODEL or runtime not in ("auto", own):
+        raise UsageError(
+            f"{path} is not the whole of an exported model for the runtime {runtime}; give its folder, {path.parent}."
+        )
+    return path.parent, own
 
 
 def _runtime_of(folder: Path, name: str) -> str:

@@ -136,11 +136,20 @@ def raw_batches(
 
 
 def _as_integers(image: np.ndarray | Tensor) -> np.ndarray:
-    """Return an image as an array in main memory, floating-point numbers of 0 to 255 as uint8."""
+    """Return an image as an array in main memory, floating-point numbers of 0 to 255 as uint8.
+
+    Raises:
+        DataError: The numbers are fractions of 1.
+    """
     if isinstance(image, Tensor):
         image = (image.float() if image.dtype == torch.bfloat16 else image).detach().cpu()  # NumPy has no bfloat16
     array = np.asarray(image)
-    return np.clip(np.rint(np.nan_to_num(array)), 0, 255).astype(np.uint8) if array.dtype.kind == "f" else array
+    if array.dtype.kind != "f":
+        return array
+    numbers = np.nan_to_num(array)
+    if 0 < numbers.max(initial=0) <= 1 and (numbers % 1).any():
+        raise DataError("The image has values of 0 to 1, which are black on the scale of 0 to 255; give 255 * image.")
+    return np.clip(np.rint(numbers), 0, 255).astype(np.uint8)
 
 
 def _one_picture(image: np.ndarray) -> np.ndarray | list[np.ndarray]:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Unpack
+from typing import Any, Unpack, cast
 
 import torch
 
@@ -14,7 +14,7 @@ from sleap_nn.data.input_spec import InputSpec
 from sleap_nn.errors import ConfigError, MixedModelsError, ModelError, UsageError
 from sleap_nn.inference.checkpoints import fill
 from sleap_nn.inference.exported import is_exported, load_exported
-from sleap_nn.inference.loaded_model import LoadedModel, ModelKeywords, model_type_of, task_of
+from sleap_nn.inference.loaded_model import LoadedModel, ModelKeywords, model_type_of, task_of, warn_of_other_anchors
 from sleap_nn.inference.runtime import TorchRuntime
 from sleap_nn.inference.settings import StageSettings
 from sleap_nn.log import logger
@@ -42,9 +42,10 @@ def load_models(
     Raises:
         MissingFileError: A folder or a file in it is not there.
         ModelError: A file cannot be used, or the models do not go together.
-        ConfigError: An override is unknown or impossible.
+        ConfigError: An override is unknown or impossible, or no path is named.
     """
-    paths = [paths] if isinstance(paths, str | Path) else list(paths)
+    paths = _paths_of(paths)
+    options = _with_names(options)
     if options.get("export_dir") is not None or any(is_exported(path) for path in paths):
         return load_exported(paths, settings, **options)
     _warn_of_unused(options)
@@ -55,7 +56,27 @@ def load_models(
         order = [_centroid_model(order, configs)]
     tasks = [TASKS[model_type_of(configs[i])] for i in order]
     overrides = _checked_overrides(options.get("preprocess_config") or {}, tasks)
-    return [_load_model(folders[i], configs[i], settings, overrides, options) for i in order]
+    models = [_load_model(folders[i], configs[i], settings, overrides, options) for i in order]
+    warn_of_other_anchors(models)
+    return models
+
+
+def _paths_of(given: Any) -> list[str | Path]:
+    """Return one path, or several, as a list.
+
+    Raises:
+        UsageError: Something else was given.
+    """
+    paths = [given] if isinstance(given, str | Path) else given
+    if not isinstance(paths, Iterable) or not all(isinstance(path, str | Path) for path in paths):
+        raise UsageError(f"The models are {given!r}; name the folder of a trained or exported model, or two folders.")
+    return list(paths)
+
+
+def _with_names(options: ModelKeywords) -> ModelKeywords:
+    """Return options in which device and precision go by their names, as a `torch.device` and a number have them."""
+    named = {name: str(value) for name, value in options.items() if name in ("device", "precision")}
+    return cast(ModelKeywords, {**options, **named})
 
 
 def _warn_of_unused(options: ModelKeywords) -> None:

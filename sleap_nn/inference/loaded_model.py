@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from hashlib import blake2b
 from pathlib import Path
@@ -15,6 +15,7 @@ from sleap_nn.errors import ModelError
 from sleap_nn.inference.manifest import file_hash
 from sleap_nn.inference.runtime import precision_in_use
 from sleap_nn.inference.to_labels import CentroidForm
+from sleap_nn.log import logger
 from sleap_nn.networks.network import PoseNetwork
 from sleap_nn.stages.stage import Stage
 from sleap_nn.structures.skeleton import Skeleton
@@ -93,6 +94,30 @@ class LoadedModel:
             "precision": precision_in_use(self.stage.runtime, self.precision),
             "device": self.device.split(":")[0],
         }
+
+
+def warn_of_other_anchors(models: Sequence[LoadedModel]) -> None:
+    """Say so where crops are cut about another point than those that the second model was trained on.
+
+    Args:
+        models: In the order in which they run.
+    """
+    anchors = []
+    for model in models:
+        task = model.stage.task
+        node = task.anchor_node
+        anchors.append(
+            "the mean of the visible nodes" if node is None else f"the node {task.skeleton.node_names[node]}"
+        )
+    if len(anchors) > 1 and len(set(anchors)) > 1:
+        logger.warning(
+            "The %s model finds %s, but the %s model was trained on crops about %s, so that its points can be wrong; "
+            "train both with the same anchor_part.",
+            models[0].model_type,
+            anchors[0],
+            models[1].model_type,
+            anchors[1],
+        )
 
 
 class ModelKeywords(TypedDict, total=False):

@@ -61,7 +61,7 @@ class OnnxRuntime:
             ModelError: The file is broken, or its outputs are not the maps of the heads.
         """
         runtime = import_onnxruntime()
-        self._file, self._heads = file, tuple(heads)
+        self._file, self._heads, self._asked = file, tuple(heads), device
         self._problems = onnxruntime_errors()
         self._names = [MAP_PREFIX + head.name for head in heads]
         self._options = runtime.RunOptions()
@@ -79,6 +79,15 @@ class OnnxRuntime:
         if device.startswith("cuda") and self.device != "cuda":
             raise ConfigError(_no_device(device))
         self._check()
+
+    def __reduce__(self) -> tuple[type[OnnxRuntime], tuple[Path, tuple[Head, ...], str]]:
+        """Load the file again where a copy is needed, in another process for example."""
+        return OnnxRuntime, (self._file, self._heads, self._asked)
+
+    @property
+    def properties(self) -> dict[str, str]:
+        """The texts that the file holds."""
+        return dict(self._session.get_modelmeta().custom_metadata_map)
 
     def __call__(self, images: Tensor) -> dict[str, Tensor]:
         """Run images (B, C, H, W) uint8; the outputs (B, K, h, w) float32 are on the CPU.

@@ -86,7 +86,7 @@ class Predictor:
             ConfigError: A value is out of range, the layer is on another device, or `roi` is given for models that do
                 not find one animal in whole frames, or together with maps to keep.
         """
-        chain.check_settings(batch_size, queue_size, paf_workers, emit_centroid, filter_config)
+        chain.check_settings(batch_size, queue_size, paf_workers, emit_centroid, filter_config, roi)
         self.layer = layer
         self.roi = roi
         if roi is not None:
@@ -104,6 +104,7 @@ class Predictor:
         self._label_skeleton = chain.label_skeleton(skeleton, task)
         self._named_paths = None if model_paths is None else [Path(path) for path in model_paths]
         self._filters = effective(self.filter_config, len(task.predicted_skeleton.node_names), task.one_point)
+        self._asked_filters = self.filter_config
 
     @classmethod
     def from_model_paths(  # noqa: PLR0913 - one for every setting of a predictor
@@ -380,10 +381,9 @@ class Predictor:
         return self.completed(found, selection, tracking_progress)
 
     def _with(self, overrides: CallKeywords) -> Predictor:
-        """Return a predictor with the settings that a call changes; this one stays as it is."""
+        """Return a predictor with the attributes as they are now, checked, and the settings that a call changes."""
         refuse_unknown(overrides, DecodeKeywords, RawKeywords)
-        if all(value is None for value in overrides.values()):
-            return self
+        told = self.filter_config is self._asked_filters  # which of them have no effect
         raw, decoding = part(overrides, RawKeywords), part(overrides, DecodeKeywords)
         models = chain.with_settings(self._models, decoding)
         switched_off = kept_names({name: value is False for name, value in raw.items()})  # pyright: ignore[reportArgumentType]
@@ -391,7 +391,7 @@ class Predictor:
             Layer(models, (self.layer.keep - switched_off) | kept_names(raw), self.layer.batch_size),
             self._skeleton,
             self.batch_size,
-            self._filters,
+            self._filters if told else self.filter_config,
             self.paf_workers,
             self.tracker_config,
             self._named_paths,

@@ -296,4 +296,6 @@ def halve(x: Tensor) -> Tensor:
 
 def _only_predicts(x: Tensor) -> bool:
     """Tell whether a map is on the processor, and nothing else than its values is wanted of what is done with it."""
-    return x.device.type == "cpu" and not torch.is_grad_enabled() and not torch.compiler.is_compiling()
+    is_recorded = torch.jit.is_tracing()  # pyright: ignore[reportPrivateImportUsage] - it is documented
+    followed = is_recorded or torch.is_grad_enabled() or torch.compiler.is_compiling()
+    return x.device.type == "cpu" and not followed

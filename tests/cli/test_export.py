@@ -1,3 +1,4 @@
+import signal
 import sys
 from pathlib import Path
 
@@ -38,6 +39,18 @@ def test_without_verification_nothing_is_compared(model: Path) -> None:
     result = run(model, "--no-verify")
     assert result.stdout.splitlines()[0] == f"ONNX model exported to: {model / 'exported' / 'model.onnx'}"
     assert "difference" not in result.stdout
+
+
+def test_an_export_that_is_told_to_stop_leaves_nothing(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def be_stopped(*_: object) -> None:
+        signal.raise_signal(signal.SIGTERM)
+
+    monkeypatch.setattr("sleap_nn.export_model.parts_of", be_stopped)
+    result = run(model, "-o", tmp_path / "out")
+    assert (result.exit_code, result.stderr) == (75, "Stopped by SIGTERM.\n")
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize(

@@ -292,6 +292,11 @@ def test_folder_and_video_by_their_places_with_an_output(exported: Path, work: P
     assert not (work / "clip.predictions.slp").exists()
 
 
+def test_the_threshold_of_an_exported_model_is_lowered_at_its_export(exported: Path, work: Path) -> None:
+    result = run("predict", exported, work / "clip.mp4", "--filter_min_instance_score", "1e6")
+    assert "on 4 frames; export the model with a lower --peak-threshold, or loosen the filters" in result.output
+
+
 @pytest.mark.parametrize("options", [["-n", "few"], ["-n"], ["--n_frames=-1"]])
 def test_a_number_of_frames_that_is_none_is_refused(exported: Path, work: Path, options: list[str]) -> None:
     result = run("predict", exported, work / "clip.mp4", *options)

@@ -91,8 +91,10 @@ def test_names_sizes_and_types_can_be_chosen(tmp_path: Path) -> None:
 
 
 def test_a_file_that_computes_something_else_is_noticed(tmp_path: Path) -> None:
-    with pytest.raises(AssertionError, match=r"output_0 differs by up to \d"):
+    before = export_to_onnx(Blur(), tmp_path / "m.onnx", (1, 1, 8, 8)).read_bytes()
+    with pytest.raises(AssertionError, match=r"m\.onnx does not .* output_0 differs by up to \d"):
         export_to_onnx(Loud(), tmp_path / "m.onnx", (1, 1, 8, 8), numerical_check=True)
+    assert [path.read_bytes() for path in tmp_path.iterdir()] == [before]
     export_to_onnx(Loud(), tmp_path / "m.onnx", (1, 1, 8, 8), numerical_check=True, numerical_atol=10)
 
 
@@ -116,6 +118,13 @@ def test_every_backbone_can_be_exported(tmp_path: Path, name: str) -> None:
         assert float(network(images)["confmaps"].std()) > 0.1
 
 
+def test_a_module_goes_on_training_as_before(tmp_path: Path) -> None:
+    model = nn.Sequential(Blur(Tensor), nn.BatchNorm2d(2), nn.Dropout()).train()
+    model[1].eval()
+    export_to_onnx(model, tmp_path / "m.onnx", (1, 1, 8, 8), torch.float32, numerical_check=True)
+    assert [part.training for part in (model, *model)] == [True, True, False, True]
+
+
 def test_differences_are_found_whatever_they_are(tmp_path: Path) -> None:
     model = Blur()
     path = export_to_onnx(model, tmp_path / "m.onnx", (1, 1, 8, 8), dynamic_axes={})
@@ -133,8 +142,9 @@ def test_differences_are_found_whatever_they_are(tmp_path: Path) -> None:
 
 
 def test_the_newer_exporter_takes_over_where_the_older_one_cannot(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
+    monkeypatch.setattr("sleap_nn.log.logger.propagate", True)
     export, asked = torch.onnx.export, []
 
     def only_newer(*args: object, dynamo: bool, **options: object) -> object:
@@ -146,6 +156,7 @@ def test_the_newer_exporter_takes_over_where_the_older_one_cannot(
     monkeypatch.setattr(torch.onnx, "export", only_newer)
     path = export_to_onnx(Blur(), tmp_path / "m.onnx", (2, 1, 8, 12), numerical_check=True)
     assert asked == [(False, 17), (True, 18)]
+    assert "needs ONNX operators of version 18; 17 was asked for" in caplog.text
     assert shapes(path, torch.zeros(3, 1, 10, 20, dtype=torch.uint8)) == {"maps": (3, 2, 10, 20), "highest": (3,)}
 
     def neither(*args: object, **options: object) -> None:
@@ -171,7 +182,7 @@ def test_what_cannot_be_written_or_is_not_well_formed_is_one_sentence(tmp_path: 
     model.graph.node[0].op_type = "Magic"
     onnx.save(model, str(path))
     with pytest.raises(ModelError, match="is not a valid ONNX file") as raised:
-        check_structure(onnx, path)
+        check_structure(onnx, path, path)
     assert "\n" not in str(raised.value)
 
 

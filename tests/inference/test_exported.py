@@ -1,12 +1,16 @@
+import copy
 import json
+import pickle
 import shutil
 import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
 import sleap_io as sio
+import torch
 
 import sleap_nn
 from sleap_nn.convert import convert_model
@@ -56,6 +60,23 @@ def test_a_folder_is_known_by_its_file(exported: Path, untrained: Path) -> None:
     assert not is_exported(untrained / "missing.onnx")
 
 
+def test_what_is_left_of_a_folder_is_no_run_folder(copied: Path) -> None:
+    (copied / "model.onnx").unlink()
+    with pytest.raises(MissingFileError, match=r"has no model\.onnx; give a folder that sleap-nn export wrote"):
+        load_models(copied, StageSettings())
+
+
+def test_a_file_that_is_named_is_the_one_that_runs(copied: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sleap_nn.inference.exported.can_run", lambda: True)
+    (copied / "model.trt").write_bytes(b"engine")
+    (model,) = load_models(copied / "model.onnx", StageSettings())
+    assert model.weights == copied / "model.onnx"
+    shutil.copy(copied / "model.onnx", copied / "model_centroid.onnx")
+    for name, runtime in (("model_centroid.onnx", "auto"), ("model.onnx", "tensorrt"), ("model.trt", "onnx")):
+        with pytest.raises(UsageError, match=f"not the whole of an exported model for the runtime {runtime}; give its"):
+            load_models(copied / name, StageSettings(), runtime=runtime)
+
+
 def test_what_the_export_decided_counts(untrained: Path, exported: Path, warned: pytest.LogCaptureFixture) -> None:
     expected = points(predict(untrained, model_paths=untrained / "bottomup", precision="32", peak_threshold=THRESHOLD))
     assert not np.array_equal(
@@ -72,6 +93,28 @@ def test_what_the_export_decided_counts(untrained: Path, exported: Path, warned:
     assert "scale, anchor_part, centroid_only, precision has no effect" in warned.text
 
 
+def test_crops_about_another_point_than_in_training_are_named(
+    untrained: Path, tmp_path: Path, warned: pytest.LogCaptureFixture
+) -> None:
+    pair = [Path(shutil.copytree(untrained / name, tmp_path / name)) for name in ("centroid", "centered_instance")]
+    load_models(pair, StageSettings())
+    assert not warned.text
+    config = pair[1] / "training_config.yaml"
+    config.write_text(config.read_text().replace("anchor_part: null", "anchor_part: snout"))
+    load_models(pair[1], StageSettings())
+    assert not warned.text
+    load_models(pair, StageSettings())
+    sentence = "The centroid model finds the mean of the visible nodes, but the centered_instance model was trained on "
+    assert f"{sentence}crops about the node snout, so" in warned.text
+    found = export_models(pair, output=tmp_path / "exported", verify=False)
+    warned.clear()
+    load_models(found.folder, StageSettings())
+    assert sentence in warned.text
+    warned.clear()
+    load_models(pair, StageSettings(), anchor_part="tail_base")
+    assert not warned.text
+
+
 def test_the_threshold_can_be_raised_only(untrained: Path, exported: Path, warned: pytest.LogCaptureFixture) -> None:
     own = Predictor.from_model_paths(untrained / "bottomup", precision="32", max_instances=3, peak_threshold=0.9)
     higher = Predictor.from_export_dir(exported, device="cpu", max_instances=3, peak_conf_threshold=0.9)
@@ -85,6 +128,8 @@ def test_the_threshold_can_be_raised_only(untrained: Path, exported: Path, warne
     assert "can only be raised" in warned.text
     higher.predict(clip, frames=[0], peak_threshold=0.5)
     assert "peak_threshold=0.5 has no effect" in warned.text
+    higher.predict(clip, frames=[0], peak_threshold=0.2)
+    assert "peak_threshold=0.2 has no effect" in warned.text  # a call names it, though it is the default
     with pytest.raises(TypeError, match="crop_size"):
         Predictor.from_export_dir(exported, crop_size=3)  # pyright: ignore[reportCallIssue]
 
@@ -162,11 +207,33 @@ def test_a_configuration_of_another_model_is_refused(untrained: Path, copied: Pa
         load_models(copied, StageSettings())
 
 
+@pytest.mark.parametrize("name", [STAGES, "training_config.yaml"])
+def test_a_network_among_the_files_of_another_is_refused(copied: Path, name: str) -> None:
+    text = (copied / name).read_text()
+    changed = text.replace('"scale": 1.0', '"scale": 0.5') if name == STAGES else text.replace("snout", "nose")
+    assert changed != text
+    (copied / name).write_text(changed)
+    what = "reads other images" if name == STAGES else "finds other nodes, edges or classes"
+    with pytest.raises(ModelError, match=rf"model\.onnx {what} than the files beside it say"):
+        load_models(copied, StageSettings())
+    model = onnx.load(copied / "model.onnx")
+    del model.metadata_props[:]
+    onnx.save(model, copied / "model.onnx")
+    load_models(copied, StageSettings())  # a file that says nothing of itself is taken at the folder's word
+
+
 def test_two_models_that_do_not_go_together_are_refused(copied: Path) -> None:
     stages = json.loads((copied / STAGES).read_text())
     (copied / STAGES).write_text(json.dumps(stages * 2))
     with pytest.raises(ModelError, match="do not go together"):
         load_models(copied, StageSettings())
+
+
+def test_a_predictor_can_be_copied_and_sent_to_another_process(untrained: Path, exported: Path) -> None:
+    predictor = Predictor.from_export_dir(exported, device=torch.device("cpu"), max_instances=2)  # pyright: ignore[reportArgumentType]
+    expected = points(predictor.predict(untrained / "clip.mp4", frames=[0]))
+    for copied in (copy.deepcopy(predictor), pickle.loads(pickle.dumps(predictor))):
+        np.testing.assert_array_equal(points(copied.predict(untrained / "clip.mp4", frames=[0])), expected)
 
 
 def test_the_runtime_that_is_asked_for_must_be_there(

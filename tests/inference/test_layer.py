@@ -110,6 +110,52 @@ def test_floats_and_tensors_are_images_too(untrained: Path, image: np.ndarray) -
         assert torch.equal(layer(given).pred_keypoints, expected)  # pyright: ignore[reportArgumentType]
 
 
+def test_fractions_of_one_are_not_taken_for_black(untrained: Path, image: np.ndarray) -> None:
+    layer = loaded(untrained, "single_instance").layer
+    for given in (image / 255, torch.from_numpy(image).float() / 255):
+        with pytest.raises(DataError, match=r"values of 0 to 1.*255 \* image"):
+            layer(given)
+    for given in (np.zeros((32, 32)), np.eye(32), np.full((32, 32), np.nan)):  # dark images on the scale of 0 to 255
+        assert layer(given).batch_size == 1
+
+
+def test_attributes_act_from_the_next_call_on(untrained: Path) -> None:
+    predictor, clip = loaded(untrained, "centroid", "centered_instance"), untrained / "clip.mp4"
+    expected = points(predictor.predict(clip, frames=[0]))
+    predictor.filter_config = FilterConfig(min_instance_score=1e6)
+    assert not predictor.predict(clip, frames=[0])[0].instances
+    (batch,) = predictor.predict_streaming(clip, frames=[0])
+    assert batch.to_predictions()[0].points.size == 0
+    predictor.filter_config = FilterConfig()
+    predictor.batch_size = 1
+    assert len(predictor.predict(clip, frames=[0, 1], make_labels=False)) == 2
+    np.testing.assert_allclose(points(predictor.predict(clip, frames=[0])), expected, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("batch_size", 0), ("batch_size", "8"), ("queue_size", 0), ("paf_workers", -1), ("emit_centroid", "yes"),
+     ("filter_config", {"overlapping": True}), ("roi", True)],
+)  # fmt: skip
+def test_attributes_are_checked_like_arguments(untrained: Path, tmp_path: Path, name: str, value: object) -> None:
+    predictor, clip = loaded(untrained, "single_instance"), untrained / "clip.mp4"
+    setattr(predictor, name, value)
+    for predict in (predictor.predict, predictor.predict_streaming):
+        with pytest.raises(ConfigError, match=name.split("_")[0]):
+            predict(clip, frames=[0])
+    with pytest.raises(ConfigError, match=name.split("_")[0]):
+        predictor.predict_to_file(clip, tmp_path / "out.slp")
+    assert not list(tmp_path.iterdir())
+
+
+def test_models_device_and_precision_by_other_types(untrained: Path) -> None:
+    by_number = Predictor.from_model_paths(untrained / "centroid", device=torch.device("cpu"), precision=16)  # pyright: ignore[reportArgumentType]
+    assert (by_number.device, by_number.layer.models[0].precision) == ("cpu", "16")
+    for given in (None, 3, [None], {"a": 1}.values()):
+        with pytest.raises(ConfigError, match="name the folder of a trained or exported model"):
+            Predictor.from_model_paths(given)  # pyright: ignore[reportArgumentType]
+
+
 def test_half_precision_needs_a_cuda_device(untrained: Path, image: np.ndarray) -> None:
     layer = loaded(untrained, "centroid", "centered_instance").layer
     before = layer(image).pred_keypoints
