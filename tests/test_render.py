@@ -97,6 +97,21 @@ def test_trails_and_the_gallery(tracked: Path, tmp_path: Path):
     assert not tracked.with_name("found.overlay.mp4").exists()
 
 
+def test_trails_do_not_depend_on_the_frames_that_are_chosen(tracked: Path, tmp_path: Path):
+    """A trail that would begin with the first frame, or jump from frame to frame, would say where no animal was."""
+    labels = sio.load_slp(str(tracked))
+    for frame, x in zip(labels, (10, 50, 10), strict=True):
+        frame.instances[0].points["xy"] = np.array([x, 10 + 10 * frame.frame_idx])
+    labels.save(str(tracked), verbose=False)
+    look = {"trail": 5, "labels": False, "marker_size": 1, "quality": 0}
+    whole = decode(render(tracked, output_path=tmp_path / "whole.mp4", **look).video)
+    for name, frames, shown in (("one.mp4", "4", [3]), ("two.mp4", "1,4", [0, 3])):
+        part = decode(render(tracked, output_path=tmp_path / name, frames=frames, **look).video)
+        for image, number in zip(part, shown, strict=True):
+            assert np.abs(image.astype(int) - whole[number]).max() < 25
+    assert coloured(whole[3]) > 60
+
+
 def test_labels_in_memory_and_embedded_images(tmp_path: Path):
     labels = make_labels(3, path=tmp_path / "labels.pkg.slp")
     assert render(labels, output_path=tmp_path / "a.mp4").num_frames == 3
@@ -158,7 +173,12 @@ def test_frames_that_cannot_be_read_are_black(tracked: Path, monkeypatch, caplog
     frames = decode(render(tracked, labels=False).video)
     assert (frames[0][-8:, :8].min() > 30, frames[1][-8:, :8].max() < 30) == (True, True)
     assert coloured(frames[1]) > 20
+    assert "1 of 4 frames of the video cannot be read and are black: Frame 2 " in caplog.text
+    render(tracked, gallery=tracked.with_name("a.png"))
+    assert "1 of 3 frames of the gallery cannot be read and are black: Frame 2 " in caplog.text
     broken |= {1, 3, 4}
+    with pytest.raises(DataError, match="None of the 3 frames can be read"):
+        render(tracked, gallery=tracked.with_name("b.png"))
     with pytest.raises(DataError, match="None of the 4 frames can be read"):
         render(tracked, output_path=tracked.with_name("new.mp4"))
     assert not tracked.with_name("new.mp4").exists()
