@@ -18,6 +18,8 @@ _NO_SUCH_PROMISE = (errno.EINVAL, errno.ENOTSUP, errno.ENOSYS)
 """What file systems answer that cannot say when a file is on the disk, as some network drives."""
 _LEFT_SECONDS = 3600.0
 """Time without a change after which nobody writes a file any more."""
+_LETTERS_OF_HIDDEN = 40
+"""Letters of a name that its hidden one has, so that whatever name a file may have, the hidden one is no longer."""
 
 
 @contextmanager
@@ -43,7 +45,7 @@ def whole_file(path: Path) -> Iterator[Path]:
         yield path
         return
     _remove_left(path)
-    partial = path.with_name(f".{path.stem}.{uuid4().hex[:8]}.partial{path.suffix}")
+    partial = path.with_name(f".{_hidden_stem(path)}.{uuid4().hex[:8]}.partial{path.suffix}")
     try:
         yield partial
         with partial.open("rb+") as file:
@@ -51,6 +53,11 @@ def whole_file(path: Path) -> Iterator[Path]:
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
+
+
+def _hidden_stem(path: Path) -> str:
+    """Return what the hidden names of a file begin with."""
+    return path.stem[:_LETTERS_OF_HIDDEN]
 
 
 def bring_to_disk(descriptor: int) -> None:
@@ -68,7 +75,7 @@ def bring_to_disk(descriptor: int) -> None:
 
 def _remove_left(path: Path) -> None:
     """Remove what programs that were killed while they wrote a file have left beside it."""
-    for left in path.parent.glob(f".{glob.escape(path.stem)}.????????.partial{glob.escape(path.suffix)}"):
+    for left in path.parent.glob(f".{glob.escape(_hidden_stem(path))}.????????.partial{glob.escape(path.suffix)}"):
         with suppress(OSError):
             if time.time() - left.stat().st_mtime > _LEFT_SECONDS:
                 left.unlink()
@@ -106,11 +113,17 @@ def check_output(path: Path, inputs: Sequence[Path], kind: str = ".slp file") ->
         OutputError: It cannot be written; the message names the path.
     """
     keep_inputs(path, inputs)
-    if path.is_dir():
-        raise OutputError(f"The output {path} is a folder; name a {kind}.")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=".write_test"):
-            pass
+        with suppress(FileNotFoundError):
+            path.lstat()  # says so if the name is too long
+        is_folder = path.is_dir()
+        if not is_folder:
+            folder = (path.resolve() if path.is_symlink() else path).parent
+            folder.mkdir(parents=True, exist_ok=True)
+            with tempfile.NamedTemporaryFile(dir=folder, prefix=".write_test"):
+                pass
     except OSError as error:
-        raise OutputError(f"The output {path} cannot be written ({error}); choose another folder.") from error
+        advice = "choose a shorter name" if error.errno == errno.ENAMETOOLONG else "choose another folder"
+        raise OutputError(f"The output {path} cannot be written ({error}); {advice}.") from error
+    if is_folder:
+        raise OutputError(f"The output {path} is a folder; name a {kind}.")
