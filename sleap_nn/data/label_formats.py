@@ -26,6 +26,7 @@ from sleap_nn.data.corrections import animals
 from sleap_nn.data.hdf5_output import hdf5_output
 from sleap_nn.data.media_video import measure
 from sleap_nn.data.nwb_file import write_nwb
+from sleap_nn.data.symmetry_order import order_in_analysis
 from sleap_nn.errors import DataError, OutputError
 from sleap_nn.log import logger
 from sleap_nn.whole_files import whole_file
@@ -143,6 +144,7 @@ def _analysis(labels: Labels, path: Path, video: Video) -> None:
     whole = _tracked(labels) if labels.tracks else labels
     _num_frames(video)
     save_analysis_h5(whole, str(path), video=video, labels_path=str(labels.provenance.get("filename", "")))
+    order_in_analysis(path, labels.skeletons[0].node_names)
 
 
 def _num_frames(video: Video) -> int:
