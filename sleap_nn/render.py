@@ -22,12 +22,13 @@ from sleap_nn.data.video_paths import VideoPaths
 from sleap_nn.errors import ConfigError, DataError
 from sleap_nn.heartbeat import phase
 from sleap_nn.inference.select import select_frames
+from sleap_nn.log import logger
 from sleap_nn.rendering.gallery import gallery_keys, gallery_sheet
 from sleap_nn.rendering.scene import Scene
 from sleap_nn.rendering.unreadable import BlackFrames, read_or_error
 from sleap_nn.stages.workers import ReadAhead
 from sleap_nn.structures.sample import FrameKey
-from sleap_nn.viz import Trails, save_image, write_overlay_video
+from sleap_nn.viz import Trails, fitted, save_image, write_overlay_video
 from sleap_nn.whole_files import check_output
 
 FPS_OF_IMAGES = 25.0
@@ -125,6 +126,9 @@ def _video_frames(scene: Scene, config: RenderConfig) -> VideoFrames:
     index = _only_video(drawable) if config.video_index is None else config.video_index
     offered = select_frames(scene.labels, config.frames, video_index=index).frames.keys
     listed = [key.frame for key in scene.listed if key.video == index]
+    absent = 0 if config.frames is not None else len(set(listed).difference(key.frame for key in offered))
+    if absent:
+        logger.warning("%d frames of the labels are left out, because video %d does not have them.", absent, index)
     if config.only_listed_frames:
         offered = [key for key in offered if key in scene.listed]
     elif config.frames is None and listed:
@@ -173,13 +177,15 @@ def _write_video(scene: Scene, frames: FrameSource, path: Path, progress: Progre
 
 
 def _drawn(scene: Scene, frames: FrameSource, black: BlackFrames) -> Iterator[np.ndarray]:
-    """Yield the frames with what is drawn on them."""
-    trails = Trails(scene.config.trail)
+    """Yield the frames with what is drawn on them, all of the size of the first, which images need not have."""
+    trails, size = Trails(scene.config.trail), None
     for key, read in zip(
         frames.keys, ReadAhead(partial(read_or_error, frames), frames.keys, _FRAMES_AHEAD), strict=True
     ):
         scene.lengthen(trails, key)
-        yield scene.draw(black.image(key, read), scene.found(key), trails)
+        drawn = scene.draw(black.image(key, read), scene.found(key), trails)
+        size = drawn.shape[:2] if size is None else size
+        yield fitted(drawn, size)
 
 
 def _unchanged(image: np.ndarray) -> np.ndarray:

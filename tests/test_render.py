@@ -5,9 +5,10 @@ import cv2
 import numpy as np
 import pytest
 import sleap_io as sio
-from factories import make_labels, make_scene
+from factories import make_labels, make_scene, make_video
 
 from sleap_nn import render as verb
+from sleap_nn.data.sources import open_video
 from sleap_nn.data.video_paths import VideoPaths
 from sleap_nn.errors import ConfigError, DataError, MissingFileError, OutputError
 from sleap_nn.render import render
@@ -182,6 +183,34 @@ def test_frames_that_cannot_be_read_are_black(tracked: Path, monkeypatch, caplog
     with pytest.raises(DataError, match="None of the 4 frames can be read"):
         render(tracked, output_path=tracked.with_name("new.mp4"))
     assert not tracked.with_name("new.mp4").exists()
+
+
+def test_images_of_several_sizes_are_fitted_into_the_first(tmp_path: Path):
+    (tmp_path / "images").mkdir()
+    for number, (height, width) in enumerate(((48, 64), (96, 64), (24, 32))):
+        cv2.imwrite(str(tmp_path / "images" / f"{number}.png"), np.full((height, width), 200, np.uint8))
+    video, skeleton = open_video(tmp_path / "images"), sio.Skeleton(["a"])
+    frames = [
+        sio.LabeledFrame(
+            video=video, frame_idx=i, instances=[sio.PredictedInstance.from_numpy(np.full((1, 2), 12.0), skeleton)]
+        )
+        for i in range(3)
+    ]
+    labels = sio.Labels(frames, videos=[video], skeletons=[skeleton])
+    images = decode(render(labels, output_path=tmp_path / "a.mp4", marker_size=2, quality=0).video)
+    assert [image.shape for image in images] == [(48, 64, 3)] * 3
+    assert [(image.mean(axis=2) > 100).any(axis=0).sum() for image in images] == [64, 32, 64]
+    for image, place in zip(images, (12, 6, 24), strict=True):
+        colour = image.astype(int).max(axis=2) - image.astype(int).min(axis=2)
+        rows, columns = np.nonzero(colour > 60)
+        assert max(abs(rows.mean() - place), abs(columns.mean() - place)) < 1.5
+
+
+def test_frames_that_a_shorter_video_lacks_are_named(tracked: Path, tmp_path: Path, caplog):
+    make_video(tmp_path / "short.mp4", num_frames=3, height=SIDE, width=SIDE)
+    moved = VideoPaths(video_paths=(str(tmp_path / "short.mp4"),))
+    assert render(tracked, output_path=tmp_path / "a.mp4", video_paths=moved).num_frames == 2
+    assert "1 frames of the labels are left out, because video 0 does not have them." in caplog.text
 
 
 def test_the_truth_is_drawn_too(tracked: Path, tmp_path: Path):
