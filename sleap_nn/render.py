@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ import numpy as np
 from sleap_nn.config.render_config import RenderConfig
 from sleap_nn.data.labels import Labels, load_labels
 from sleap_nn.data.moved_videos import move_videos
-from sleap_nn.data.sources import FrameSource, VideoFrames, frame_size
+from sleap_nn.data.sources import FrameSource, VideoFrames
 from sleap_nn.data.video_names import image_files
 from sleap_nn.data.video_paths import VideoPaths
 from sleap_nn.errors import ConfigError, DataError
@@ -24,9 +25,10 @@ from sleap_nn.inference.select import select_frames
 from sleap_nn.log import logger
 from sleap_nn.rendering.gallery import gallery_keys, gallery_sheet
 from sleap_nn.rendering.scene import Scene
+from sleap_nn.rendering.unreadable import BlackFrames, read_or_error
 from sleap_nn.stages.workers import ReadAhead
 from sleap_nn.structures.sample import FrameKey
-from sleap_nn.viz import Trails, save_image, write_overlay_video
+from sleap_nn.viz import Trails, fitted, save_image, write_overlay_video
 from sleap_nn.whole_files import check_output
 
 FPS_OF_IMAGES = 25.0
@@ -124,6 +126,9 @@ def _video_frames(scene: Scene, config: RenderConfig) -> VideoFrames:
     index = _only_video(drawable) if config.video_index is None else config.video_index
     offered = select_frames(scene.labels, config.frames, video_index=index).frames.keys
     listed = [key.frame for key in scene.listed if key.video == index]
+    absent = 0 if config.frames is not None else len(set(listed).difference(key.frame for key in offered))
+    if absent:
+        logger.warning("%d frames of the labels are left out, because video %d does not have them.", absent, index)
     if config.only_listed_frames:
         offered = [key for key in offered if key in scene.listed]
     elif config.frames is None and listed:
@@ -156,50 +161,32 @@ def _write_video(scene: Scene, frames: FrameSource, path: Path, progress: Progre
     video = scene.labels.videos[frames.keys[0].video]
     own_fps = video.fps if video.fps else FPS_OF_IMAGES
     fps = own_fps if scene.config.fps is None else scene.config.fps
-    failures: list[DataError] = []
+    black = BlackFrames(scene.labels.videos)
     with phase(f"drawing {path.name}", len(frames)) as step:
 
         def counted() -> Iterator[np.ndarray]:
             # Three threads: one decodes, one draws, this one encodes.
-            for image in ReadAhead(_unchanged, _drawn(scene, frames, failures), _FRAMES_AHEAD):
+            for image in ReadAhead(_unchanged, _drawn(scene, frames, black), _FRAMES_AHEAD):
                 yield image
                 step.done += 1
                 if progress is not None:
                     progress(step.done, len(frames))
-            if len(failures) == len(frames):
-                raise DataError(f"None of the {len(frames)} frames can be read, the first because: {failures[0]}")
+            black.report(len(frames), "video")
 
-        num_frames = write_overlay_video(path, counted(), fps, quality=scene.config.quality)
-    if failures:
-        logger.warning("%d of %d frames cannot be read and are black: %s", len(failures), num_frames, failures[0])
-    return num_frames
+        return write_overlay_video(path, counted(), fps, quality=scene.config.quality)
 
 
-def _drawn(scene: Scene, frames: FrameSource, failures: list[DataError]) -> Iterator[np.ndarray]:
-    """Yield the frames with what is drawn on them; one that cannot be read is black and noted in `failures`."""
-    height, width = frame_size(scene.labels.videos[frames.keys[0].video])
-    black = np.zeros((height, width, 1), np.uint8)
-    trails = Trails(scene.config.trail)
-    for key, image in zip(frames.keys, ReadAhead(_reader(frames), frames.keys, _FRAMES_AHEAD), strict=True):
-        if isinstance(image, DataError):
-            failures.append(image)
-            image = black
-        found = scene.found(key)
-        trails.add(key.frame, scene.places(found))
-        yield scene.draw(image, found, trails)
+def _drawn(scene: Scene, frames: FrameSource, black: BlackFrames) -> Iterator[np.ndarray]:
+    """Yield the frames with what is drawn on them, all of the size of the first, which images need not have."""
+    trails, size = Trails(scene.config.trail), None
+    for key, read in zip(
+        frames.keys, ReadAhead(partial(read_or_error, frames), frames.keys, _FRAMES_AHEAD), strict=True
+    ):
+        scene.lengthen(trails, key)
+        drawn = scene.draw(black.image(key, read), scene.found(key), trails)
+        size = drawn.shape[:2] if size is None else size
+        yield fitted(drawn, size)
 
 
 def _unchanged(image: np.ndarray) -> np.ndarray:
     return image
-
-
-def _reader(frames: FrameSource) -> Callable[[FrameKey], np.ndarray | DataError]:
-    """Return what reads a frame in another thread; an error is handed on as a value."""
-
-    def read(key: FrameKey) -> np.ndarray | DataError:
-        try:
-            return frames.read(key).image
-        except DataError as error:
-            return error
-
-    return read

@@ -19,6 +19,8 @@ _NO_SUCH_PROMISE = (errno.EINVAL, errno.ENOTSUP, errno.ENOSYS)
 """What file systems answer that cannot say when a file is on the disk, as some network drives."""
 _LEFT_SECONDS = 3600.0
 """Time without a change after which nobody writes a file any more."""
+_LETTERS_OF_HIDDEN = 40
+"""Letters of a name that its hidden one has, so that whatever name a file may have, the hidden one is no longer."""
 
 
 @contextmanager
@@ -43,8 +45,9 @@ def whole_file(path: Path) -> Iterator[Path]:
     if path.exists() and not path.is_file():
         yield path
         return
-    remove_left(path.parent.glob(f".{glob.escape(path.stem)}.????????.partial{glob.escape(path.suffix)}"))
-    partial = path.with_name(f".{path.stem}.{uuid4().hex[:8]}.partial{path.suffix}")
+    stem = _hidden_stem(path)
+    remove_left(path.parent.glob(f".{glob.escape(stem)}.????????.partial{glob.escape(path.suffix)}"))
+    partial = path.with_name(f".{stem}.{uuid4().hex[:8]}.partial{path.suffix}")
     try:
         yield partial
         with partial.open("rb+") as file:
@@ -52,6 +55,11 @@ def whole_file(path: Path) -> Iterator[Path]:
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
+
+
+def _hidden_stem(path: Path) -> str:
+    """Return what the hidden names of a file begin with."""
+    return path.stem[:_LETTERS_OF_HIDDEN]
 
 
 def bring_to_disk(descriptor: int) -> None:
@@ -111,11 +119,17 @@ def check_output(path: Path, inputs: Sequence[Path], kind: str = ".slp file") ->
         OutputError: It cannot be written; the message names the path.
     """
     keep_inputs(path, inputs)
-    if path.is_dir():
-        raise OutputError(f"The output {path} is a folder; name a {kind}.")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=".write_test"):
-            pass
+        with suppress(FileNotFoundError):
+            path.lstat()  # says so if the name is too long
+        is_folder = path.is_dir()
+        if not is_folder:
+            folder = (path.resolve() if path.is_symlink() else path).parent
+            folder.mkdir(parents=True, exist_ok=True)
+            with tempfile.NamedTemporaryFile(dir=folder, prefix=".write_test"):
+                pass
     except OSError as error:
-        raise OutputError(f"The output {path} cannot be written ({error}); choose another folder.") from error
+        advice = "choose a shorter name" if error.errno == errno.ENAMETOOLONG else "choose another folder"
+        raise OutputError(f"The output {path} cannot be written ({error}); {advice}.") from error
+    if is_folder:
+        raise OutputError(f"The output {path} is a folder; name a {kind}.")

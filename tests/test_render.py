@@ -5,9 +5,10 @@ import cv2
 import numpy as np
 import pytest
 import sleap_io as sio
-from factories import make_labels, make_scene
+from factories import make_labels, make_scene, make_video
 
 from sleap_nn import render as verb
+from sleap_nn.data.sources import open_video
 from sleap_nn.data.video_paths import VideoPaths
 from sleap_nn.errors import ConfigError, DataError, MissingFileError, OutputError
 from sleap_nn.render import render
@@ -97,6 +98,21 @@ def test_trails_and_the_gallery(tracked: Path, tmp_path: Path):
     assert not tracked.with_name("found.overlay.mp4").exists()
 
 
+def test_trails_do_not_depend_on_the_frames_that_are_chosen(tracked: Path, tmp_path: Path):
+    """A trail that would begin with the first frame, or jump from frame to frame, would say where no animal was."""
+    labels = sio.load_slp(str(tracked))
+    for frame, x in zip(labels, (10, 50, 10), strict=True):
+        frame.instances[0].points["xy"] = np.array([x, 10 + 10 * frame.frame_idx])
+    labels.save(str(tracked), verbose=False)
+    look = {"trail": 5, "labels": False, "marker_size": 1, "quality": 0}
+    whole = decode(render(tracked, output_path=tmp_path / "whole.mp4", **look).video)
+    for name, frames, shown in (("one.mp4", "4", [3]), ("two.mp4", "1,4", [0, 3])):
+        part = decode(render(tracked, output_path=tmp_path / name, frames=frames, **look).video)
+        for image, number in zip(part, shown, strict=True):
+            assert np.abs(image.astype(int) - whole[number]).max() < 25
+    assert coloured(whole[3]) > 60
+
+
 def test_labels_in_memory_and_embedded_images(tmp_path: Path):
     labels = make_labels(3, path=tmp_path / "labels.pkg.slp")
     assert render(labels, output_path=tmp_path / "a.mp4").num_frames == 3
@@ -158,10 +174,43 @@ def test_frames_that_cannot_be_read_are_black(tracked: Path, monkeypatch, caplog
     frames = decode(render(tracked, labels=False).video)
     assert (frames[0][-8:, :8].min() > 30, frames[1][-8:, :8].max() < 30) == (True, True)
     assert coloured(frames[1]) > 20
+    assert "1 of 4 frames of the video cannot be read and are black: Frame 2 " in caplog.text
+    render(tracked, gallery=tracked.with_name("a.png"))
+    assert "1 of 3 frames of the gallery cannot be read and are black: Frame 2 " in caplog.text
     broken |= {1, 3, 4}
+    with pytest.raises(DataError, match="None of the 3 frames can be read"):
+        render(tracked, gallery=tracked.with_name("b.png"))
     with pytest.raises(DataError, match="None of the 4 frames can be read"):
         render(tracked, output_path=tracked.with_name("new.mp4"))
     assert not tracked.with_name("new.mp4").exists()
+
+
+def test_images_of_several_sizes_are_fitted_into_the_first(tmp_path: Path):
+    (tmp_path / "images").mkdir()
+    for number, (height, width) in enumerate(((48, 64), (96, 64), (24, 32))):
+        cv2.imwrite(str(tmp_path / "images" / f"{number}.png"), np.full((height, width), 200, np.uint8))
+    video, skeleton = open_video(tmp_path / "images"), sio.Skeleton(["a"])
+    frames = [
+        sio.LabeledFrame(
+            video=video, frame_idx=i, instances=[sio.PredictedInstance.from_numpy(np.full((1, 2), 12.0), skeleton)]
+        )
+        for i in range(3)
+    ]
+    labels = sio.Labels(frames, videos=[video], skeletons=[skeleton])
+    images = decode(render(labels, output_path=tmp_path / "a.mp4", marker_size=2, quality=0).video)
+    assert [image.shape for image in images] == [(48, 64, 3)] * 3
+    assert [(image.mean(axis=2) > 100).any(axis=0).sum() for image in images] == [64, 32, 64]
+    for image, place in zip(images, (12, 6, 24), strict=True):
+        colour = image.astype(int).max(axis=2) - image.astype(int).min(axis=2)
+        rows, columns = np.nonzero(colour > 60)
+        assert max(abs(rows.mean() - place), abs(columns.mean() - place)) < 1.5
+
+
+def test_frames_that_a_shorter_video_lacks_are_named(tracked: Path, tmp_path: Path, caplog):
+    make_video(tmp_path / "short.mp4", num_frames=3, height=SIDE, width=SIDE)
+    moved = VideoPaths(video_paths=(str(tmp_path / "short.mp4"),))
+    assert render(tracked, output_path=tmp_path / "a.mp4", video_paths=moved).num_frames == 2
+    assert "1 frames of the labels are left out, because video 0 does not have them." in caplog.text
 
 
 def test_the_truth_is_drawn_too(tracked: Path, tmp_path: Path):

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from sleap_nn.whole_files import remove_left, whole_file
+from sleap_nn.errors import OutputError
+from sleap_nn.whole_files import check_output, remove_left, whole_file
 
 
 def names(folder: Path) -> list[str]:
@@ -114,3 +115,29 @@ def test_a_pipe_is_written_directly(tmp_path: Path) -> None:
     finally:
         os.close(reader)
     assert pipe.is_fifo()
+
+
+@pytest.mark.parametrize("letter", ["a", "動", "🐁"])
+def test_every_name_that_a_file_may_have_can_be_written(tmp_path: Path, letter: str) -> None:
+    longest = (255 - len(".json")) // len(letter.encode())
+    path = tmp_path / f"{letter * longest}.json"
+    check_output(path, [])
+    with whole_file(path) as partial:
+        partial.write_text("{}")
+    assert names(tmp_path) == [path.name]
+    with pytest.raises(OutputError, match=r"File name too long.*choose a shorter name"):
+        check_output(path.with_name(f"{letter * 4}{path.name}"), [])
+
+
+def test_a_link_is_checked_where_it_leads(tmp_path: Path) -> None:
+    link = tmp_path / "a.json"
+    link.symlink_to(tmp_path / "disk" / "b.json")
+    check_output(link, [])
+    with whole_file(link) as partial:
+        partial.write_text("now")
+    assert link.read_text() == "now"
+    (tmp_path / "file").touch()
+    link.unlink()
+    link.symlink_to(tmp_path / "file" / "b.json")
+    with pytest.raises(OutputError, match="cannot be written"):
+        check_output(link, [])

@@ -53,7 +53,7 @@ class RenderConfig:
         float | None,
         Option(
             "Frames per second of the video; null: those of the source, or 25 for images.",
-            gt=0,
+            ge=0.001,
             le=1000,
             cli=Cli(_OUTPUT),
         ),

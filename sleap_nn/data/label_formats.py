@@ -10,6 +10,7 @@ import contextlib
 import copy
 import csv
 import json
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,9 +22,11 @@ from sleap_io.model.labeled_frame import LabeledFrame
 from sleap_io.model.labels import Labels
 from sleap_io.model.video import Video
 
+from sleap_nn.data.corrections import animals
 from sleap_nn.data.hdf5_output import hdf5_output
 from sleap_nn.data.media_video import measure
 from sleap_nn.data.nwb_file import write_nwb
+from sleap_nn.data.symmetry_order import order_in_analysis
 from sleap_nn.errors import DataError, OutputError
 from sleap_nn.log import logger
 from sleap_nn.whole_files import whole_file
@@ -61,6 +64,7 @@ def write_format(labels: Labels, output: Path, name: str) -> list[Path]:
         OutputError: A file cannot be written; older ones of the same name stay as they were.
     """
     written = []
+    labels = _corrected(labels)
     for path, video in format_paths(labels, output, name).items():
         try:
             with whole_file(path) as partial, hdf5_output(partial):
@@ -69,6 +73,24 @@ def write_format(labels: Labels, output: Path, name: str) -> list[Path]:
             raise OutputError(f"The predictions cannot be written to {path} as {name} ({error}).") from error
         written.append(path)
     return written
+
+
+def _corrected(labels: Labels) -> Labels:
+    """Return labels in which no animal is there twice because a user has corrected its prediction."""
+    if not any(frame.has_user_instances for frame in labels.labeled_frames):
+        return labels
+    frames = [
+        LabeledFrame(video=frame.video, frame_idx=frame.frame_idx, instances=animals(frame))
+        for frame in labels.labeled_frames
+    ]
+    return _with_frames(labels, frames, labels.tracks)
+
+
+def _with_frames(labels: Labels, frames: Sequence[LabeledFrame], tracks: Sequence[Track]) -> Labels:
+    """Return labels with other frames and tracks, the rest as it is."""
+    changed = Labels(list(frames), videos=list(labels.videos), skeletons=list(labels.skeletons), tracks=list(tracks))
+    changed.provenance = dict(labels.provenance)
+    return changed
 
 
 def format_paths(labels: Labels, output: Path, name: str) -> dict[Path, Video]:
@@ -82,9 +104,14 @@ def format_paths(labels: Labels, output: Path, name: str) -> dict[Path, Video]:
             logger.warning("%s has no predicted frames, so it is not written as %s.", video_stem(video), name)
     if not own.one_video or len(used) < 2:
         return {output.with_name(f"{stem}{own.ending}"): video for video in used[:1]}
-    stems = [video_stem(video) for video in used]
-    marks = [s if stems.count(s) == 1 else f"{s}_{labels.videos.index(v)}" for s, v in zip(stems, used, strict=True)]
-    return {output.with_name(f"{stem}.{mark}{own.ending}"): video for mark, video in zip(marks, used, strict=True)}
+    marks = zip(_marks(labels, used), used, strict=True)
+    return {output.with_name(f"{stem}.{mark}{own.ending}"): video for mark, video in marks}
+
+
+def _marks(labels: Labels, videos: Sequence[Video]) -> list[str]:
+    """Return a name for each of some videos of labels: its stem, with its number where several have the same."""
+    stems = [video_stem(video) for video in videos]
+    return [s if stems.count(s) == 1 else f"{s}_{labels.videos.index(v)}" for s, v in zip(stems, videos, strict=True)]
 
 
 def possible_paths(videos: Sequence[Video], output: Path, name: str) -> set[Path]:
@@ -118,6 +145,7 @@ def _analysis(labels: Labels, path: Path, video: Video) -> None:
     whole = _tracked(labels) if labels.tracks else labels
     _num_frames(video)
     save_analysis_h5(whole, str(path), video=video, labels_path=str(labels.provenance.get("filename", "")))
+    order_in_analysis(path, labels.skeletons[0].node_names)
 
 
 def _num_frames(video: Video) -> int:
@@ -128,13 +156,34 @@ def _num_frames(video: Video) -> int:
 
 
 def _table(labels: Labels, path: Path, video: Video) -> None:
-    """Write a table with one row an instance."""
-    save_csv(labels, str(path), format="sleap", video=video)
+    """Write a table with one row an instance; sleap-io gives a table without rows no columns either."""
+    if any(frame.instances for frame in labels.labeled_frames if frame.video is video):
+        save_csv(labels, str(path), format="sleap", video=video)
+        return
+    columns = (f"{name}.{value}" for name in labels.skeletons[0].node_names for value in ("score", "x", "y"))
+    with path.open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file, lineterminator="\n").writerow(["track", "frame_idx", "instance.score", *sorted(columns)])
 
 
 def _coco(labels: Labels, path: Path, _video: Video) -> None:
     """Write annotations of all videos."""
-    save_coco(labels, str(path))
+    save_coco(labels, str(path), image_filenames=_image_names(labels))
+
+
+def _image_names(labels: Labels) -> list[str]:
+    """Return the name of the image of each frame; images of one name go by their videos, as folders, too."""
+    names = [_image_name(frame.video, int(frame.frame_idx)) for frame in labels.labeled_frames]
+    counts = Counter(names)
+    marks = {id(v): mark for v, mark in zip(labels.videos, _marks(labels, labels.videos), strict=True)}
+    frames = zip(names, labels.labeled_frames, strict=True)
+    return [name if counts[name] == 1 else f"{marks[id(frame.video)]}/{name}" for name, frame in frames]
+
+
+def _image_name(video: Video, index: int) -> str:
+    """Return the name of the image of one frame: its file's, or that of the video with the number of the frame."""
+    if isinstance(video.filename, list):
+        return Path(video.filename[index]).name
+    return f"{video_stem(video)}_frame_{index:06d}.png"
 
 
 def _nwb(labels: Labels, path: Path, video: Video) -> None:
@@ -145,9 +194,9 @@ def _nwb(labels: Labels, path: Path, video: Video) -> None:
             animals.setdefault(name, {})[index] = points
     skeleton = labels.skeletons[0]
     name = video.filename[0] if isinstance(video.filename, list) else video.filename
-    fps = None if video.backend is None else video.backend.fps
+    _num_frames(video)
     provenance = json.dumps(dict(labels.provenance), default=str)
-    write_nwb(path, animals, skeleton.node_names, list(skeleton.edge_inds), str(name), fps, provenance)
+    write_nwb(path, animals, skeleton.node_names, list(skeleton.edge_inds), str(name), video.fps, provenance)
 
 
 def _tracked(labels: Labels) -> Labels:
@@ -162,9 +211,7 @@ def _tracked(labels: Labels) -> Labels:
             own.track = tracks.setdefault(name, Track(name))
             instances.append(own)
         frames.append(LabeledFrame(video=frame.video, frame_idx=frame.frame_idx, instances=instances))
-    named = Labels(frames, videos=list(labels.videos), skeletons=list(labels.skeletons), tracks=list(tracks.values()))
-    named.provenance = dict(labels.provenance)
-    return named
+    return _with_frames(labels, frames, list(tracks.values()))
 
 
 def _name(instance: object, place: int) -> str:
@@ -177,13 +224,19 @@ def _points(labels: Labels, video: Video) -> dict[int, dict[str, np.ndarray]]:
     """Return the points and scores (N, 3) of each animal by frame index of a video and name of the animal."""
     return {
         int(frame.frame_idx): {
-            _name(instance, place): instance.numpy(scores=True)
-            for place, instance in enumerate(frame.instances)
-            if isinstance(instance, PredictedInstance)
+            _name(instance, place): _with_scores(instance) for place, instance in enumerate(frame.instances)
         }
         for frame in labels.labeled_frames
         if frame.video is video
     }
+
+
+def _with_scores(instance: Instance) -> np.ndarray:
+    """Return points and scores (N, 3); what a user has drawn is certain."""
+    if isinstance(instance, PredictedInstance):
+        return instance.numpy(scores=True)
+    points = instance.numpy()
+    return np.column_stack([points, np.where(np.isnan(points[:, 0]), 0.0, 1.0)])
 
 
 def _deeplabcut(labels: Labels, path: Path, video: Video) -> None:

@@ -27,6 +27,7 @@ from sleap_nn.data.hdf5_bounds import check_hdf5
 from sleap_nn.data.hdf5_output import hdf5_output
 from sleap_nn.data.media_video import adopt
 from sleap_nn.data.skeletons import main_skeleton, points_of, refuse_other_nodes, unify
+from sleap_nn.data.symmetry_order import order_in_labels
 from sleap_nn.errors import DataError, MissingFileError, reason
 from sleap_nn.log import logger
 from sleap_nn.structures.sample import FrameKey
@@ -203,6 +204,7 @@ def write_labels(labels: Labels, path: str | Path, embed: bool = False, restore_
             write_package(labels, path)
         else:
             labels.save(str(path), restore_original_videos=restore_source_videos, verbose=False)
+        order_in_labels(Path(path))
 
 
 def skeleton_of(labels: Labels) -> Skeleton:

@@ -16,6 +16,7 @@ import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from io import FileIO
 from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO
@@ -92,6 +93,65 @@ def read_chunks(path: Path) -> Iterator[DoneFrames]:
         raise OutputError(f"The journal {path} cannot be read ({error}).") from error
 
 
+def check_unwritten(path: Path) -> None:
+    """Refuse a journal that another process writes at this moment.
+
+    Raises:
+        OutputError: One does.
+    """
+    try:
+        _opened_alone(path, is_new=False).close()
+    except OutputError:
+        raise
+    except OSError:  # it has gone meanwhile, or cannot be written by this one either
+        return
+
+
+def _opened_alone(path: Path, is_new: bool = True) -> FileIO:
+    """Open a journal for writing, and keep other processes out as long as it is open.
+
+    Args:
+        path: The file.
+        is_new: Make it if it is not there.
+
+    Raises:
+        OutputError: Another process writes it.
+        OSError: It cannot be opened.
+    """
+    while True:
+        if is_new:
+            path.touch()  # a file opened to append would write at its end wherever it is told to
+        file = path.open("r+b", buffering=0)
+        try:
+            _lock(file, path)
+            if os.path.samestat(os.fstat(file.fileno()), path.stat()):
+                return file
+        except FileNotFoundError:  # whoever wrote it has finished meanwhile
+            pass
+        except OSError:
+            file.close()
+            raise
+        file.close()
+
+
+def _lock(file: FileIO, path: Path) -> None:
+    """Keep other processes out, where the system can.
+
+    Raises:
+        OutputError: There is another one.
+    """
+    if sys.platform == "win32":
+        return
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        raise OutputError(
+            f"Another process is writing {path} at this moment; wait for it, or choose another output path."
+        ) from error
+    except OSError:  # a file system without locks
+        return
+
+
 class JournalWriter:
     """Appends to a journal; while it is open, no other process can.
 
@@ -110,12 +170,10 @@ class JournalWriter:
             OutputError: It cannot be written, or another process writes it.
         """
         self._path = path
-        contents = None if facts is not None else read_contents(path)
         try:
-            path.touch()  # a file opened to append would write at its end wherever it is told to
             # Without a buffer, so that a record that could not be written is not tried again on closing.
-            self._file = path.open("r+b", buffering=0)
-            self._lock()
+            self._file = _opened_alone(path)
+            contents = None if facts is not None else self._contents()
             self._end = (0, 0) if contents is None else (contents.size, contents.num_frames)
             self._file.truncate(self._end[0])
         except OSError as error:
@@ -123,6 +181,18 @@ class JournalWriter:
         if facts is not None:
             self._append(_FACTS, json.dumps(facts).encode())
             _sync_folder(path.parent)
+
+    def _contents(self) -> Contents:
+        """Return what the file holds that is gone on with.
+
+        Raises:
+            OutputError: Another process has come before.
+        """
+        contents = read_contents(self._path)
+        if contents is None:
+            self.close()
+            raise OutputError(f"Another process has just finished with {self._path}; look at its output.")
+        return contents
 
     @property
     def num_frames(self) -> int:
@@ -171,20 +241,6 @@ class JournalWriter:
                 self._file.truncate(size)
             raise self._failed(error) from error
         self._end = (size + len(record), before + num_frames)
-
-    def _lock(self) -> None:
-        """Keep other processes out, where the system can."""
-        if sys.platform == "win32":
-            return
-        try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            self._file.close()
-            raise OutputError(
-                f"Another process is writing {self._path} at this moment; wait for it, or choose another output path."
-            ) from error
-        except OSError:  # a file system without locks
-            return
 
     def _failed(self, error: OSError) -> OutputError:
         """Return the error that says so."""

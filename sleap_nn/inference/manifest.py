@@ -12,6 +12,7 @@ from sleap_nn.data.fingerprint import digest
 from sleap_nn.data.labels import Labels
 from sleap_nn.errors import DataError, OutputError
 from sleap_nn.stages.stream import Failure
+from sleap_nn.structures.sample import FrameKey
 from sleap_nn.whole_files import whole_file
 
 SUFFIX = ".manifest.json"
@@ -84,6 +85,11 @@ def write_manifest(path: Path, facts: Mapping[str, Any]) -> None:
 def failure_entries(failures: Sequence[Failure]) -> list[dict[str, Any]]:
     """Return failures as a manifest lists them."""
     return [{"video": failure.key.video, "frame": failure.key.frame, "reason": failure.reason} for failure in failures]
+
+
+def failures_of(entries: Sequence[Mapping[str, Any]]) -> tuple[Failure, ...]:
+    """Return the failures that `failure_entries` gave to a manifest."""
+    return tuple(Failure(FrameKey(own["video"], own["frame"]), own["reason"]) for own in entries)
 
 
 def failure_sentence(failures: Sequence[Failure], requested: int, where: str) -> str:

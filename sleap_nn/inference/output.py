@@ -14,6 +14,7 @@ from sleap_nn.data.labels import Labels, load_labels, write_labels
 from sleap_nn.data.other_formats import is_labels
 from sleap_nn.data.sources import Video, VideoFrames
 from sleap_nn.errors import ConfigError, OutputError, UsageError
+from sleap_nn.inference import journal, manifest
 from sleap_nn.inference.select import Selection, video_at
 from sleap_nn.log import logger
 from sleap_nn.whole_files import check_output, whole_file
@@ -88,6 +89,8 @@ class Output:
         inputs = selection.image_files if selection.path is None else [*selection.image_files, selection.path]
         for path in self._possible_files(selection.videos):
             check_output(path, [*inputs, *others])
+        for ending in (journal.SUFFIX, manifest.SUFFIX):
+            check_output(self.path.with_name(self.path.name + ending), [*inputs, *others], "file")
         if "slp" in self.formats and self.path.suffix.lower() != ".slp":
             raise UsageError(
                 f"The output {self.path} does not end in .slp; name it {self.path.with_suffix('.slp').name}, or choose "

@@ -82,7 +82,6 @@ def write_slp(path: Path, predictions: Iterable[Predictions], head: SlpHead, kee
         with whole_file(path) as partial, hdf5_output(partial) as check:
             write_labels(labels, partial, False, head.restore_source_videos)
             with h5py.File(partial, "r+") as file:
-                _order_symmetries(file)
                 written = _fill(file, predictions, head, keep_empty, check)
     except (OSError, RuntimeError) as error:
         # HDF5 reports a full disk as either of the two.
@@ -120,17 +119,6 @@ def _fill(
         texts = [json.dumps([0, name], separators=(",", ":")) for name in names]
         file.create_dataset("tracks_json", data=texts, dtype=h5py.string_dtype(), maxshape=(None,))
     return Written(written.num_frames, written.num_instances, len(names))
-
-
-def _order_symmetries(file: h5py.File) -> None:
-    """Name the nodes of every symmetry in the order of the skeleton; sleap-io takes them from a set, in any order."""
-    attributes = file["metadata"].attrs
-    metadata = json.loads(np.bytes_(attributes["json"]))
-    for skeleton in metadata["skeletons"]:
-        for link in skeleton["links"]:
-            if "edge_insert_idx" not in link:
-                link["source"], link["target"] = sorted((link["source"], link["target"]))
-    attributes["json"] = np.bytes_(json.dumps(metadata, separators=(",", ":")))
 
 
 def _table(file: h5py.File, name: str) -> h5py.Dataset:

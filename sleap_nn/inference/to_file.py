@@ -20,6 +20,7 @@ from sleap_nn.errors import ConfigError, DataError, OutputError
 from sleap_nn.heartbeat import phase
 from sleap_nn.inference import manifest
 from sleap_nn.inference.chain import check_formats
+from sleap_nn.inference.earlier_run import finished_output, journal_left, prediction_facts, writing_facts
 from sleap_nn.inference.journal import SUFFIX, Contents, JournalWriter, read_chunks, read_contents
 from sleap_nn.inference.output import Output
 from sleap_nn.inference.provenance import RunTimes
@@ -57,7 +58,7 @@ class Writing:
         write_interval: Frames of a chunk of the journal, which a crash can cost at most.
         resume: Go on with the journal of an interrupted run.
         keep_empty: Keep frames in which nothing was found.
-        cli_args: Options of a command line, for the provenance.
+        cli_args: Options of a command line, for the provenance; that a run went on is none of them.
     """
 
     write_interval: int = _WRITE_INTERVAL
@@ -80,7 +81,8 @@ class Writing:
         """
         if write_interval is not None and write_interval < 1:
             raise ConfigError(f"write_interval is {write_interval}; it must be at least 1.")
-        return cls(_WRITE_INTERVAL if write_interval is None else write_interval, resume, keep_empty, cli_args)
+        given = None if cli_args is None else {name: value for name, value in cli_args.items() if name != "resume"}
+        return cls(_WRITE_INTERVAL if write_interval is None else write_interval, resume, keep_empty, given)
 
 
 @dataclass(frozen=True)
@@ -145,80 +147,57 @@ def predict_into_file(
     """
     check_formats(output.formats, predictor.centroids())
     journal = output.path.with_name(output.path.name + SUFFIX)
-    facts = _facts(predictor, selection, writing)
-    before = _usable(journal, facts, writing.resume, len(selection.frames))
-    if before is None or before.end is None:
-        with JournalWriter(journal, facts if before is None else None) as writer:
-            start = 0 if before is None else before.num_frames
-            _predict(predictor, selection, writer, start, writing, progress)
+    facts = prediction_facts(predictor, selection, datetime.now())
+    written_as = writing_facts(predictor, selection, output, writing.keep_empty)
+    if writing.resume and "slp" in output.formats and not journal.exists():
+        found = finished_output(output.path, facts["decides"], written_as)
+        if found is not None:
+            logger.info("%s is finished already; leave --resume out to predict it anew.", output.path)
+            return _summary(output, found, progress)
+    before = journal_left(journal, facts, writing.resume)
+    with JournalWriter(journal, facts if before is None else None) as writer:
+        if before is None or before.end is None:
+            _predict(predictor, selection, writer, writing, progress)
             writer.end({"ended": datetime.now().isoformat(timespec="microseconds")})
-        before = read_contents(journal)
-    assert before is not None
-    if progress is not None:
-        progress(before.num_frames, before.num_frames)
-    completed = partial(predictor.completed, selection=selection, progress=tracking_progress)
-    summary = _finish(predictor, selection, output, journal, before, writing.keep_empty, completed)
+        contents = read_contents(journal)
+        assert contents is not None
+        if progress is not None:
+            progress(contents.num_frames, contents.num_frames)
+        completed = partial(predictor.completed, selection=selection, progress=tracking_progress)
+        summary = _finish(predictor, selection, output, journal, contents, writing, written_as, completed)
     journal.unlink(missing_ok=True)
     return summary
 
 
-def _facts(predictor: Predictor, selection: Selection, writing: Writing) -> dict[str, Any]:
-    """Return what a journal says of a prediction; a run that goes on with it must say the same in ``decides``."""
-    given = None if writing.cli_args is None else {k: v for k, v in writing.cli_args.items() if k != "resume"}
-    return {
-        "decides": predictor.what_decides(selection),
-        "batch_size": predictor.batch_size,
-        "model_paths": [folder.resolve().as_posix() for folder in predictor.model_paths],
-        "source": None if selection.path is None else selection.path.resolve().as_posix(),
-        "requested": len(selection.frames),
-        "started": datetime.now().isoformat(timespec="microseconds"),
-        "cli_args": given,
-    }
-
-
-def _usable(journal: Path, facts: Mapping[str, Any], resume: bool, total: int) -> Contents | None:
-    """Return what the journal of an earlier run holds, if this run goes on with it.
-
-    Raises:
-        OutputError: There is one, and it is not this prediction's, or nobody asked to go on with it.
-    """
-    before = read_contents(journal)
-    if before is None or (before.num_frames == 0 and not resume):
-        if resume and before is None:
-            logger.info("There is no journal %s to go on with; predicting from the first frame.", journal)
-        return None
-    held = f"{journal} holds {before.num_frames} of {before.facts['requested']} frames of an interrupted prediction"
-    if not resume:
-        raise OutputError(f"{held}; add --resume to go on with it, or delete it to begin anew.")
-    changed = manifest.difference(before.facts["decides"], facts["decides"])
-    if changed is not None:
-        raise OutputError(
-            f"{held}, but {changed}; repeat the options of that run, or delete the journal to begin anew."
-        )
-    if before.facts["batch_size"] != facts["batch_size"]:
-        logger.warning(
-            "batch_size was %s and is %s; the last digits of what follows may differ from an uninterrupted run.",
-            before.facts["batch_size"],
-            facts["batch_size"],
-        )
-    logger.info("Going on after %d of %d frames, from %s.", before.num_frames, total, journal)
-    return before
+def _summary(output: Output, found: Mapping[str, Any], progress: Progress | None) -> FileSummary:
+    """Return what a manifest says of an output that is finished already."""
+    frames = found["frames"]
+    if progress is not None:
+        progress(frames["requested"], frames["requested"])
+    return FileSummary(
+        path=output.path,
+        files=tuple(output.path.with_name(name) for name in found["outputs"]),
+        num_frames=found["frames_written"],
+        num_instances=found["instances"],
+        num_requested=frames["requested"],
+        failures=manifest.failures_of(found["failures"]),
+    )
 
 
 def _predict(
     predictor: Predictor,
     selection: Selection,
     writer: JournalWriter,
-    start: int,
     writing: Writing,
     progress: Progress | None,
 ) -> None:
-    """Append the frames from a position on to a journal; whatever stops it, what is done is appended.
+    """Append the frames that a journal does not hold yet; whatever stops it, what is done is appended.
 
     Raises:
         OutputError: The journal cannot be written.
     """
-    done, total = start, len(selection.frames)
+    start, total = writer.num_frames, len(selection.frames)
+    done = start
     first, waiting = start, list[DoneFrames]()
     last = time.monotonic()
 
@@ -251,13 +230,14 @@ def _predict(
         write()
 
 
-def _finish(
+def _finish(  # noqa: PLR0913 - what is written, of what, and how
     predictor: Predictor,
     selection: Selection,
     output: Output,
     journal: Path,
     contents: Contents,
-    keep_empty: bool,
+    writing: Writing,
+    written_as: Mapping[str, Any],
     completed: Callable[[Iterator[Predictions]], Iterator[Predictions]],
 ) -> FileSummary:
     """Write the output and the manifest from a journal that holds all frames.
@@ -270,20 +250,20 @@ def _finish(
     assert contents.end is not None
     started, ended = (datetime.fromisoformat(text) for text in (contents.facts["started"], contents.end["ended"]))
     times = RunTimes(started, ended, contents.seconds)
-    provenance = predictor.provenance(selection, times, contents.facts["cli_args"])
+    provenance = predictor.provenance(selection, times, writing.cli_args)
     found = completed(_predictions(journal, failures, contents.facts["requested"]))
     head = predictor.head(selection, provenance, output.restore_source_videos)
     labels: Labels | None = None
     try:
         with phase(f"writing {output.path.name}"):
             if head is not None and output.is_plain(selection):
-                written, files = write_slp(output.path, found, head, keep_empty), [output.path]
+                written, files = write_slp(output.path, found, head, writing.keep_empty), [output.path]
             else:
-                labels = predictor.labels(found, selection, keep_empty)
+                labels = predictor.labels(found, selection, writing.keep_empty)
                 labels.provenance |= provenance
                 written, files = _counts(labels), output.write(labels, selection)
             path = output.path.with_name(output.path.name + manifest.SUFFIX)
-            manifest.write_manifest(path, _manifest(files, contents, written, failures))
+            manifest.write_manifest(path, _manifest(files, contents, written, failures, written_as))
     except OutputError as error:
         raise OutputError(
             f"{error} All frames are safe in {journal}: make room, then give the same command with --resume."
@@ -323,7 +303,11 @@ def _predictions(journal: Path, failures: list[Failure], requested: int) -> Iter
 
 
 def _manifest(
-    files: Sequence[Path], contents: Contents, written: Written, failures: Sequence[Failure]
+    files: Sequence[Path],
+    contents: Contents,
+    written: Written,
+    failures: Sequence[Failure],
+    written_as: Mapping[str, Any],
 ) -> dict[str, Any]:
     """Return what files were made from and what is in them."""
     facts = contents.facts
@@ -334,6 +318,7 @@ def _manifest(
             "predicted": contents.num_frames - len(failures),
             "failed": len(failures),
         },
+        "frames_written": written.num_frames,
         "instances": written.num_instances,
         "tracks": written.num_tracks,
         "failures": manifest.failure_entries(failures),
@@ -342,4 +327,5 @@ def _manifest(
         "seconds": round(contents.seconds, 3),
         **{name: facts[name] for name in ("source", "model_paths", "batch_size")},
         "made_from": facts["decides"],
+        "written_as": written_as,
     }

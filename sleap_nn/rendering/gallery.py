@@ -12,6 +12,7 @@ from sleap_nn.config.render_config import RenderConfig
 from sleap_nn.data.sources import VideoFrames
 from sleap_nn.errors import ConfigError, DataError
 from sleap_nn.rendering.scene import Box, Scene, has_point
+from sleap_nn.rendering.unreadable import BlackFrames, read_or_error
 from sleap_nn.structures.predictions import Predictions
 from sleap_nn.structures.sample import FrameKey
 from sleap_nn.viz import contact_sheet
@@ -68,13 +69,17 @@ def _apart(ranked: Sequence[FrameKey], number: int) -> list[FrameKey]:
 
 
 def gallery_sheet(scene: Scene, keys: Sequence[FrameKey]) -> np.ndarray:
-    """Draw frames side by side, with trails as in the video; several videos are named."""
-    frames = VideoFrames(scene.labels.videos, keys)
+    """Draw frames side by side, with trails as in the video; several videos are named.
+
+    Raises:
+        DataError: None of the frames can be read.
+    """
+    frames, black = VideoFrames(scene.labels.videos, keys), BlackFrames(scene.labels.videos)
     side = _common_side(scene, keys) if scene.config.gallery_crop else math.inf
     several = len({key.video for key in keys}) > 1
     cells, captions = [], []
     for key in keys:
-        image, found = frames.read(key).image, scene.found(key)
+        image, found = black.image(key, read_or_error(frames, key)), scene.found(key)
         box = _box_about(found, side, image.shape)
         longest = max(box[2] - box[0], box[3] - box[1])
         fitting = min(_CELL_SIDE / longest, _LARGEST_CELL_SCALE)
@@ -82,6 +87,7 @@ def gallery_sheet(scene: Scene, keys: Sequence[FrameKey]) -> np.ndarray:
         cells.append(scene.draw(image, found, scene.trails(key), scale, box))
         score = f"  score {np.nanmin(found.scores):.2f}" if np.isfinite(found.scores).any() else ""
         captions.append(f"{f'video {key.video} ' if several else ''}frame {key.frame}{score}")
+    black.report(len(keys), "gallery")
     return contact_sheet(cells, _SHEET_COLUMNS, captions)
 
 

@@ -12,6 +12,7 @@ from sleap_io.model.instance import Instance, PredictedInstance
 from sleap_io.model.labels import Labels
 
 from sleap_nn.config.render_config import RenderConfig
+from sleap_nn.data.corrections import animals
 from sleap_nn.data.labels import load_labels, skeleton_of
 from sleap_nn.errors import ConfigError, DataError
 from sleap_nn.evaluation.pairs import instance_points, pair_frames
@@ -112,11 +113,15 @@ class Scene:
         return {track: (x, y) for track, (x, y) in zip(tracks, middles, strict=True) if track >= 0}
 
     def trails(self, key: FrameKey) -> Trails:
-        """Return the trails that end in a frame, as if all frames before had been drawn."""
+        """Return the trails that end in a frame."""
         trails = Trails(self.config.trail)
-        for number in range(max(0, key.frame - self.config.trail), key.frame + 1):
-            trails.add(number, self.places(self.found(FrameKey(key.video, number))))
+        self.lengthen(trails, key)
         return trails
+
+    def lengthen(self, trails: Trails, key: FrameKey) -> None:
+        """Let the trails of earlier frames reach a frame, over all frames between, whether these are drawn or not."""
+        for number in trails.missing(key.frame):
+            trails.add(number, self.places(self.found(FrameKey(key.video, number))))
 
     def draw(
         self, image: np.ndarray, found: Predictions, trails: Trails, scale: float | None = None, box: Box | None = None
@@ -166,7 +171,7 @@ def _listed(labels: Labels) -> dict[FrameKey, list[Instance]]:
     listed: dict[FrameKey, list[Instance]] = {}
     for frame in labels.labeled_frames:
         key = FrameKey(position[id(frame.video)], int(frame.frame_idx))
-        listed.setdefault(key, []).extend([*frame.user_instances, *frame.unused_predictions])
+        listed.setdefault(key, []).extend(animals(frame))
     return listed
 
 

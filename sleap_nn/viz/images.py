@@ -107,6 +107,19 @@ def resize(image: np.ndarray, scale: float) -> np.ndarray:
     return cv2.resize(rgb, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC)
 
 
+def fitted(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Return the image as RGB, resized to fit into (height, width), with black on the right or below where it is short.
+
+    One that has this size already is returned as it is.
+    """
+    if image.shape == (*size, 3):
+        return image
+    part = resize(image, min(size[0] / image.shape[0], size[1] / image.shape[1]))
+    whole = np.zeros((*size, 3), np.uint8)
+    whole[: part.shape[0], : part.shape[1]] = part
+    return whole
+
+
 def downscale(image: np.ndarray, divisor: int) -> np.ndarray:
     """Return the image as RGB, its sides divided by a whole number and rounded up; pixels are averaged."""
     rgb = to_rgb(image)

@@ -13,6 +13,7 @@ from sleap_nn.viz.images import DARK, FONT, PALETTE, Color, rimmed_text, upscale
 
 FIXED_POINT_BITS = 4
 FARTHEST = 20_000.0
+_NEUTRAL: Color = (235, 235, 235)
 
 
 @dataclass(frozen=True)
@@ -70,7 +71,9 @@ def draw_instances(
         _draw_edges(canvas, pose, edges, shades, radius * (0.35 if style.hollow else 0.6))
         _draw_points(canvas, pose, shades, radius, style.hollow)
     for index, pose in enumerate(placed):  # last, so that no neighbour hides it
-        _draw_text_beside(canvas, pose, _caption(index, names, scores), palette[index % len(palette)])
+        # Colours of nodes say nothing about an instance, and would change with its place in the frame.
+        ink = _NEUTRAL if style.color_by == "node" else palette[index % len(palette)]
+        _draw_text_beside(canvas, pose, _caption(index, names, scores), ink)
     return canvas
 
 

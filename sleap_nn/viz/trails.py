@@ -38,6 +38,14 @@ class Trails:
         while self._frames[0][0] < frame - self._length:
             self._frames.popleft()
 
+    def missing(self, frame: int) -> range:
+        """Return the frames that are to be added so that trails reach a frame, that one included.
+
+        Frames that are not shown themselves belong to trails all the same: a track was there, too.
+        """
+        reached = self._frames[-1][0] + 1 if self._frames else 0
+        return range(max(reached, frame - self._length), frame + 1)
+
     def paths(self) -> dict[int, Float[np.ndarray, "frames 2"]]:
         """Return the places of every track, oldest first, NaN in the frames in which it was not found."""
         tracks = dict.fromkeys(track for _, places in self._frames for track in places)

@@ -25,7 +25,8 @@ def test_values_are_converted():
     [
         ({"output_path": "labels.slp"}, "output_path must end in .mp4"),
         ({"gallery": "a.mp4"}, "gallery must end in .png or .jpg"),
-        ({"fps": 0}, "fps must be above 0"),
+        ({"fps": 0}, r"fps must be at least 0\.001"),
+        ({"fps": 0.0004}, r"fps must be at least 0\.001"),
         ({"scale": 17}, "scale must be at most 16"),
         ({"quality": 52}, "quality must be at most 51"),
         ({"trail": -1}, "trail must be at least 0"),

@@ -7,6 +7,7 @@ import h5py
 import numpy as np
 import pytest
 import sleap_io as sio
+from factories import make_video
 from pynwb import NWBHDF5IO
 
 from sleap_nn.data.label_formats import FORMATS, format_paths, write_format
@@ -158,6 +159,68 @@ def test_predictions_without_a_single_instance_are_written(tmp_path: Path, name:
     for frame in own.labeled_frames:
         frame.instances = []
     assert len(write_format(own, tmp_path / "out.slp", name)) == 1
+
+
+def test_a_table_without_rows_has_the_columns_of_others(tmp_path: Path) -> None:
+    own = labels(2)
+    for frame in own.labeled_frames[3:]:
+        frame.instances = []
+    full, empty = (path.read_text().splitlines() for path in write_format(own, tmp_path / "out.slp", "csv"))
+    assert empty == full[:1]
+
+
+def test_images_of_equal_names_are_told_apart(tmp_path: Path) -> None:
+    own = labels(2)
+    own.videos[1].filename = ["front/1.png", "front/2.png", *(f"{i}.png" for i in range(7))]
+    (path,) = write_format(own, tmp_path / "out.slp", "coco")
+    names = [image["file_name"] for image in json.loads(path.read_text())["images"]]
+    assert names == [*(f"clip_frame_{i:06d}.png" for i in (2, 3, 5)), "0.png", "1.png", "3.png"]
+    own.videos[1].filename = "other/clip.mp4"
+    (path,) = write_format(own, tmp_path / "out.slp", "coco")
+    names = [image["file_name"] for image in json.loads(path.read_text())["images"]]
+    assert names == [f"clip_{video}/clip_frame_{i:06d}.png" for video in (0, 1) for i in (2, 3, 5)]
+
+
+def with_a_correction() -> sio.Labels:
+    """Return tracked predictions; in frame 2, a user has moved the animal x and drawn a third one, without a track."""
+    own = labels(tracked=True)
+    frame, skeleton = own.labeled_frames[0], own.skeletons[0]
+    moved = sio.Instance.from_numpy(np.array([[20.0, 21], [22, 23]]), skeleton=skeleton, track=own.tracks[0])
+    moved.from_predicted = frame.instances[0]
+    frame.instances[0].track = None
+    drawn = sio.Instance.from_numpy(np.array([[30.0, 31], [np.nan, np.nan]]), skeleton=skeleton)
+    frame.instances += [moved, drawn]
+    return own
+
+
+def test_animals_that_a_user_drew_are_in_every_table(tmp_path: Path) -> None:
+    own = with_a_correction()
+    (path,) = write_format(own, tmp_path / "out.slp", "dlc")
+    rows = list(csv.reader(path.read_text().splitlines()))
+    names = rows[1][1::6]
+    values = dict(zip(names, np.array(rows[4 + 2][1:], dtype=object).reshape(-1, 6).tolist(), strict=True))
+    assert values["x"] == ["20", "21", "1", "22", "23", "1"]
+    assert values["y"] == ["2", "1", "0.5", "", "", ""]
+    assert values["individual_1"] == ["30", "31", "1", "", "", ""]
+    assert sorted(names) == ["individual_1", "x", "y"]
+    (path,) = write_format(own, tmp_path / "out.slp", "analysis_h5")
+    with h5py.File(path) as file:
+        assert [name.decode() for name in file["track_names"]] == ["x", "y", "individual_1"]
+        assert file["tracks"][0, :, 0, 2].tolist() == [20, 21]
+    (path,) = write_format(own, tmp_path / "out.slp", "csv")
+    assert len(path.read_text().splitlines()) == 1 + 3 + 2
+    (path,) = write_format(own, tmp_path / "out.slp", "coco")
+    assert len(json.loads(path.read_text())["annotations"]) == 3 + 2
+    assert len(own.labeled_frames[0].instances) == 4
+
+
+def test_times_of_a_video_that_nobody_has_opened(tmp_path: Path) -> None:
+    own = labels()
+    own.videos[0].filename = str(make_video(tmp_path / "clip.mp4", num_frames=LENGTH))
+    own.videos[0].open_backend = False
+    (path,) = write_format(own, tmp_path / "out.slp", "nwb")
+    with h5py.File(path) as file:
+        assert file["processing/behavior/individual_0/a/timestamps"][:].tolist() == [2 / 30, 5 / 30]
 
 
 def test_tracks_of_a_user_are_kept(tmp_path: Path) -> None:

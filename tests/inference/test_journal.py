@@ -1,4 +1,5 @@
 import os
+from io import FileIO
 from pathlib import Path
 
 import numpy as np
@@ -213,6 +214,33 @@ def test_two_processes_do_not_write_one_journal(tmp_path: Path) -> None:
         JournalWriter(path)
     with pytest.raises(OutputError, match="cannot be written"):
         JournalWriter(tmp_path / "no folder" / "a.journal", FACTS)
+
+
+@pytest.mark.parametrize("facts", [FACTS, None])
+def test_a_journal_that_another_process_finishes_meanwhile(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, facts: dict | None
+) -> None:
+    """What is written to a file whose name has gone would be lost."""
+    path, lock = write(tmp_path / "a.journal"), journal._lock
+    locked = []
+
+    def late(file: FileIO, name: Path) -> None:
+        lock(file, name)
+        if not locked:
+            name.unlink()
+        locked.append(name)
+
+    monkeypatch.setattr(journal, "_lock", late)
+    if facts is None:
+        with pytest.raises(OutputError, match="Another process has just finished"):
+            JournalWriter(path)
+    else:
+        with JournalWriter(path, facts) as writer:
+            writer.end({})
+        contents = read_contents(path)
+        assert contents is not None
+        assert (contents.facts, contents.num_frames, contents.end) == (FACTS, 0, {})
+    assert len(locked) == 2
 
 
 def test_a_full_disk_leaves_what_was_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -259,6 +259,14 @@ def test_no_format_of_one_of_several_videos_overwrites_what_is_read(tmp_path: Pa
             Output.from_keywords(tmp_path / "out.slp", "csv").check(selection, [tmp_path / other])
 
 
+@pytest.mark.parametrize("letters", [60, 255])
+def test_a_name_too_long_for_what_lies_beside_the_output_is_refused(tmp_path: Path, letters: int) -> None:
+    """Its journal and manifest are written, too: at the end of a prediction it would be too late to say so."""
+    video = make_video(tmp_path / "clip.mp4", num_frames=1)
+    with pytest.raises(OutputError, match=r"File name too long.*choose a shorter name"):
+        Output(tmp_path / f"{'🐁' * letters}.slp").check(select_frames(video))
+
+
 def test_two_formats_do_not_write_one_file(tmp_path: Path) -> None:
     selection = select_frames(np.zeros((2, 8, 8), np.uint8))
     with pytest.raises(UsageError, match=r"x\.dlc\.csv would be written as csv and as dlc"):

@@ -12,6 +12,7 @@ import sleap_io as sio
 import torch
 from factories import make_video
 
+from sleap_nn.config.tracker_config import TrackerConfig
 from sleap_nn.data.media import MediaReader
 from sleap_nn.errors import ConfigError, DataError, OutputError
 from sleap_nn.inference import Predictor, predict, to_file
@@ -276,6 +277,125 @@ def test_an_output_never_says_that_frames_are_in_it_which_are_not(
 def test_resuming_where_nothing_is_left_begins(run: Path, video: Path, tmp_path: Path) -> None:
     (tmp_path / "out.slp.journal").write_bytes(b"")
     assert len(sio.load_slp(str(write(run, video, tmp_path / "out.slp", resume=True)))) == 23
+
+
+def test_what_is_finished_is_not_predicted_again(
+    run: Path, video: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A run over many inputs that is given again with --resume goes on with the first that is not done."""
+    caplog.set_level("INFO", logger="sleap_nn")
+    files = [tmp_path / "out.slp", tmp_path / "out.csv"]
+    options: dict[str, Any] = {"output_path": files[0], "output_format": ["slp", "csv"], "resume": True}
+    first = predict(video, model_paths=run, device="cpu", **options)
+    before = [(path.read_bytes(), path.stat().st_mtime_ns) for path in files]
+    seen: list[tuple[int, int]] = []
+    with monkeypatch.context() as patch:
+        patch.setattr(Predictor, "batches", None)
+        again = predict(
+            video, model_paths=run, device="cpu", progress_callback=lambda *done: seen.append(done), **options
+        )
+    assert "out.slp is finished already" in caplog.text
+    assert seen == [(23, 23)]
+    assert [(path.read_bytes(), path.stat().st_mtime_ns) for path in files] == before
+    np.testing.assert_array_equal(again.numpy(return_confidence=True), first.numpy(return_confidence=True))
+    manifest = json.loads((tmp_path / "out.slp.manifest.json").read_text())
+    assert (manifest["frames_written"], manifest["written_as"]["formats"]) == (23, ["slp", "csv"])
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"resume": False},
+        {"peak_threshold": 0.3},
+        {"clean_empty_frames": True},
+        {"output_format": ["slp", "analysis_h5"]},
+        {"embed": "true"},
+        {"tracker_config": TrackerConfig()},
+        {"frames": range(22)},
+        "damaged",
+        "gone",
+    ],
+    ids=str,
+)
+def test_what_differs_or_is_damaged_is_predicted_again(
+    run: Path, video: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: dict[str, Any] | str
+) -> None:
+    options: dict[str, Any] = {"output_path": tmp_path / "out.slp", "resume": True, "output_format": ["slp", "csv"]}
+    predict(video, model_paths=run, device="cpu", **options)
+    if isinstance(change, dict):
+        options |= change
+    elif change == "gone":
+        (tmp_path / "out.csv").unlink()
+    else:
+        with (tmp_path / "out.csv").open("a") as file:
+            file.write("1")
+    monkeypatch.setattr(Predictor, "batches", lambda *_: (_ for _ in ()).throw(Stopped()))
+    with pytest.raises(Stopped):
+        predict(video, model_paths=run, device="cpu", **options)
+
+
+def test_missing_frames_of_what_is_finished_are_named_again(
+    run: Path, video: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original = MediaReader.read
+
+    def read(self: MediaReader, number: int) -> np.ndarray:
+        if number == 9:
+            raise DataError("Frame 9 is broken.")
+        return original(self, number)
+
+    monkeypatch.setattr(MediaReader, "read", read)
+    messages = []
+    for _ in range(2):
+        with pytest.raises(MissingFramesError, match=r"1 of 23 .* Frame 9 is broken") as caught:
+            write(run, video, tmp_path / "out.slp", resume=True)
+        messages.append((str(caught.value), caught.value.failures))
+        monkeypatch.setattr(Predictor, "batches", None)
+    assert messages[0] == messages[1]
+
+
+def test_the_provenance_tells_the_options_of_the_run_that_finished(
+    run: Path, video: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options: dict[str, Any] = {"model_paths": run, "device": "cpu", "output_path": tmp_path / "out.slp"}
+    with monkeypatch.context() as patch:
+        stop_after(patch, 1, Stopped())
+        with pytest.raises(Stopped):
+            predict(video, write_interval=4, cli_args={"tracking": False}, **options)
+    labels = predict(
+        video, resume=True, cli_args={"tracking": True, "resume": True}, tracker_config=TrackerConfig(), **options
+    )
+    assert labels.provenance["cli_args"] == {"tracking": True}
+    manifest = json.loads((tmp_path / "out.slp.manifest.json").read_text())
+    assert manifest["written_as"]["tracking"]["window_size"] == TrackerConfig().window_size
+
+
+def test_nobody_is_told_to_delete_what_another_process_writes(run: Path, video: Path, interrupted: Path) -> None:
+    journal = interrupted.with_name("out.slp.journal")
+    content = journal.read_bytes()
+    with JournalWriter(journal):
+        for resume in (False, True):
+            with pytest.raises(OutputError, match="Another process is writing"):
+                write(run, video, interrupted, resume=resume)
+    assert journal.read_bytes() == content
+
+
+def test_no_other_process_comes_in_between_while_the_output_is_written(
+    run: Path, video: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_manifest = to_file.manifest.write_manifest
+
+    def written(path: Path, facts: Any) -> None:
+        with monkeypatch.context() as patch:
+            patch.setattr(to_file.manifest, "write_manifest", write_manifest)
+            for resume in (False, True):
+                with pytest.raises(OutputError, match="Another process is writing"):
+                    write(run, video, tmp_path / "out.slp", resume=resume)
+        write_manifest(path, facts)
+
+    monkeypatch.setattr(to_file.manifest, "write_manifest", written)
+    write(run, video, tmp_path / "out.slp")
+    assert not (tmp_path / "out.slp.journal").exists()
 
 
 def test_the_verbs_write_files(run: Path, video: Path, tmp_path: Path) -> None:

@@ -43,7 +43,10 @@ def test_instances_are_found_by_frame():
 def test_a_corrected_prediction_is_drawn_once():
     labels = make_labels(1)
     instance = labels[0].instances[0]
-    labels[0].instances = [instance, predicted(instance, 0.5)]
+    found = predicted(instance, 0.5)
+    labels[0].instances = [instance, found]
+    assert len(Scene.of(labels, RenderConfig()).found(FrameKey(0, 0))) == 1
+    found.track, instance.from_predicted = None, found  # as where tracks were made after the correction
     assert len(Scene.of(labels, RenderConfig()).found(FrameKey(0, 0))) == 1
 
 

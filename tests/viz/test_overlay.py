@@ -82,6 +82,16 @@ def test_names_scores_legend_and_note_are_written():
     assert columns.max() < 16
 
 
+def test_names_do_not_change_colour_with_the_place_of_an_instance_where_nodes_have_colours():
+    names = ("ann", "bob", "cat")
+    first, second = (draw(found(order), names, labels=True, colour_by="node") for order in ([0, 1, 2], [2, 0, 1]))
+    plain = draw(found([0, 1, 2]), names, colour_by="node", labels=False)
+    for image in (first, second):
+        written = image[(image != plain).any(axis=2)].astype(int)
+        assert len(written) > 20
+        assert (written.max(axis=1) - written.min(axis=1)).max() < 30
+
+
 def test_instances_are_numbered_where_they_have_colours_of_their_own():
     plain, numbered = (draw(found(), labels=labels, colour_by="instance") for labels in (False, True))
     assert (numbered != plain).any()

@@ -16,6 +16,16 @@ def test_paths_reach_back_as_far_as_they_are_long():
     assert trails.paths()[7].tolist() == [[9, 9]]
 
 
+def test_frames_that_are_not_shown_belong_to_trails():
+    trails = Trails(3)
+    assert list(trails.missing(1)) == [0, 1]
+    assert list(trails.missing(9)) == [6, 7, 8, 9]
+    trails.add(8, {})
+    assert list(trails.missing(9)) == [9]
+    assert list(trails.missing(10)) == [9, 10]
+    assert list(trails.missing(30)) == [27, 28, 29, 30]
+
+
 def test_a_track_that_was_not_found_is_a_gap():
     trails = Trails(5)
     trails.add(0, {0: (1.0, 1.0)})
