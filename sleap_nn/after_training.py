@@ -22,7 +22,7 @@ from sleap_nn.networks import model_dir
 from sleap_nn.tasks import TASKS
 from sleap_nn.training.callbacks.listeners import Event, Listeners
 from sleap_nn.training.collapse import PEAK_THRESHOLD, HeadStrength, find_collapse, poor_on_train_text
-from sleap_nn.training.run_folder import ground_truth_path, predictions_path, test_paths
+from sleap_nn.training.run_folder import ground_truth_numbers, ground_truth_path, predictions_path, test_paths
 
 CENTROID_DISTANCE = 50.0
 """Largest distance in px of a centroid from the one it stands for."""
@@ -43,7 +43,7 @@ def evaluate_run(folder: Path, config: TrainingJobConfig) -> int | None:
         return None
     num_found = 0
     for split in ("train", "val", "test"):
-        for index in _file_numbers(folder, split):
+        for index in ground_truth_numbers(folder, split):
             found = _evaluate_split(folder, config, split, index)
             num_found += found if split == "train" else 0
     for index, path in _test_videos(config):
@@ -56,7 +56,7 @@ def tell_metrics(folder: Path, listeners: Listeners) -> None:
     values = {
         f"eval/{split}.{index}/{name}": value
         for split in ("train", "val", "test")
-        for index in _file_numbers(folder, split)
+        for index in ground_truth_numbers(folder, split)
         if metrics_path(folder, split, index).exists()
         for name, value in main_figures(load_metrics(metrics_path(folder, split, index))).items()
     }
@@ -86,11 +86,6 @@ def refuse_collapsed(strengths: Sequence[HeadStrength], num_found: int | None, w
 def _test_videos(config: TrainingJobConfig) -> list[tuple[int, Path]]:
     """Return the test files that are videos, with their position."""
     return [(i, path) for i, path in enumerate(test_paths(config)) if not is_labels(path)]
-
-
-def _file_numbers(folder: Path, split: str) -> list[int]:
-    """Return the numbers of the label files that a split has in the run folder."""
-    return sorted(int(path.name.split(".")[2]) for path in folder.glob(f"labels_gt.{split}.*.slp"))
 
 
 def _evaluate_split(folder: Path, config: TrainingJobConfig, split: str, index: int) -> int:
