@@ -24,7 +24,7 @@ from sleap_nn.networks import model_dir
 from sleap_nn.tasks import TASKS
 from sleap_nn.training.callbacks.listeners import Event, Listeners
 from sleap_nn.training.collapse import PEAK_THRESHOLD, HeadStrength, find_collapse, poor_on_train_text
-from sleap_nn.training.run_folder import file_numbers, ground_truth_path, predictions_path, test_paths
+from sleap_nn.training.run_folder import ground_truth_numbers, ground_truth_path, predictions_path, test_paths
 
 
 def evaluate_run(folder: Path, config: TrainingJobConfig) -> int | None:
@@ -42,7 +42,7 @@ def evaluate_run(folder: Path, config: TrainingJobConfig) -> int | None:
         return None
     num_found = 0
     for split in ("train", "val", "test"):
-        for index in file_numbers(folder, split):
+        for index in ground_truth_numbers(folder, split):
             found = _evaluate_split(folder, config, split, index)
             num_found += found if split == "train" else 0
     for index, path in _test_videos(config):
@@ -55,7 +55,7 @@ def tell_metrics(folder: Path, listeners: Listeners) -> None:
     values = {
         f"eval/{split}.{index}/{name}": value
         for split in ("train", "val", "test")
-        for index in file_numbers(folder, split)
+        for index in ground_truth_numbers(folder, split)
         if metrics_path(folder, split, index).exists()
         for name, value in main_figures(load_metrics(metrics_path(folder, split, index))).items()
     }

@@ -79,8 +79,8 @@ def _finish(trainer: ModelTrainer) -> int | None:
     with resumable(trainer.run_dir):
         num_found = evaluate_run(trainer.run_dir, trainer.job)
         tell_metrics(trainer.run_dir, trainer.listeners)
+        report_after_training(trainer.run_dir)
     run_folder.remove_resume_point(trainer.run_dir)
-    report_after_training(trainer.run_dir)
     return num_found
 
 

@@ -5,13 +5,17 @@ from __future__ import annotations
 import time
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from sleap_nn import log
 from sleap_nn.cli.options import Command
+from sleap_nn.cli.stopping import stopping_on_sigterm
 from sleap_nn.cli.video_options import read_video_paths, video_options
+
+if TYPE_CHECKING:
+    from sleap_nn.data.video_paths import VideoPaths
 
 EXAMPLES = """\
 sleap-nn train config.yaml
@@ -65,6 +69,12 @@ def command(
     if wrong:
         raise click.UsageError(f"{wrong[0]!r} is no override; write key=value, or ~key for the default.", ctx)
     video_paths = read_video_paths(ctx, **video_values)
+    with stopping_on_sigterm():
+        _train(source, overrides, resume, video_paths)
+
+
+def _train(source: Path | None, overrides: list[str], resume: str | None, video_paths: VideoPaths | None) -> None:
+    """Train, and print where the result is."""
     # Imported here so that --help does not load torch.
     from sleap_nn.config.training_job_config import TrainingJobConfig
     from sleap_nn.system_info import get_startup_info_string

@@ -6,11 +6,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 
+from sleap_nn.data.crop_size import STRAY_FACTOR
 from sleap_nn.data.findings import counted
 from sleap_nn.data.labels import LabeledFrame, Labels, LabelSet, load_labels
 from sleap_nn.data.sources import frame_size
+from sleap_nn.log import logger
 
 _FEWEST_POSES = 10
 """Poses from which their directions say anything about the camera."""
@@ -34,9 +36,10 @@ class DatasetStats:
         node_names: The nodes of the skeleton.
         edges: Its edges as names of nodes.
         track_names: Names of the tracks of labelled instances.
-        largest_box: Longer side in px of the largest box about the visible points of an instance.
+        largest_box: Longer side in px of the largest box about the visible points of an instance; stray labels, far
+            larger than the others, are left out.
         median_box: The same of the median instance.
-        largest_share: Largest ratio of such a side to the longer side of its frame.
+        largest_share: Largest ratio of such a side to the longer side of its frame, also without stray labels.
         apparent_view: ``top`` if animals lie in all directions, ``side`` if along one axis, None if it cannot be told.
         labels: The labels themselves.
     """
@@ -128,9 +131,20 @@ def analyze_labels(labels: Labels) -> DatasetStats:
     skeleton = view.skeleton
     used = sorted({frame.key.video for frame in view.frames})
     sizes = {index: frame_size(view.videos[index]) for index in used}
-    boxes = [_box_sides(frame) for frame in view.frames]
-    shares = [sides.max() / max(sizes[frame.key.video]) for sides, frame in zip(boxes, view.frames, strict=True)]
-    sides = np.concatenate(boxes)
+    sides = np.concatenate([_box_sides(frame) for frame in view.frames])
+    owners = [frame for frame in view.frames for _ in frame.points]
+    shares = sides / [max(sizes[frame.key.video]) for frame in owners]
+    stray = _stray(shares)
+    if stray.any():
+        first = int(stray.argmax())
+        logger.warning(
+            "%d of %d instances span more than three times as much as usual (%.0f px in %s) and are left out of the "
+            "size of the animals, as stray labels; sleap-nn check names such labels.",
+            int(stray.sum()),
+            len(sides),
+            sides[first],
+            view.where(owners[first]),
+        )
     shape = view.videos[used[0]].shape
     return DatasetStats(
         num_frames=len(view),
@@ -143,9 +157,9 @@ def analyze_labels(labels: Labels) -> DatasetStats:
         node_names=skeleton.node_names,
         edges=tuple((skeleton.node_names[a], skeleton.node_names[b]) for a, b in skeleton.edges),
         track_names=view.track_names,
-        largest_box=float(sides.max()),
+        largest_box=float(sides[~stray].max()),
         median_box=float(np.median(sides)),
-        largest_share=float(max(shares)),
+        largest_share=float(shares[~stray].max()),
         apparent_view=_apparent_view(np.concatenate([frame.points for frame in view.frames])),
         labels=view,
     )
@@ -154,6 +168,12 @@ def analyze_labels(labels: Labels) -> DatasetStats:
 def _box_sides(frame: LabeledFrame) -> Float[np.ndarray, " instances"]:
     """Return the longer side in px of the box about the visible points of every instance."""
     return (np.nanmax(frame.points, axis=1) - np.nanmin(frame.points, axis=1)).max(axis=1)
+
+
+def _stray(shares: Float[np.ndarray, " instances"]) -> Bool[np.ndarray, " instances"]:
+    """Tell which instances are so large, as parts of their frames, that a point of theirs is likely to be elsewhere."""
+    usual = float(np.median(shares[shares > 0])) if (shares > 0).any() else np.inf
+    return np.asarray(shares > STRAY_FACTOR * usual)
 
 
 def _apparent_view(points: Float[np.ndarray, "instances nodes 2"]) -> str | None:

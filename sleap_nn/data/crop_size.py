@@ -14,7 +14,8 @@ from sleap_nn.data.sources import frame_size
 from sleap_nn.log import logger
 from sleap_nn.ops.similarity import visible_nodes
 
-_STRAY_FACTOR = 3.0
+STRAY_FACTOR = 3.0
+"""Times the median size from which an instance is taken for a stray label."""
 _FALLBACK_SIDE = 100
 
 
@@ -76,7 +77,7 @@ def find_crop_size(
         max_stride: Stride of the bottleneck in input px.
     """
     sides = np.array([extent.matched(preprocessing) for extent in instances])
-    limit = _STRAY_FACTOR * max(float(np.median(sides)), 1.0)
+    limit = STRAY_FACTOR * max(float(np.median(sides)), 1.0)
     for extent, side in zip(instances, sides, strict=True):
         if side > limit:
             logger.warning(

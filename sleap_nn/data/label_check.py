@@ -127,8 +127,8 @@ class _Table:
         return len(self.points)
 
     def place(self, row: int, detail: str) -> Place:
-        """Return where an instance is; `detail` says what is wrong with it."""
-        x, y = np.nanmean(self.points[row], axis=0)
+        """Return where most of an instance is, whatever one point does; `detail` says what is wrong with it."""
+        x, y = np.nanmedian(self.points[row], axis=0)
         return self.frame_place(int(self.frame[row]), f"{detail} at ({x:.0f}, {y:.0f})")
 
     def frame_place(self, frame: int, detail: str) -> Place:

@@ -28,6 +28,7 @@ from sleap_nn.data.media_video import adopt, is_media_file, measure, media_video
 from sleap_nn.errors import DataError, MissingFileError, reason
 from sleap_nn.structures.sample import Frame, FrameKey, FrameKeys
 
+_MOST_NAMED = 5
 READ_ERRORS = (
     OSError,
     ValueError,
@@ -137,7 +138,9 @@ class VideoFrames(FrameSource):
         except DataError:
             raise
         except READ_ERRORS as error:
-            raise DataError(f"{_name(video, key.frame)} cannot be read ({reason(error)}).") from error
+            # An image that cannot be decoded is None where it is used; those errors say nothing to a user.
+            cause = "the image is damaged" if isinstance(error, AttributeError | TypeError) else reason(error)
+            raise DataError(f"{_name(video, key.frame)} cannot be read ({cause}).") from error
         return Frame(key, _as_uint8(image, _name(video, key.frame)))
 
     def videos(self) -> tuple[Video, ...]:
@@ -301,6 +304,37 @@ def frame_indices(video: Video) -> Sequence[int]:
     if video.shape is None:
         raise DataError(f"The number of frames of {video.filename} is not known; the video cannot be opened.")
     return range(video.shape[0])
+
+
+def check_frames(source: FrameSource) -> None:
+    """Refuse frames that their videos do not hold, as where labels refer to more frames than a package has images.
+
+    Raises:
+        MissingFileError: A video does not exist.
+        DataError: The message names the first of the frames.
+    """
+    videos, keys = source.videos(), source.keys
+    held = {index: frame_indices(videos[index]) for index in {key.video for key in keys}}
+    held = {index: one if isinstance(one, range) else frozenset(one) for index, one in held.items()}
+    # The length of some files is only estimated, so what seems to lie behind their end is tried.
+    gone = [key for key in keys if key.frame not in held[key.video] and not _is_readable(source, key)]
+    if not gone:
+        return
+    named = ", ".join(_name(videos[key.video], key.frame) for key in gone[:_MOST_NAMED])
+    more = f" and {len(gone) - _MOST_NAMED} more" if len(gone) > _MOST_NAMED else ""
+    raise DataError(
+        f"{len(gone)} labelled frame(s) have no image, because their video or package does not hold them: "
+        f"{named}{more}; delete these labels, or give the videos that they were made on."
+    )
+
+
+def _is_readable(source: FrameSource, key: FrameKey) -> bool:
+    """Tell whether a frame can be decoded."""
+    try:
+        source.read(key)
+    except DataError:
+        return False
+    return True
 
 
 def _is_media_file(video: Video) -> bool:

@@ -107,7 +107,8 @@ def histogram(title: str, values: Float[np.ndarray, " values"], css: str) -> Cha
     if p95 > median:
         plot.mark(float(p95), f"95 % below {p95:.2f}", row=1)
     beyond = int((values > end).sum())
-    caption = f"The last bar also holds {beyond} larger errors, up to {values.max():.1f} px." if beyond else ""
+    larger = "a larger error, of" if beyond == 1 else f"{beyond} larger errors, up to"
+    caption = f"The last bar also holds {larger} {values.max():.1f} px." if beyond else ""
     description = f"{title}: {len(values)} points, median {median:.2f} px, 95 % below {p95:.2f} px"
     return Chart(title, plot.svg(description), caption=caption)
 

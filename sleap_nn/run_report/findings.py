@@ -10,6 +10,7 @@ import numpy as np
 
 from sleap_nn.config.training_job_config import TrainingJobConfig
 from sleap_nn.data.findings import LabelReport
+from sleap_nn.evaluation.bootstrap import MIN_FRAMES
 from sleap_nn.evaluation.keypoints import distance_statistics
 from sleap_nn.evaluation.node_errors import NodeErrors
 from sleap_nn.ops.similarity import bounding_boxes, box_areas
@@ -242,11 +243,13 @@ def _few_frames(evidence: Evidence) -> Iterator[Finding]:
     for split in ("val", "test"):
         frames = sum(entry.num_frames for entry in evidence.labels if entry.split == split)
         if 0 < frames < FEW_FRAMES:
+            some = "read the intervals, not the values"
+            advice = some if frames >= MIN_FRAMES else "label more before you trust them; so few have no interval"
             yield Finding(
                 "note",
                 f"Few frames in {split}",
-                f"Numbers from {frames} frame{'' if frames == 1 else 's'} depend much on which frames they are: read "
-                "the intervals, not the values.",
+                f"Numbers from {frames} frame{'' if frames == 1 else 's'} depend much on which frames they are: "
+                f"{advice}.",
             )
 
 

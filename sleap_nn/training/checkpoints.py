@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 
-from sleap_nn.errors import ConfigError, ModelError, OutputError
+from sleap_nn.errors import ConfigError, ModelError, OutputError, reason
 from sleap_nn.networks import model_dir
 from sleap_nn.networks.network import PoseNetwork
 from sleap_nn.training.optim import check_groups
@@ -35,12 +35,14 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         target = Path(path)
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
-            with whole_file(target) as partial:
-                torch.save(checkpoint, partial)
+            with whole_file(target) as partial, partial.open("wb") as file:
+                torch.save(checkpoint, file)
         except (OSError, RuntimeError) as error:
+            # Of a disk that is full the library only says that it lost its place in the file.
+            cause = error.__context__ if isinstance(error.__context__, OSError) else error
             raise OutputError(
-                f"The checkpoint {target} could not be written ({error}); the one before it is intact. Make room, then "
-                f"continue with: sleap-nn train --resume {target.parent}"
+                f"The checkpoint {target} could not be written ({reason(cause)}); the one before it is intact. Make "
+                f"room, then continue with: sleap-nn train --resume {target.parent}"
             ) from error
 
 

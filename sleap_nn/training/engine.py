@@ -8,6 +8,7 @@ import time
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -111,8 +112,17 @@ def make_callbacks(
     callbacks.append(record)  # behind the others, so that their work in a validation counts as its time
     if folder is not None:
         group = int(settings.train_data_loader.batch_size) * num_devices
-        callbacks.append(ResumePoint(folder / model_dir.RESUME, seed, group))
+        callbacks.append(ResumePoint(folder / model_dir.RESUME, seed, group, end_rules(settings)))
     return callbacks
+
+
+def end_rules(settings: TrainerConfig) -> dict[str, Any]:
+    """Return the settings that decide when a training ends."""
+    return {
+        "max_epochs": settings.max_epochs,
+        "max_time": settings.max_time,
+        "early_stopping": asdict(settings.early_stopping),
+    }
 
 
 def fit(
@@ -121,7 +131,7 @@ def fit(
     """Run the engine, from the state in the checkpoint `resume` if there is one.
 
     Raises:
-        KeyboardInterrupt: The user pressed Ctrl+C; the engine itself would end the process.
+        KeyboardInterrupt: The user pressed Ctrl+C, or what else raised one; the engine itself would end the process.
         DataError: A frame cannot be read, in the words of the source also where a worker process read it; or a worker
             process is gone.
         DeviceMemoryError: A device has too little memory for a step that cannot be made in parts.
@@ -143,10 +153,10 @@ def fit(
             f"A process that prepares samples is gone ({str(error).splitlines()[0].rstrip(' .')}), most likely because "
             "memory ran out; set num_workers of the data loaders lower, or to 0."
         ) from error
-    except SystemExit:
+    except SystemExit as end:
         if trainer.interrupted:
             signal.signal(signal.SIGINT, handler)
-            raise KeyboardInterrupt from None
+            raise end.__context__ if isinstance(end.__context__, KeyboardInterrupt) else KeyboardInterrupt from None
         raise
 
 

@@ -53,7 +53,9 @@ class Failure:
     @classmethod
     def from_exception(cls, error: BaseException, rank: int) -> Failure:
         """Describe an exception of this process."""
-        known = [kind for kind in type(error).__mro__ if vars(errors).get(kind.__name__) is kind]
+        known = [
+            kind for kind in type(error).__mro__ if vars(errors).get(kind.__name__) is kind or kind is KeyboardInterrupt
+        ]
         exit_code = error.exit_code if isinstance(error, UserError) else UserError.exit_code
         return cls(rank, socket.gethostname(), (known or [type(error)])[0].__name__, str(error), exit_code)
 

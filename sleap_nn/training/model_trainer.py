@@ -176,7 +176,12 @@ class ModelTrainer:
             self.train_in_processes(evaluate=False)
             return
         with self.team.guard(), self.lock:
-            self._fit(self._devices)
+            try:
+                self._fit(self._devices)
+            except KeyboardInterrupt:
+                if self.run_dir is not None and self.team.is_first:
+                    run_folder.remove_unfinished(self.run_dir)
+                raise
 
     @property
     def starts_processes(self) -> bool:
@@ -236,22 +241,17 @@ class ModelTrainer:
         ]
         if settings.compile:
             compile_network(network)
-        try:
-            with team.process_group(device):
-                share_weights(network)
-                with self._samples() as (data, loaders), engine.quiet(), self.listeners:
-                    self.lightning_model.num_own_val_batches = loaders.num_own_val_batches
-                    if loaders.first.batch != self._plan.position.batch:
-                        self.lightning_model.first_batch = loaders.first.batch
-                    callbacks = [*self._observers(data), *callbacks]
-                    self.trainer = engine.make_trainer(settings, callbacks, self.run_dir, devices, team)
-                    with team.fetched(resume) as checkpoint:
-                        engine.fit(self.trainer, self.lightning_model, loaders.train, loaders.val, resume=checkpoint)
-                weights = whole_weights(self.trainer)
-        except KeyboardInterrupt:
-            if self.run_dir is not None and team.is_first:
-                run_folder.remove_unfinished(self.run_dir)
-            raise
+        with team.process_group(device):
+            share_weights(network)
+            with self._samples() as (data, loaders), engine.quiet(), self.listeners:
+                self.lightning_model.num_own_val_batches = loaders.num_own_val_batches
+                if loaders.first.batch != self._plan.position.batch:
+                    self.lightning_model.first_batch = loaders.first.batch
+                callbacks = [*self._observers(data), *callbacks]
+                self.trainer = engine.make_trainer(settings, callbacks, self.run_dir, devices, team)
+                with team.fetched(resume) as checkpoint:
+                    engine.fit(self.trainer, self.lightning_model, loaders.train, loaders.val, resume=checkpoint)
+            weights = whole_weights(self.trainer)
         if weights:
             self._put_together({name.removeprefix("model."): tensor for name, tensor in weights.items()})
         self.strengths = watch.strengths

@@ -38,3 +38,5 @@ def write_beginning(
             run_folder.write_ground_truth(folder, name, index, labels, *kinds)
     for index, labels in data.test_labels.items():
         run_folder.write_ground_truth(folder, "test", index, labels, True, stored_centroids=stored)
+    numbers = {"train": range(len(data.train.labels)), "val": range(len(data.val.labels)), "test": data.test_labels}
+    run_folder.remove_other_ground_truth(folder, numbers, job.data_config)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path, PureWindowsPath
 
+from sleap_nn.config.data_config import DataConfig
 from sleap_nn.config.training_job_config import TrainingJobConfig
 from sleap_nn.data.label_table import LabelTable, subset
 from sleap_nn.data.labels import Labels, write_labels
@@ -143,8 +144,8 @@ def resume_config(folder: Path, overrides: Sequence[str] = ()) -> TrainingJobCon
     config.trainer_config.save_ckpt = True
     if not config.data_config.train_labels_path:
         for split in ("train", "val"):
-            paths = [str(ground_truth_path(folder, split, number)) for number in file_numbers(folder, split)]
-            setattr(config.data_config, f"{split}_labels_path", paths)
+            paths = [ground_truth_path(folder, split, number) for number in ground_truth_numbers(folder, split)]
+            setattr(config.data_config, f"{split}_labels_path", list(map(str, paths)))
     return config
 
 
@@ -182,6 +183,29 @@ def write_ground_truth(
         return
     with whole_file(path) as partial:
         write_labels(subset(labels, used), partial)
+
+
+def remove_other_ground_truth(folder: Path, numbers: Mapping[str, Collection[int]], named: DataConfig) -> None:
+    """Remove the labels of files that a run does not have, which an earlier one in its folder has left.
+
+    They would be predicted and scored as if they were this run's.
+
+    Args:
+        folder: The run folder.
+        numbers: The numbers of the files of every split.
+        named: Says where labels are read; such a file stays.
+    """
+    tests = [named.test_file_path] if isinstance(named.test_file_path, str) else named.test_file_path
+    inputs = [
+        Path(path).resolve()
+        for paths in (named.train_labels_path, named.val_labels_path, tests)
+        for path in paths or ()
+    ]
+    for split, own in numbers.items():
+        for number in ground_truth_numbers(folder, split):
+            path = ground_truth_path(folder, split, number)
+            if number not in own and path.resolve() not in inputs:
+                path.unlink()
 
 
 def write_video_paths(folder: Path, paths: VideoPaths | None) -> None:
@@ -255,11 +279,10 @@ def ground_truth_path(folder: Path, split: str, index: int) -> Path:
     return folder / f"labels_gt.{split}.{index}.slp"
 
 
-def file_numbers(folder: Path, split: str) -> list[int]:
-    """Return the numbers of the label files that a split has, ascending."""
-    start, end = f"labels_gt.{split}.", ".slp"
-    numbers = (path.name.removeprefix(start).removesuffix(end) for path in folder.glob(f"{start}*{end}"))
-    return sorted(int(number) for number in numbers if number.isdecimal())
+def ground_truth_numbers(folder: Path, split: str) -> list[int]:
+    """Return the numbers of the label files that a split has in the run folder, ascending."""
+    found = (path.name.split(".")[2] for path in folder.glob(f"labels_gt.{split}.*.slp"))
+    return sorted(int(number) for number in found if number.isdecimal())
 
 
 def predictions_path(folder: Path, split: str, index: int) -> Path:

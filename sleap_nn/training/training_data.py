@@ -21,7 +21,7 @@ from sleap_nn.data.labels import Labels, LabelSet, load_labels, user_centroids
 from sleap_nn.data.moved_videos import move_videos
 from sleap_nn.data.other_formats import is_labels
 from sleap_nn.data.skeletons import main_skeleton, unify
-from sleap_nn.data.sources import FrameSource, VideoFrames, frame_size
+from sleap_nn.data.sources import FrameSource, VideoFrames, check_frames, frame_size
 from sleap_nn.data.video_paths import VideoPaths
 from sleap_nn.errors import DataError
 from sleap_nn.log import logger
@@ -59,7 +59,9 @@ class Split:
             MissingFileError: A video is not there.
         """
         view = _label_set(list(labels), config, like)
-        return cls(tuple(labels), view, VideoFrames(view.videos, [frame.key for frame in view.frames]))
+        source = VideoFrames(view.videos, [frame.key for frame in view.frames])
+        check_frames(source)
+        return cls(tuple(labels), view, source)
 
     def with_classes(self, names: Sequence[str]) -> Split:
         """Return the split with class ids that count `names`."""

@@ -48,6 +48,24 @@ def test_points_that_are_not_visible_do_not_count() -> None:
     assert (stats.num_frames, stats.num_instances, stats.largest_box) == (1, 1, 0)
 
 
+def test_a_stray_point_does_not_decide_how_large_animals_are(caplog: pytest.LogCaptureFixture) -> None:
+    usual = [[(10.0, 10.0), (10.0 + side, 10.0)] for side in (20, 30, 40)]
+    strays = [[(10.0, 10.0), (190.0, 10.0)]]
+    stats = analyze_labels(labels_of(list(usual), [usual[1]], strays))
+    assert (stats.largest_box, stats.median_box, stats.largest_share) == (40, 30, 0.2)
+    assert (
+        "1 of 5 instances span more than three times as much as usual (180 px in frame 2 of missing.mp4)" in caplog.text
+    )
+
+
+def test_large_animals_and_single_points_are_no_stray_labels(caplog: pytest.LogCaptureFixture) -> None:
+    nan = float("nan")
+    points = [[(10.0, 10.0), (nan, nan)]]
+    stats = analyze_labels(labels_of(points, points, points, [[(0.0, 0.0), (60.0, 0.0)]], [[(0.0, 0.0), (170.0, 0.0)]]))
+    assert stats.largest_box == 170
+    assert not caplog.text
+
+
 @pytest.mark.parametrize(("spread", "view"), [(np.pi, "top"), (0.2, "side")])
 def test_the_directions_of_animals_tell_from_where_the_camera_looks(spread: float, view: str) -> None:
     angles = np.random.default_rng(0).uniform(-spread, spread, 60)

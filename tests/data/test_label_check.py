@@ -139,6 +139,10 @@ def test_giants_are_measured_against_their_own_video(single_animals: LabelSet) -
     assert finding.summary == "1 instance far larger than the others"
     assert frames_of(finding) == frame_indices(single_animals, [20])
     assert "px are usual" in finding.places[0].detail
+    frame = next(frame for frame in single_animals.frames if frame.key.frame == finding.places[0].frame)
+    middle = np.nanmedian(frame.points[0, 1:], axis=0)
+    x, y = map(float, finding.places[0].detail.rpartition("(")[2].rstrip(")").split(","))
+    assert np.hypot(*(middle - (x, y))) < WIDTH / 8, "the place is that of the animal, not of its stray point"
     zoomed = LabelSet.from_labels([make_labels(60, 3 * HEIGHT, 3 * WIDTH, seed=2)])
     assert check_labels([single_animals, zoomed], Purpose()).findings == ()
 

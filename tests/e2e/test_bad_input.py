@@ -107,6 +107,27 @@ def test_labels_whose_video_is_gone(folder: Path) -> None:
     refused(train(folder, folder / "labels.slp"), "does not exist", "video")
 
 
+@pytest.mark.parametrize("embed", [True, False])
+def test_labelled_frames_without_an_image_are_refused_before_training(folder: Path, embed: bool) -> None:
+    labels = make_labels(4, path=folder / ("labels.pkg.slp" if embed else "labels.slp"), embed=embed)
+    first = labels[0]
+    for index in (100_000, 7 if embed else 100_007):
+        instance = sio.Instance.from_numpy(first.instances[0].numpy(), skeleton=labels.skeleton)
+        labels.append(sio.LabeledFrame(video=first.video, frame_idx=index, instances=[instance]))
+    labels.save(str(folder / "more.slp"), embed=None if embed else False, verbose=False)
+    result = train(folder, folder / "more.slp")
+    refused(result, "2 labelled frame(s) have no image", "Frame 100000 of ", "delete these labels")
+    assert "Starting training" not in result.output
+
+
+def test_a_damaged_image_is_named_in_words(folder: Path) -> None:
+    make_labels(4, path=folder / "labels.pkg.slp")
+    with h5py.File(folder / "labels.pkg.slp", "r+") as file:
+        images = file["video0/video"]
+        images[1] = np.zeros_like(images[1])
+    refused(train(folder, folder / "labels.pkg.slp"), "cannot be read (the image is damaged)")
+
+
 def test_a_file_that_is_no_labels_file(folder: Path, model: Path) -> None:
     (folder / "text.slp").write_text("not a labels file")
     refused(train(folder, folder / "text.slp"), "text.slp", "labels file")

@@ -12,6 +12,7 @@ import pytest
 import torch
 from factories import make_labels
 
+from sleap_nn import after_training
 from sleap_nn.data.dataset import PoseDataset
 from sleap_nn.errors import (
     ConfigError,
@@ -23,6 +24,8 @@ from sleap_nn.errors import (
 )
 from sleap_nn.networks import model_dir
 from sleap_nn.train import resume_training, run_training
+from sleap_nn.training import engine, run_folder
+from sleap_nn.training.callbacks.losses import LossWatch
 from sleap_nn.training.checkpoints import Position
 from sleap_nn.training.model_trainer import ModelTrainer
 from sleap_nn.training.run_folder import resume_config
@@ -255,6 +258,66 @@ def test_a_run_that_has_made_all_its_epochs_is_finished_without_another(folder: 
     assert log_of(run) == log
     assert not (run / model_dir.RESUME).exists()
     assert (run / "report.html").exists()
+
+
+def test_a_run_that_ended_early_has_no_epoch_left_when_its_evaluation_is_made_up_for(folder: Path) -> None:
+    early = {"early_stopping": {"stop_training_on_plateau": True, "patience": 1, "min_delta": 10.0}}
+    run = folder / "models" / "run"
+    ModelTrainer(settings(folder, "run", visualize_preds_during_training=True, **early)).train()
+    logged = log_of(run)
+    assert len(logged) == 2 < EPOCHS
+    (run / "viz").mkdir()  # as left by an interruption at the end of the last epoch
+    ModelTrainer(resume_config(run)).train()
+    assert log_of(run) == logged
+    assert not (run / "viz").exists()
+    ModelTrainer(resume_config(run, ["trainer_config.early_stopping.patience=2"])).train()
+    assert len(log_of(run)) > len(logged)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_between_the_last_step_and_the_evaluation_is_obeyed(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, number: signal.Signals
+) -> None:
+    evaluated = []
+    monkeypatch.setattr(LossWatch, "on_train_end", lambda *_: signal.raise_signal(number))
+    monkeypatch.setattr(after_training, "evaluate_run", lambda *_: evaluated.append(True))
+    with pytest.raises(TrainingInterruptedError, match="--resume"):
+        run_training(settings(folder, "run"))
+    assert not evaluated
+    assert Position.read(folder / "models" / "run" / model_dir.RESUME).epoch == EPOCHS
+
+
+@pytest.mark.parametrize("place", ["write_ground_truth", "write_configs"])
+def test_ctrl_c_while_the_run_folder_is_written_leaves_no_half_of_one(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(run_folder, place, interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        ModelTrainer(settings(folder, "run")).train()
+    assert not (folder / "models" / "run").exists()
+
+
+def test_labels_that_a_killed_run_left_are_not_scored(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def die(*_: object, **keywords: object) -> None:
+        raise MemoryError
+
+    more = [make_labels(4, seed=seed, path=folder / f"{seed}.pkg.slp").provenance["filename"] for seed in (1, 2)]
+    job = settings(folder, "run")
+    job["data_config"] |= {"train_labels_path": [str(folder / "labels.pkg.slp"), *more], "test_file_path": more}
+    with monkeypatch.context() as patch:
+        patch.setattr(engine, "fit", die)
+        with pytest.raises(MemoryError):
+            ModelTrainer(job).train()
+    run = folder / "models" / "run"
+    assert {path.name.split(".")[1] for path in run.glob("labels_gt.*.2.slp")} >= {"train"}
+    assert (run / "labels_gt.test.1.slp").exists()
+    trainer = ModelTrainer(settings(folder, "run"))
+    trainer.train()
+    assert trainer.run_dir == run
+    assert {path.name for path in run.glob("labels_gt.*")} == {"labels_gt.train.0.slp", "labels_gt.val.0.slp"}
 
 
 def test_a_damaged_resume_point_is_refused_with_the_way_to_go_on(folder: Path) -> None:

@@ -64,6 +64,7 @@ def test_a_histogram_counts_every_error():
     bars = [bar.findtext("title") or "" for bar in parsed(chart).findall("rect")]
     assert sum(int(title.rpartition(": ")[2]) for title in bars) == 1000
     assert "10 larger errors, up to 500.0 px" in chart.caption
+    assert "a larger error, of 9.0 px" in histogram("Errors", np.array([1.0, 2.0, 9.0]), "val").caption
     assert "median 5.03" in texts(chart)
     assert "95 % below" in parsed(chart).get("aria-label", "")
 

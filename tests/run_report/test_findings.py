@@ -147,6 +147,12 @@ def test_few_frames_and_frames_seen_before():
     assert "from 1 frame depend" in found[0].text
 
 
+@pytest.mark.parametrize(("frames", "words"), [(4, "so few have no interval"), (5, "read the intervals")])
+def test_intervals_are_only_named_where_there_are_any(frames: int, words: str):
+    (found,) = find(replace(NOTHING, labels=[LabelsFacts("test", "", 1, frames, 5, 5, ())]))
+    assert words in found.text
+
+
 @pytest.mark.parametrize(
     ("val", "method", "is_close"),
     [

@@ -1,4 +1,3 @@
-import errno
 from pathlib import Path
 from typing import Any
 
@@ -6,7 +5,6 @@ import pytest
 import torch
 
 from sleap_nn.errors import MissingFileError, ModelError, OutputError
-from sleap_nn.training import checkpoints
 from sleap_nn.training.checkpoints import AtomicCheckpointIO, Position, check_fits, set_batch
 
 STATE = {"state_dict": {}, "loops": {}, "optimizer_states": [], "epoch": 4}
@@ -20,17 +18,18 @@ def test_a_checkpoint_replaces_the_one_before(tmp_path: Path) -> None:
     assert [entry.name for entry in path.parent.iterdir()] == ["a.ckpt"]
 
 
-def test_a_full_disk_leaves_the_checkpoint_before_intact(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_leaves_the_checkpoint_before_intact(tmp_path: Path) -> None:
     path = tmp_path / "a.ckpt"
     AtomicCheckpointIO().save_checkpoint({"value": 1}, path)
 
-    def full(checkpoint: Any, path: Path) -> None:
-        path.write_bytes(b"PK half of it")
-        raise OSError(errno.ENOSPC, "No space left on device")
-
-    monkeypatch.setattr(checkpoints.torch, "save", full)
-    with pytest.raises(OutputError, match=r"No space left.*one before it is intact.*--resume"):
-        AtomicCheckpointIO().save_checkpoint({"value": 2}, path)
+    resource = pytest.importorskip("resource")
+    limit, most = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, most))
+    try:
+        with pytest.raises(OutputError, match=r"\(.*File too large\).*one before it is intact.*--resume"):
+            AtomicCheckpointIO().save_checkpoint({"value": torch.zeros(100_000)}, path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, most))
     assert torch.load(path, weights_only=True) == {"value": 1}
     assert [entry.name for entry in tmp_path.iterdir()] == ["a.ckpt"]
 

@@ -12,8 +12,9 @@ from lightning.pytorch.profilers import AdvancedProfiler, PassThroughProfiler, S
 
 from sleap_nn.config.optimization_config import EarlyStoppingConfig
 from sleap_nn.config.trainer_config import ModelCkptConfig, TrainerConfig, ZMQConfig
-from sleap_nn.errors import DeviceMemoryError
+from sleap_nn.errors import DeviceMemoryError, TrainingInterruptedError
 from sleap_nn.training import engine
+from sleap_nn.training.callbacks import resume_point
 from sleap_nn.training.callbacks.csv_log import CSVLog
 from sleap_nn.training.callbacks.epoch_record import EpochRecord
 from sleap_nn.training.callbacks.guards import TimeLimit
@@ -56,6 +57,19 @@ def test_without_a_run_folder_nothing_is_written() -> None:
 
 def test_a_run_folder_gets_a_log_and_checkpoints(tmp_path: Path) -> None:
     assert kinds(callbacks(tmp_path)) == {*ALWAYS, EarlyStopping, CSVLog, ModelCheckpoint, KeptWeights, ResumePoint}
+
+
+def test_a_stop_that_is_asked_for_again_and_again_is_not_put_off(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    point, now = only(ResumePoint, callbacks(tmp_path)), [100.0]
+    monkeypatch.setattr(resume_point, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    monkeypatch.setattr(signal, "signal", lambda *_: None)
+    for _ in range(2):
+        point._on_signal(signal.SIGTERM, None)
+        now[0] += resume_point.PATIENCE - 1
+    with pytest.raises(TrainingInterruptedError):
+        point.give_way()
 
 
 def test_the_log_has_the_columns_that_are_given(tmp_path: Path) -> None:
@@ -159,6 +173,23 @@ def test_ctrl_c_comes_out_as_keyboard_interrupt_and_works_again_afterwards() -> 
     with pytest.raises(KeyboardInterrupt):
         engine.fit(cast(Any, Interrupted()), cast(Any, None), None, None)
     assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_what_else_interrupts_like_ctrl_c_keeps_its_kind() -> None:
+    class Terminated(KeyboardInterrupt):
+        pass
+
+    class Interrupted:
+        interrupted = True
+
+        def fit(self, *_: object, **__: object) -> None:
+            try:
+                raise Terminated
+            except KeyboardInterrupt:
+                raise SystemExit(1)  # noqa: B904 - as the engine does
+
+    with pytest.raises(Terminated):
+        engine.fit(cast(Any, Interrupted()), cast(Any, None), None, None)
 
 
 def test_an_exit_that_nobody_asked_for_stays_one() -> None:

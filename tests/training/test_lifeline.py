@@ -7,6 +7,7 @@ from datetime import timedelta
 import pytest
 from torch.distributed import PrefixStore, TCPStore  # pyright: ignore[reportPrivateImportUsage]
 
+from sleap_nn.cli.stopping import TerminatedError
 from sleap_nn.config.errors import UnknownKeyError
 from sleap_nn.errors import ConfigError, DataError, DistributedError, TrainingCollapsedError, TrainingInterruptedError
 from sleap_nn.training import lifeline
@@ -79,6 +80,7 @@ def test_an_error_of_the_user_comes_out_as_it_is_elsewhere() -> None:
         assert (type(again), str(again)) == (type(error), str(error))
     assert type(Failure.from_exception(UnknownKeyError("No such key."), 0).error()) is ConfigError
     assert type(Failure.from_exception(KeyboardInterrupt(), 0).error()) is KeyboardInterrupt
+    assert type(Failure.from_exception(TerminatedError("SIGTERM"), 0).error()) is KeyboardInterrupt
 
 
 def test_a_defect_comes_out_with_a_hint_at_its_traceback() -> None:

@@ -4,6 +4,7 @@ import pytest
 import sleap_io as sio
 from factories import make_labels
 
+from sleap_nn.config.data_config import DataConfig
 from sleap_nn.config.training_job_config import TrainingJobConfig
 from sleap_nn.errors import ConfigError, ModelError, OutputError
 from sleap_nn.training import run_folder
@@ -118,6 +119,31 @@ def test_the_drawings_of_another_run_are_left_alone(tmp_path: Path) -> None:
 def test_names_of_the_files_of_a_split(tmp_path: Path) -> None:
     assert run_folder.ground_truth_path(tmp_path, "train", 0).name == "labels_gt.train.0.slp"
     assert run_folder.predictions_path(tmp_path, "test", 11).name == "labels_pr.test.11.slp"
+
+
+def test_the_numbers_of_the_files_of_a_split_are_in_order(tmp_path: Path) -> None:
+    for name in ("train.10", "train.9", "train.0", "val.3", "train.old"):
+        (tmp_path / f"labels_gt.{name}.slp").touch()
+    assert run_folder.ground_truth_numbers(tmp_path, "train") == [0, 9, 10]
+
+
+def test_labels_in_memory_are_resumed_in_their_order(tmp_path: Path) -> None:
+    job = config(tmp_path)
+    job.data_config.train_labels_path = None
+    job.save(tmp_path / "training_config.yaml")
+    for number in range(11):
+        (tmp_path / f"labels_gt.train.{number}.slp").touch()
+    paths = run_folder.resume_config(tmp_path).data_config.train_labels_path
+    assert [Path(path).name for path in paths or ()] == [f"labels_gt.train.{number}.slp" for number in range(11)]
+
+
+def test_labels_of_another_run_go_but_not_those_that_are_read(tmp_path: Path) -> None:
+    for name in ("train.0", "train.1", "train.2", "val.0", "test.4", "test.5"):
+        (tmp_path / f"labels_gt.{name}.slp").touch()
+    named = DataConfig(train_labels_path=[str(tmp_path / "labels_gt.train.2.slp")])
+    run_folder.remove_other_ground_truth(tmp_path, {"train": [0], "val": [], "test": [5]}, named)
+    names = {path.name for path in tmp_path.iterdir()}
+    assert names == {"labels_gt.train.0.slp", "labels_gt.train.2.slp", "labels_gt.test.5.slp"}
 
 
 WRITTEN = ("initial_config.yaml", "training_config.yaml", "training_log.csv", "labels_gt.train.0.slp")

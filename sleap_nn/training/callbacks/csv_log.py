@@ -8,6 +8,7 @@ from pathlib import Path
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 
+from sleap_nn.errors import OutputError
 from sleap_nn.training.callbacks.epoch_record import EpochRecord
 from sleap_nn.whole_files import whole_file
 
@@ -50,6 +51,16 @@ class CSVLog(Callback):
         self._append([values.get(column, "") for column in self._columns])
 
     def _append(self, row: Sequence[object]) -> None:
-        """Add one line; a run that is killed keeps all lines before."""
-        with self._path.open("a", newline="", encoding="utf-8") as file:
-            csv.writer(file).writerow(row)
+        """Add one line; a run that is killed keeps all lines before.
+
+        Raises:
+            OutputError: The disk is full or the folder is gone.
+        """
+        try:
+            with self._path.open("a", newline="", encoding="utf-8") as file:
+                csv.writer(file).writerow(row)
+        except OSError as error:
+            raise OutputError(
+                f"The training log {self._path} could not be written ({error.strerror}); all epochs before are safe. "
+                f"Make room, then continue with: sleap-nn train --resume {self._path.parent}"
+            ) from error

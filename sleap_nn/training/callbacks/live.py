@@ -67,8 +67,8 @@ class LiveLog(Callback):
         """Tell all that is known of the epoch."""
         self._listeners.write(Event("epoch_end", epoch=trainer.current_epoch, values=self._record.values(trainer)))
 
-    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Tell that the run is over, and the values of its best epoch."""
+    def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Tell that the run is over, and the values of its best epoch, also where a resumed run had no step to do."""
         self._listeners.write(Event("train_end", epoch=self._record.best_epoch, values=self._record.best))
 
     def _begin_epoch(self, epoch: int) -> None:

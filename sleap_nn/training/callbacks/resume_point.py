@@ -18,6 +18,8 @@ from sleap_nn.training.checkpoints import POSITION, Position
 from sleap_nn.training.collectives import gathered, on_any_device
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
+OVER = "over"
+"""Key of a checkpoint after which no epoch comes: the settings by which the run ended."""
 PATIENCE = 4.0
 """Seconds that a stop waits for the end of a validation, after which the epoch is complete and saved."""
 
@@ -29,11 +31,22 @@ class ResumePoint(Checkpoint):
     second Ctrl+C ends the process at once.
     """
 
-    def __init__(self, path: Path, seed: int, group: int | None = None) -> None:
-        """Choose the file; `seed` is that of all draws, `group` the number of samples in a step over all devices."""
+    def __init__(
+        self, path: Path, seed: int, group: int | None = None, end_rules: Mapping[str, Any] | None = None
+    ) -> None:
+        """Choose the file.
+
+        Args:
+            path: The checkpoint.
+            seed: That of all draws.
+            group: Number of samples in a step over all devices.
+            end_rules: Settings that decide when the run ends, as plain values.
+        """
         self._path = path
         self._seed = seed
         self._group = group
+        self._end_rules = None if end_rules is None else dict(end_rules)
+        self._is_over = False
         self._handlers: dict[int, Any] = {}
         self._stop_since: float | None = None
 
@@ -89,7 +102,17 @@ class ResumePoint(Checkpoint):
             TrainingInterruptedError: The run was told to stop.
         """
         self._next = self._at(trainer.current_epoch + 1, 0)
+        self._is_over = trainer.should_stop
         trainer.save_checkpoint(self._path)
+        if on_any_device(self._stop_since is not None):
+            self._interrupt()
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Stop before what follows a training, if told so after its last step.
+
+        Raises:
+            TrainingInterruptedError: The run was told to stop; its last epoch is saved.
+        """
         if on_any_device(self._stop_since is not None):
             self._interrupt()
 
@@ -99,12 +122,17 @@ class ResumePoint(Checkpoint):
         at_end = progress.processed > progress.completed
         position = self._at(trainer.current_epoch + 1, 0) if at_end else self._next
         checkpoint[POSITION] = position.to_dict()
+        if self._is_over:
+            checkpoint[OVER] = self._end_rules
 
     def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
         """Let the records of kept weights point into this folder, or forget them where it holds no such weights.
 
-        A run folder may have been moved since; and a run can go on in a new folder, which has its own best weights.
+        A run folder may have been moved since; and a run can go on in a new folder, which has its own best weights. A
+        run that was over before the last of its epochs is over still, unless what ended it has been changed.
         """
+        if checkpoint.get(OVER) is not None and checkpoint[OVER] == self._end_rules:
+            trainer.should_stop = True
         for name, state in list(checkpoint["callbacks"].items()):
             if "best_k_models" not in state:
                 continue
@@ -129,7 +157,8 @@ class ResumePoint(Checkpoint):
     def _on_signal(self, number: int, frame: object) -> None:
         """Ask the run to stop; give a second Ctrl+C its usual meaning."""
         logger.info("%s received; the state of the run is being saved.", signal.Signals(number).name)
-        self._stop_since = time.monotonic()
+        if self._stop_since is None:  # batch systems may repeat themselves
+            self._stop_since = time.monotonic()
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
     def _interrupt(self) -> None:

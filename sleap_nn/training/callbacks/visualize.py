@@ -104,15 +104,15 @@ class EpochDrawings(Callback):
         for sink in self._sinks:
             sink.add(trainer.current_epoch, drawings)
 
-    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Remove files that are not kept."""
+    def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Remove files that are not kept, also where a resumed run had no step left to do."""
         if self._folder is not None and trainer.is_global_zero:
             self._folder.finish()
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
         """Remove them also after an error, but not from a run that can be resumed."""
         if not isinstance(exception, TrainingInterruptedError):
-            self.on_train_end(trainer, pl_module)
+            self.on_fit_end(trainer, pl_module)
 
     def _draw(self, module: TrainingModule, stage: str, number: int, dataset: PoseDataset, epoch: int) -> list[Drawing]:
         """Return the drawings of a sample of one split."""

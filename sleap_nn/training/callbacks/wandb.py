@@ -79,6 +79,9 @@ class WandbListener(Listener):
         if self._run.offline:
             logger.info("Weights & Biases: to upload this run, wandb sync %s", Path(self._run.dir).parent)
             return None
+        if self._run.url is None:
+            logger.info("Weights & Biases is switched off by the environment (WANDB_MODE or WANDB_DISABLED).")
+            return None
         logger.info("Weights & Biases: %s", self._run.url)
         return self._run.url
 

@@ -7,6 +7,7 @@ from typing import Any, cast
 import pytest
 import torch
 
+from sleap_nn.errors import OutputError
 from sleap_nn.training.callbacks import csv_log, epoch_record
 from sleap_nn.training.callbacks.epoch_record import EpochRecord
 
@@ -131,6 +132,13 @@ def test_a_log_that_is_there_is_continued_under_its_header(path: Path) -> None:
         log.on_fit_start(engine(epoch), cast(Any, None))
         run_epoch(log, engine(epoch))
     assert [row[0] for row in rows(path)] == ["epoch", "0", "1"]
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
+def test_a_full_disk_is_said_in_a_sentence_with_the_way_to_go_on(path: Path) -> None:
+    path.symlink_to("/dev/full")
+    with pytest.raises(OutputError, match=r"No space left on device.*epochs before are safe.*--resume"):
+        run_epoch(CSVLog(path), engine(train__loss=1.0))
 
 
 def test_other_ranks_write_nothing(path: Path) -> None:

@@ -57,7 +57,7 @@ def run(callback: LiveLog, trainer: Any, epochs: int = 1, batches: int = 2) -> N
         callback.on_train_epoch_end(trainer, MODULE)
         if trainer.should_stop:
             break
-    callback.on_train_end(trainer, MODULE)
+    callback.on_fit_end(trainer, MODULE)
 
 
 def test_a_run_is_told_from_begin_to_end() -> None:

@@ -112,7 +112,7 @@ def test_without_a_folder_nothing_is_written(
     sink = Kept()
     callback = EpochDrawings({"train": dataset(4), "val": dataset(2)}, 0, [sink])
     callback.on_validation_epoch_end(engine(), module)
-    callback.on_train_end(engine(), module)
+    callback.on_fit_end(engine(), module)
     assert len(sink.epochs[0]) == 2
     assert list(tmp_path.iterdir()) == []
 
@@ -150,16 +150,16 @@ def test_drawings_go_when_the_run_ends_unless_kept(tmp_path: Path, module: Train
     callback = EpochDrawings({"train": dataset(1)}, 0, [], DrawingFolder(run / "viz", "png", is_kept))
     callback.on_validation_epoch_end(engine(), module)
     (run / "best.ckpt").touch()
-    callback.on_train_end(engine(), module)
+    callback.on_fit_end(engine(), module)
     assert (run / "viz").exists() == is_kept
     assert (run / "best.ckpt").exists()
 
 
 def test_a_run_folder_made_for_drawings_goes_with_them(tmp_path: Path, module: TrainingModule) -> None:
     callback = EpochDrawings({"train": dataset(1)}, 0, [], DrawingFolder(tmp_path / "run" / "viz", "png", False))
-    callback.on_train_end(engine(), module)
+    callback.on_fit_end(engine(), module)
     callback.on_validation_epoch_end(engine(), module)
-    callback.on_train_end(engine(), module)
+    callback.on_fit_end(engine(), module)
     assert list(tmp_path.iterdir()) == []
 
 

@@ -153,6 +153,15 @@ def test_an_online_run_can_be_watched_on_its_page(service: SimpleNamespace, tmp_
     assert service.arguments["settings"].disable_code
 
 
+def test_a_service_that_the_environment_switches_off_has_no_page(
+    service: SimpleNamespace, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    service.run.url = None
+    with caplog.at_level("INFO", logger="sleap_nn"):
+        assert listener(tmp_path).open() is None
+    assert "switched off by the environment" in caplog.text
+
+
 def test_the_key_logs_in_and_the_environment_is_as_before(
     service: SimpleNamespace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
