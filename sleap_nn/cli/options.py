@@ -4,6 +4,7 @@ A setting is declared once, in its configuration class; `options_from` turns tha
 options, so that no command repeats a name, default, range or help text. The configuration is imported on use.
 """
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from itertools import groupby
 from typing import TYPE_CHECKING, Any, TypeGuard, TypeVar
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeGuard, TypeVar
 import click
 from click.core import ParameterSource
 
-from sleap_nn.errors import ConfigError
+from sleap_nn.errors import UsageError
 
 if TYPE_CHECKING:
     from sleap_nn.config.fields import Option, OptionField
@@ -65,6 +66,19 @@ class Command(click.Command):
             write_examples(self.epilog, formatter)
 
 
+class Number(click.FloatRange):
+    """A finite number within bounds; no bounds keep nan out."""
+
+    name = "float"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Convert a text; nan and infinity are refused."""
+        number = super().convert(value, param, ctx)
+        if not math.isfinite(number):
+            self.fail(f"{value!r} is not a finite number.", param, ctx)
+        return number
+
+
 class ConfigOption(click.Option):
     """An option made from a configuration field.
 
@@ -83,18 +97,18 @@ class ConfigOption(click.Option):
 
         Raises:
             click.BadParameter: If the value is not what the field allows.
-            ConfigError: If what is asked for does not exist yet.
+            UsageError: If what is asked for does not exist yet.
         """
         value = super().process_value(ctx, value)
         given = self.name is not None and ctx.get_parameter_source(self.name) is not ParameterSource.DEFAULT
         if not given or ctx.resilient_parsing:
             return self.field.default
         if not self.declaration.available:
-            raise ConfigError(f"--{self.field.long} is not available yet; leave it out.")
+            raise UsageError(f"--{self.field.long} is not available yet; leave it out.")
         value = self._checked(list(value) if self.field.is_list else value)
         missing = None if value == self.field.default else self.declaration.missing_behaviour(value)
         if missing is not None:
-            raise ConfigError(f"--{self.field.long}: {missing} is not available yet.")
+            raise UsageError(f"--{self.field.long}: {missing} is not available yet; choose another value.")
         return value
 
     def _checked(self, value: Any) -> Any:

@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from sleap_nn.data.labels import Labels, load_labels
-from sleap_nn.errors import ConfigError, DataError, OutputError
+from sleap_nn.errors import ConfigError, DataError, OutputError, UsageError
 from sleap_nn.evaluation import pairs
 from sleap_nn.evaluation.detection import compute_gt_centroids
 from sleap_nn.evaluation.identity import FrameIdentities, clear_mot, higher_order, identity_f1
@@ -117,7 +117,7 @@ def run_tracking_evaluation(  # noqa: PLR0913 - one keyword an option of the com
         OutputError: The metrics cannot be written.
     """
     if carrier not in ("auto", "pose"):
-        raise ConfigError(f"carrier is {carrier!r}, but only poses are compared; use auto or pose.")
+        raise UsageError(f"carrier is {carrier!r}, but only poses are compared; use auto or pose.")
     if oks_stddev <= 0:
         raise ConfigError(f"oks_stddev is {oks_stddev:g}; it must be above 0.")
     if save_metrics is not None:

@@ -6,9 +6,9 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from sleap_nn.cli.options import Command, options_from
+from sleap_nn.cli.options import Command, Number, options_from
 from sleap_nn.config.fields import Cli, Option, option_fields
-from sleap_nn.errors import ConfigError
+from sleap_nn.errors import ConfigError, UsageError
 
 
 def words(text):
@@ -99,6 +99,8 @@ def test_given_options_arrive_in_both_spellings(run, args, name, value):
         (["--batch_size", "0"], "must be at least 1, not 0"),
         (["--batch_size", "many"], "'many' is not a valid integer"),
         (["--scale", "0"], "must be above 0, not 0"),
+        (["--scale", "nan"], "must be a finite number, not nan"),
+        (["--scale", "-inf"], "must be a finite number, not -inf"),
         (["--patch", "4"], "must be odd, not 4"),
         (["--method", "cosine"], "'oks', 'iou'"),
         (["--formats", "slp,,h5"], "must be words between commas"),
@@ -116,13 +118,28 @@ def test_wrong_values_are_usage_errors(run, args, message):
     ("args", "message"),
     [
         (["--use-flow"], "--use_flow is not available yet; leave it out."),
-        (["--method", "iou"], "--method: iou is not available yet."),
+        (["--method", "iou"], "--method: iou is not available yet; choose another value."),
     ],
 )
 def test_what_does_nothing_yet_is_refused(run, args, message):
     result = run(*args)
-    assert isinstance(result.exception, ConfigError)
+    assert isinstance(result.exception, UsageError)
     assert str(result.exception) == message
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        ("nan", "'nan' is not a finite number"),
+        ("inf", "'inf' is not a finite number"),
+        ("-1", "-1.0 is not in the range"),
+        ("wide", "'wide' is not a valid float"),
+    ],
+)
+def test_numbers_are_finite(value, message):
+    with pytest.raises(click.BadParameter, match=message):
+        Number(min=0).convert(value, None, None)
+    assert Number(min=0).convert("0.5", None, None) == 0.5
 
 
 def test_help_shows_groups_defaults_and_examples(run):
