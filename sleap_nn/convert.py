@@ -13,6 +13,7 @@ from sleap_nn.inference.load import load_models
 from sleap_nn.inference.settings import StageSettings
 from sleap_nn.log import logger
 from sleap_nn.networks import model_dir
+from sleap_nn.whole_files import partial_folder
 
 
 def convert(path: str | Path, output: str | Path, output_format: str | None = None) -> list[Path]:
@@ -89,12 +90,11 @@ def convert_model(path: str | Path, output: str | Path) -> Path:
         raise OutputError(f"The folder {output} already holds a model; choose another one.")
     (model,) = load_models(path, StageSettings(), device="cpu", precision="32")
     weights = model.network.state_dict()
-    try:
-        output.mkdir(parents=True, exist_ok=True)
-        model.config.save(output / model_dir.CONFIG)
-    except OSError as error:
-        raise OutputError(f"The folder {output} cannot be written ({error}); choose another one.") from error
-    model_dir.save_weights(weights, output / model_dir.PLAIN_WEIGHTS)
+    with partial_folder(output) as partial:
+        model_dir.save_weights(weights, partial / model_dir.PLAIN_WEIGHTS)
+        model.config.save(partial / model_dir.CONFIG)
+        for path in sorted(partial.iterdir()):
+            path.replace(output / path.name)
     read = model_dir.weights_file(model.folder)
     logger.info("%d tensors of %s written to %s.", len(weights), read, output / model_dir.PLAIN_WEIGHTS)
     return output

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,6 +20,7 @@ from sleap_nn.inference.onnx_runtime import import_onnxruntime
 from sleap_nn.inference.settings import StageSettings
 from sleap_nn.inference.tensorrt_runtime import import_tensorrt
 from sleap_nn.networks import model_dir
+from sleap_nn.whole_files import partial_folder
 
 
 @dataclass(frozen=True)
@@ -66,7 +64,7 @@ def export_models(model_paths: Sequence[str | Path] | str | Path, **options: Any
         _need_onnxruntime()
     models = _loaded(model_paths, config)
     folder = _output_of(models, config)
-    with phase("exporting the model"), _partial(folder) as partial:
+    with phase("exporting the model"), partial_folder(folder) as partial:
         onnx, engines, differences = _write(models, config, partial)
         _move(partial, folder)
     return Exported(
@@ -121,26 +119,6 @@ def _output_of(models: Sequence[LoadedModel], config: ExportConfig) -> Path:
     if any((folder / name).exists() for name in model_dir.WEIGHT_FILES):
         raise OutputError(f"The folder {folder} holds a trained model; choose another one for the exported model.")
     return folder
-
-
-@contextmanager
-def _partial(folder: Path) -> Iterator[Path]:
-    """Give a folder beside the one to write, which is gone afterwards.
-
-    Raises:
-        OutputError: It cannot be made.
-    """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        partial = Path(tempfile.mkdtemp(prefix=".exporting-", dir=folder))
-    except OSError as error:
-        raise OutputError(f"The folder {folder} cannot be written ({error.strerror}); choose another one.") from error
-    try:
-        yield partial
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
-        with suppress(OSError):
-            folder.rmdir()  # only an empty one, of an export that failed, can be removed
 
 
 def _write(

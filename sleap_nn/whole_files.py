@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import glob
 import os
+import shutil
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
@@ -51,6 +52,32 @@ def whole_file(path: Path) -> Iterator[Path]:
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
+
+
+@contextmanager
+def partial_folder(folder: Path) -> Iterator[Path]:
+    """Give a hidden folder in the one to write, for files that are put in place when all of them are finished.
+
+    Args:
+        folder: Where the files belong; it is created, and removed if nothing comes into it.
+
+    Yields:
+        The hidden folder, which is gone afterwards.
+
+    Raises:
+        OutputError: It cannot be made.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        partial = Path(tempfile.mkdtemp(prefix=".partial-", dir=folder))
+    except OSError as error:
+        raise OutputError(f"The folder {folder} cannot be written ({error.strerror}); choose another one.") from error
+    try:
+        yield partial
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+        with suppress(OSError):
+            folder.rmdir()  # only an empty one, after a failure, can be removed
 
 
 def bring_to_disk(descriptor: int) -> None:

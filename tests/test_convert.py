@@ -50,6 +50,26 @@ def test_nothing_is_replaced_and_nothing_is_left_by_a_failure(labels: Path, tmp_
     assert not (tmp_path / "new").exists()
 
 
+def test_a_model_appears_whole_or_not_at_all(labels: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = write_model(tmp_path / "run", "centroid", labels)
+    (tmp_path / "notes").mkdir()
+    (tmp_path / "notes" / "mine.txt").write_text("mine")
+
+    def full(*_: object) -> None:
+        raise OutputError("the disk is full")
+
+    for name in ("save_weights", "TrainingJobConfig.save"):
+        with monkeypatch.context() as patch:
+            patch.setattr(f"sleap_nn.networks.model_dir.{name}", full)
+            for folder in ("new", "notes"):
+                with pytest.raises(OutputError, match="the disk is full"):
+                    convert_model(model, tmp_path / folder)
+    assert not (tmp_path / "new").exists()
+    assert [path.name for path in (tmp_path / "notes").iterdir()] == ["mine.txt"]
+    assert convert_model(model, tmp_path / "notes") == tmp_path / "notes"
+    assert len(list((tmp_path / "notes").iterdir())) == 3
+
+
 def test_the_command(labels: Path, tmp_path: Path) -> None:
     model = write_model(tmp_path / "run", "bottomup", labels)
     result = CliRunner().invoke(cli, ["convert", str(model), "-o", str(tmp_path / "new")])

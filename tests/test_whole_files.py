@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from sleap_nn.whole_files import whole_file
+from sleap_nn.errors import OutputError
+from sleap_nn.whole_files import partial_folder, whole_file
 
 
 def names(folder: Path) -> list[str]:
@@ -80,6 +81,20 @@ def test_what_a_killed_program_left_goes_with_a_later_writing(age: float, stays:
         partial.touch()
     found = [name.split(".")[1] for name in names(tmp_path) if "partial" in name]
     assert found == (["a[1]", "b"] if stays else ["b"])
+
+
+def test_a_folder_is_there_only_with_what_came_into_it(tmp_path: Path) -> None:
+    new = tmp_path / "a" / "new"
+    with pytest.raises(KeyError), partial_folder(new) as partial:
+        (partial / "file").touch()
+        raise KeyError
+    assert names(tmp_path / "a") == []
+    with partial_folder(new) as partial:
+        (partial / "file").touch()
+        (partial / "file").replace(new / "file")
+    assert names(new) == ["file"]
+    with pytest.raises(OutputError, match="file cannot be written"), partial_folder(new / "file"):
+        pass
 
 
 def test_a_link_stays_and_what_it_points_to_is_replaced(tmp_path: Path) -> None:

@@ -66,6 +66,7 @@ def format_of(output: Path, name: str | None = None) -> str:
     Raises:
         UsageError: There is no such format, or the ending is that of another.
     """
+    name = None if name is None else name.lower()
     if name is not None and name not in NAMES:
         raise UsageError(f"There is no format {name!r}; choose among {', '.join(NAMES)}.")
     told = _ENDINGS.get(output.suffix.lower())
@@ -102,9 +103,7 @@ def export_labels(labels: Labels, output: Path, name: str) -> list[Path]:
         MissingFileError: A video is not there whose images are to be written.
     """
     if name in _BY_VIDEO:
-        _refuse_existing(format_paths(labels, output, name))
-        output.parent.mkdir(parents=True, exist_ok=True)
-        return write_format(labels, output, name)
+        return _write_by_video(labels, output, name)
     place = output.with_name(f".{output.name}.partial")
     images = output.with_name(f"{output.stem}_images")
     _refuse_existing([output, images] if name == "coco" else [output])
@@ -122,6 +121,22 @@ def export_labels(labels: Labels, output: Path, name: str) -> list[Path]:
         raise OutputError(f"The labels cannot be written to {output} ({error}); choose another path.") from error
     finally:
         shutil.rmtree(place, ignore_errors=True)
+
+
+def _write_by_video(labels: Labels, output: Path, name: str) -> list[Path]:
+    """Write one file a video; after an error there is none."""
+    paths = list(format_paths(labels, output, name))
+    _refuse_existing(paths)
+    try:
+        output.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"The labels cannot be written to {output} ({error}); choose another path.") from error
+    try:
+        return write_format(labels, output, name)
+    except BaseException:
+        for path in paths:
+            path.unlink(missing_ok=True)
+        raise
 
 
 def _refuse_existing(paths: Iterable[Path]) -> None:
