@@ -33,7 +33,7 @@ from sleap_nn.viz import (
     upscale,
     write_lines,
 )
-from sleap_nn.whole_files import check_ending, keep_inputs
+from sleap_nn.whole_files import check_ending, check_output
 
 if TYPE_CHECKING:
     from sleap_nn.config.training_job_config import DictConfig, TrainingJobConfig
@@ -82,7 +82,7 @@ def preview(
     check_ending(Path(output), (".png",))
     trainer = ModelTrainer(config, train_labels)
     data = trainer.data
-    keep_inputs(Path(output), image_files([*data.train.set.videos, *data.val.set.videos]))
+    check_output(Path(output), image_files([*data.train.set.videos, *data.val.set.videos]), "file (.png)")
     batch, targets = trainer.draw_samples(num_samples, train=not val)
     save_png(output, sample_sheet(trainer.task, batch, targets))
     return Path(output)

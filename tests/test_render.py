@@ -185,5 +185,5 @@ def test_an_option_that_does_not_exist(tracked: Path):
 
 
 def test_a_video_is_no_labels_file(tracked: Path):
-    with pytest.raises(DataError, match="cannot be read as a SLEAP labels file"):
+    with pytest.raises(DataError, match=r"clip\.mp4 is not recognised as labels"):
         render(tracked.with_name("clip.mp4"))

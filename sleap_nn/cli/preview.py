@@ -6,7 +6,7 @@ import click
 
 from sleap_nn import log
 from sleap_nn.cli.options import Command
-from sleap_nn.cli.train import find_source
+from sleap_nn.cli.train import check_overrides, find_source, show_help
 
 EXAMPLES = """\
 sleap-nn preview config.yaml
@@ -22,7 +22,7 @@ Each sample is shown with its labels, and beside it the targets that the network
 @click.option("--config", "config_path", metavar="PATH", help="Configuration file, like the first argument.")
 @click.option("--config-name", "-c", metavar="NAME", help="Name of the configuration file, with or without .yaml.")
 @click.option("--config-dir", "-d", metavar="DIR", default=".", help="Folder of --config-name.")
-@click.option("--output_path", "-o", metavar="PNG", default="preview.png", help="Picture to write.")
+@click.option("--output_path", "-o", metavar="PNG", default="preview.png", help="Picture to write, a .png.")
 @click.option("--num_samples", "-n", type=click.IntRange(min=1), default=16, help="Number of samples to draw.")
 @click.option("--val", is_flag=True, help="Draw from the validation set, which is not augmented.")
 @click.pass_context
@@ -41,11 +41,9 @@ def command(
     """
     source, overrides = find_source(arguments, **source_options)
     if source is None:
-        click.echo(ctx.get_help())
+        show_help(ctx, arguments)
         return
-    wrong = [text for text in overrides if "=" not in text and not text.startswith("~")]
-    if wrong:
-        raise click.UsageError(f"{wrong[0]!r} is no override; write key=value, or ~key for the default.", ctx)
+    check_overrides(ctx, overrides)
     # Imported here so that --help does not load torch.
     from sleap_nn.config.training_job_config import TrainingJobConfig
     from sleap_nn.preview import preview
