@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from sleap_nn.data.label_export import export_labels, format_of
+from sleap_nn.data.label_export import ENDINGS, export_labels, format_of
 from sleap_nn.data.labels import load_labels
 from sleap_nn.data.other_formats import ALLOWED, is_labels
 from sleap_nn.errors import MissingFileError, OutputError, UsageError
@@ -28,7 +28,7 @@ def convert(path: str | Path, output: str | Path, output_format: str | None = No
         What was written.
 
     Raises:
-        UsageError: A format was given for a model.
+        UsageError: A format was given for a model, or its new folder is called like a file of labels.
     """
     path = Path(path)
     if path.name not in model_dir.CONFIGS and is_labels(path):
@@ -37,6 +37,11 @@ def convert(path: str | Path, output: str | Path, output_format: str | None = No
         raise UsageError(f"{path} is not recognised as labels, so it has no format; labels are {ALLOWED}.")
     if not path.exists():
         raise MissingFileError(f"{path} does not exist; check the path.")
+    if Path(output).suffix.lower() in ENDINGS:
+        raise UsageError(
+            f"{path} is not recognised as labels, so {output} would be the folder of a model; name a folder without "
+            f"the ending {Path(output).suffix}."
+        )
     return [convert_model(path, output)]
 
 

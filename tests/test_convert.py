@@ -111,6 +111,12 @@ def test_predictions_as_tables(tmp_path: Path, labels: Path) -> None:
     assert "snout" in path.read_text()
 
 
+def test_a_package_holds_its_images_in_capitals_too(tmp_path: Path, labels: Path) -> None:
+    (path,) = convert(labels, tmp_path / "NEW.PKG.SLP")
+    np.testing.assert_array_equal(load_labels(path)[0].image, load_labels(labels)[0].image)
+    assert load_labels(path).videos[0].filename == str(path)
+
+
 def test_what_is_neither_a_model_nor_labels(tmp_path: Path, labels: Path) -> None:
     with pytest.raises(MissingFileError, match=r"none does not exist"):
         convert(tmp_path / "none", tmp_path / "new")
@@ -119,6 +125,8 @@ def test_what_is_neither_a_model_nor_labels(tmp_path: Path, labels: Path) -> Non
     model = write_model(tmp_path / "run", "centroid", labels)
     with pytest.raises(UsageError, match="not recognised as labels, so it has no format"):
         convert(model, tmp_path / "new", "yolo")
+    with pytest.raises(UsageError, match=r"new\.slp would be the folder of a model; name a folder without"):
+        convert(model, tmp_path / "new.slp")
     (tmp_path / "data.json").write_text("{}")
     with pytest.raises(DataError, match="'images' is missing"):
         convert(tmp_path / "data.json", tmp_path / "new.slp")
