@@ -111,6 +111,12 @@ class ConfigOption(click.Option):
             raise UsageError(f"--{self.field.long}: {missing} is not available yet; choose another value.")
         return value
 
+    def get_help_extra(self, ctx: click.Context) -> Any:
+        """Add the bounds of a number to what help says behind the text."""
+        extra = super().get_help_extra(ctx)
+        bounds = "" if self.field.convert is not None else _bounds(self.declaration)
+        return extra | {"range": bounds} if bounds else extra
+
     def _checked(self, value: Any) -> Any:
         try:
             value = value if self.field.convert is None else self.field.convert(value)
@@ -161,7 +167,7 @@ def _option(field: "OptionField", declaration: "Option") -> Callable[[F], F]:
         multiple=field.is_list,
         default=None if field.is_list else field.default,
         show_default=not field.is_flag or field.default is True,
-        help=field.help,
+        help=field.help.replace("null:", "without it:"),  # null is a word of YAML
         hidden=field.hidden or not field.available,
         metavar=field.metavar if field.metavar else None,
     )
@@ -178,6 +184,17 @@ def _value_type(field: "OptionField") -> Any:
     if field.convert is not None:
         return str
     return click.Choice(field.choices) if field.choices else field.type
+
+
+def _bounds(declaration: "Option") -> str:
+    """Return the numbers that are allowed as click writes them, ``x>=1`` or ``0<x<=1``; empty for all."""
+    low = declaration.ge if declaration.ge is not None else declaration.gt
+    high = declaration.le if declaration.le is not None else declaration.lt
+    below = "<" if declaration.ge is None else "<="
+    above = "<" if declaration.le is None else "<="
+    if high is None:
+        return "" if low is None else f"x{below.replace('<', '>')}{low:g}"
+    return f"x{above}{high:g}" if low is None else f"{low:g}{below}x{above}{high:g}"
 
 
 def _group(param: click.Parameter) -> str:

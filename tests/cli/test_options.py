@@ -148,9 +148,27 @@ def test_help_shows_groups_defaults_and_examples(run):
     places = [text.index(heading) for heading in headings]
     assert places == sorted(places)
     assert "-b, --batch_size INTEGER" in text
-    assert "[default: 4]" in text
+    assert "[default: 4; x>=1]" in text
     assert "queue_maxsize" not in text
     assert text.endswith("Examples:\n  fake --batch_size 8      bigger\n")
+
+
+@dataclass(frozen=True)
+class Bounded:
+    plain: Annotated[float | None, Option("Any; null: none.", cli=Cli("Numbers"))] = None
+    above: Annotated[float | None, Option("A.", gt=0, cli=Cli("Numbers"))] = None
+    below: Annotated[float | None, Option("B.", lt=1, cli=Cli("Numbers"))] = None
+    share: Annotated[float | None, Option("C.", ge=0, le=1, cli=Cli("Numbers"))] = None
+    part: Annotated[float | None, Option("D.", gt=0, le=64, cli=Cli("Numbers"))] = None
+
+
+def test_help_shows_bounds_and_speaks_of_options_not_of_yaml():
+    command = options_from(Bounded)(lambda **_: None)
+    text = CliRunner().invoke(click.command(cls=Command)(command), ["-h"]).stdout
+    lines = {line.split()[0]: line for line in text.splitlines() if line.startswith("  --")}
+    bounds = {"--above": "[x>0]", "--below": "[x<1]", "--share": "[0<=x<=1]", "--part": "[0<x<=64]"}
+    assert all(lines[name].endswith(bound) for name, bound in bounds.items())
+    assert lines["--plain"].endswith("Any; without it: none.")
 
 
 def test_spelling_is_left_alone_after_the_end_of_options():
