@@ -1,3 +1,4 @@
+import logging
 from pathlib import Path
 
 import av
@@ -95,6 +96,16 @@ def test_trails_and_the_gallery(tracked: Path, tmp_path: Path):
     assert (alone.video, alone.num_frames) == (None, 0)
     assert (tmp_path / "d.jpg").read_bytes()[:2] == b"\xff\xd8"
     assert not tracked.with_name("found.overlay.mp4").exists()
+
+
+def test_options_of_an_output_that_is_not_written_are_named(tracked: Path, tmp_path: Path, monkeypatch, caplog):
+    monkeypatch.setattr(logging.getLogger("sleap_nn"), "propagate", True)
+    render(tracked, gallery=tmp_path / "a.png", gallery_frames=2, trail=5, fps=3.0)
+    render(tracked, output_path=tmp_path / "a.mp4", gallery_by="lowest_score", trail=5)
+    assert [message for message in caplog.messages if "no effect" in message] == [
+        "Without a video (output_path) this has no effect: fps, trail.",
+        "Without gallery this has no effect: gallery_by.",
+    ]
 
 
 def test_labels_in_memory_and_embedded_images(tmp_path: Path):
