@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from sleap_nn.data.label_export import export_labels, format_of
+from sleap_nn.data.label_export import ENDINGS, export_labels, format_of
 from sleap_nn.data.labels import load_labels
 from sleap_nn.data.other_formats import ALLOWED, is_labels
 from sleap_nn.errors import MissingFileError, OutputError, UsageError
@@ -13,6 +13,7 @@ from sleap_nn.inference.load import load_models
 from sleap_nn.inference.settings import StageSettings
 from sleap_nn.log import logger
 from sleap_nn.networks import model_dir
+from sleap_nn.whole_files import partial_folder
 
 
 def convert(path: str | Path, output: str | Path, output_format: str | None = None) -> list[Path]:
@@ -27,7 +28,7 @@ def convert(path: str | Path, output: str | Path, output_format: str | None = No
         What was written.
 
     Raises:
-        UsageError: A format was given for a model.
+        UsageError: A format was given for a model, or its new folder is called like a file of labels.
     """
     path = Path(path)
     if path.name not in model_dir.CONFIGS and is_labels(path):
@@ -36,6 +37,11 @@ def convert(path: str | Path, output: str | Path, output_format: str | None = No
         raise UsageError(f"{path} is not recognised as labels, so it has no format; labels are {ALLOWED}.")
     if not path.exists():
         raise MissingFileError(f"{path} does not exist; check the path.")
+    if Path(output).suffix.lower() in ENDINGS:
+        raise UsageError(
+            f"{path} is not recognised as labels, so {output} would be the folder of a model; name a folder without "
+            f"the ending {Path(output).suffix}."
+        )
     return [convert_model(path, output)]
 
 
@@ -89,12 +95,11 @@ def convert_model(path: str | Path, output: str | Path) -> Path:
         raise OutputError(f"The folder {output} already holds a model; choose another one.")
     model = load_models(path, StageSettings(), device="cpu", precision="32")[0]
     weights = model.network.state_dict()
-    try:
-        output.mkdir(parents=True, exist_ok=True)
-        model.config.save(output / model_dir.CONFIG)
-    except OSError as error:
-        raise OutputError(f"The folder {output} cannot be written ({error}); choose another one.") from error
-    model_dir.save_weights(weights, output / model_dir.PLAIN_WEIGHTS)
+    with partial_folder(output) as partial:
+        model_dir.save_weights(weights, partial / model_dir.PLAIN_WEIGHTS)
+        model.config.save(partial / model_dir.CONFIG)
+        for path in sorted(partial.iterdir()):
+            path.replace(output / path.name)
     read = model_dir.weights_file(model.folder)
     logger.info("%d tensors of %s written to %s.", len(weights), read, output / model_dir.PLAIN_WEIGHTS)
     return output

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from sleap_nn.config.export_config import ExportConfig
-from sleap_nn.errors import MissingPackageError, MixedModelsError, ModelError, OutputError, UsageError, UserError
+from sleap_nn.errors import MissingPackageError, MixedModelsError, ModelError, OutputError, UsageError
 from sleap_nn.export.folder import Part, config_name, file_names, metadata_of, parts_of, stages_of, write_onnx
 from sleap_nn.export.onnx_file import Difference, import_onnx
 from sleap_nn.export.tensorrt_engine import WORKSPACE, build_engine
@@ -24,10 +21,7 @@ from sleap_nn.inference.onnx_runtime import import_onnxruntime
 from sleap_nn.inference.settings import StageSettings
 from sleap_nn.inference.tensorrt_runtime import import_tensorrt
 from sleap_nn.networks import model_dir
-from sleap_nn.whole_files import bring_to_disk, remove_left
-
-_PARTIAL = ".exporting-"
-"""Start of the name of a folder of files that are not finished."""
+from sleap_nn.whole_files import bring_to_disk, partial_folder
 
 
 @dataclass(frozen=True)
@@ -72,7 +66,7 @@ def export_models(model_paths: Sequence[str | Path] | str | Path, **options: Any
     models = _loaded(model_paths, config)
     folder = _output_of(models, config)
     warn_of_unused(models, config)
-    with phase("exporting the model"), _partial(folder) as partial:
+    with phase("exporting the model"), partial_folder(folder) as partial:
         onnx, engines, differences = _write(models, config, partial)
         _move(partial, folder)
     return Exported(
@@ -134,29 +128,6 @@ def _output_of(models: Sequence[LoadedModel], config: ExportConfig) -> Path:
                 "model."
             )
     return folder
-
-
-@contextmanager
-def _partial(folder: Path) -> Iterator[Path]:
-    """Give a folder beside the one to write, which is gone afterwards.
-
-    Raises:
-        OutputError: It cannot be made, or something in it cannot be written.
-    """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        remove_left(folder.glob(f"{_PARTIAL}*"))
-        partial = Path(tempfile.mkdtemp(prefix=_PARTIAL, dir=folder))
-        try:
-            yield partial
-        finally:
-            shutil.rmtree(partial, ignore_errors=True)
-            with suppress(OSError):
-                folder.rmdir()  # only an empty one, of an export that failed, can be removed
-    except UserError:
-        raise
-    except OSError as error:
-        raise OutputError(f"The folder {folder} cannot be written ({error.strerror}); choose another one.") from error
 
 
 def _write(

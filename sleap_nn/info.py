@@ -11,7 +11,12 @@ import numpy as np
 
 from sleap_nn.config.backbone_config import ConvNextConfig, PretrainedConfig, SwinTConfig, UNetConfig
 from sleap_nn.config.fields import fields_of, values_of
-from sleap_nn.config.optimization_config import LRSchedulerConfig
+from sleap_nn.config.optimization_config import (
+    CosineAnnealingWarmupConfig,
+    LRSchedulerConfig,
+    ReduceLROnPlateauConfig,
+    StepLRConfig,
+)
 from sleap_nn.config.training_job_config import TrainingJobConfig
 from sleap_nn.errors import ConfigError, DataError, MissingFileError
 from sleap_nn.evaluation.metrics_files import load_metrics
@@ -174,25 +179,14 @@ def _short(path: str) -> str:
 def _training(config: TrainingJobConfig) -> Table:
     """Describe the optimisation."""
     trainer = config.trainer_config
-    schedules = trainer.lr_scheduler or LRSchedulerConfig(reduce_lr_on_plateau=None)
     stop = trainer.early_stopping
-    schedule = "None"
-    if schedules.step_lr is not None:
-        schedule = f"StepLR (step={schedules.step_lr.step_size}, gamma={schedules.step_lr.gamma:g})"
-    elif schedules.reduce_lr_on_plateau is not None:
-        plateau = schedules.reduce_lr_on_plateau
-        schedule = f"ReduceLROnPlateau (factor={plateau.factor:g}, patience={plateau.patience})"
-    elif schedules.cosine_annealing_warmup is not None:
-        schedule = "CosineAnnealingWarmup"
-    elif schedules.linear_warmup_linear_decay is not None:
-        schedule = "LinearWarmupLinearDecay"
     return Table(
         "Training",
         (
             ("Optimizer", f"{trainer.optimizer_name} (lr={trainer.optimizer.lr:g})"),
             ("Max epochs", str(trainer.max_epochs)),
             ("Batch size (train)", str(trainer.train_data_loader.batch_size)),
-            ("LR scheduler", schedule),
+            ("LR scheduler", _schedule(trainer.lr_scheduler)),
             (
                 "Early stopping",
                 f"patience={stop.patience}, min_delta={stop.min_delta:g}"
@@ -201,6 +195,19 @@ def _training(config: TrainingJobConfig) -> Table:
             ),
         ),
     )
+
+
+def _schedule(config: LRSchedulerConfig | None) -> str:
+    """Return the schedule that acts in a few words."""
+    section = None if config is None else config.acting()
+    if section is None:
+        return "None"
+    if isinstance(section, StepLRConfig):
+        return f"StepLR (step={section.step_size}, gamma={section.gamma:g})"
+    if isinstance(section, ReduceLROnPlateauConfig):
+        return f"ReduceLROnPlateau (factor={section.factor:g}, patience={section.patience})"
+    name = "CosineAnnealingWarmup" if isinstance(section, CosineAnnealingWarmupConfig) else "LinearWarmupLinearDecay"
+    return f"{name} (warmup_epochs={section.warmup_epochs})"
 
 
 def _results(folder: Path) -> list[Table]:

@@ -33,11 +33,12 @@ from sleap_nn.viz import (
     upscale,
     write_lines,
 )
-from sleap_nn.whole_files import check_ending, keep_inputs
+from sleap_nn.whole_files import check_ending, check_output
 
 if TYPE_CHECKING:
     from sleap_nn.config.training_job_config import DictConfig, TrainingJobConfig
     from sleap_nn.data.labels import Labels
+    from sleap_nn.data.video_paths import VideoPaths
 
 _SMALLEST_SIDE = 320
 _LARGEST_SIDE = 640
@@ -54,6 +55,7 @@ def preview(
     num_samples: int = 16,
     train_labels: Sequence[Labels] | None = None,
     val: bool = False,
+    video_paths: VideoPaths | None = None,
 ) -> Path:
     """Draw augmented network inputs with their labels and targets, without training.
 
@@ -63,6 +65,7 @@ def preview(
         num_samples: How many samples are drawn; the same frame can be drawn more than once, augmented anew.
         train_labels: Labels to draw from, in place of the files of the configuration.
         val: Draw from the validation set, which is not augmented, in place of the training set.
+        video_paths: Where the videos of the labels are now, if not where the labels say.
 
     Returns:
         The file.
@@ -80,9 +83,9 @@ def preview(
     if num_samples < 1:
         raise ConfigError(f"num_samples is {num_samples}; a preview needs at least 1.")
     check_ending(Path(output), (".png",))
-    trainer = ModelTrainer(config, train_labels)
+    trainer = ModelTrainer(config, train_labels, video_paths=video_paths)
     data = trainer.data
-    keep_inputs(Path(output), image_files([*data.train.set.videos, *data.val.set.videos]))
+    check_output(Path(output), image_files([*data.train.set.videos, *data.val.set.videos]), "file (.png)")
     batch, targets = trainer.draw_samples(num_samples, train=not val)
     save_png(output, sample_sheet(trainer.task, batch, targets))
     return Path(output)

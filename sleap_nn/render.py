@@ -84,6 +84,7 @@ def render(
             move_videos([labels], video_paths)
         scene = Scene.of(labels, config)
     video, gallery = _outputs(predictions, config)
+    _warn_of_idle(config, video, gallery)
     images = image_files(labels.videos)
     rendered = Rendered(gallery=gallery)
     keys = [] if gallery is None else gallery_keys(scene, config)
@@ -97,6 +98,18 @@ def render(
         with phase("drawing the gallery"):
             save_image(gallery, gallery_sheet(scene, keys))
     return rendered
+
+
+def _warn_of_idle(config: RenderConfig, video: Path | None, gallery: Path | None) -> None:
+    """Name options that are about an output which is not written."""
+    default = vars(RenderConfig())
+    for output, wanted, names in (
+        (video, "a video (output_path)", ("fps", "quality", "trail")),
+        (gallery, "gallery", ("gallery_frames", "gallery_by", "gallery_crop")),
+    ):
+        idle = [name for name in names if vars(config)[name] != default[name]]
+        if output is None and idle:
+            logger.warning("Without %s this has no effect: %s.", wanted, ", ".join(idle))
 
 
 def _outputs(predictions: str | Path | Labels, config: RenderConfig) -> tuple[Path | None, Path | None]:

@@ -13,12 +13,14 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from uuid import uuid4
 
-from sleap_nn.errors import InputOverwrittenError, OutputError, UsageError
+from sleap_nn.errors import InputOverwrittenError, OutputError, UsageError, UserError
 
 _NO_SUCH_PROMISE = (errno.EINVAL, errno.ENOTSUP, errno.ENOSYS)
 """What file systems answer that cannot say when a file is on the disk, as some network drives."""
 _LEFT_SECONDS = 3600.0
 """Time without a change after which nobody writes a file any more."""
+_PARTIAL_FOLDER = ".partial-"
+"""Start of the name of a folder of files that are not finished."""
 _LETTERS_OF_HIDDEN = 40
 """Letters of a name that its hidden one has, so that whatever name a file may have, the hidden one is no longer."""
 
@@ -60,6 +62,37 @@ def whole_file(path: Path) -> Iterator[Path]:
 def _hidden_stem(path: Path) -> str:
     """Return what the hidden names of a file begin with."""
     return path.stem[:_LETTERS_OF_HIDDEN]
+
+
+@contextmanager
+def partial_folder(folder: Path) -> Iterator[Path]:
+    """Give a hidden folder in the one to write, for files that are put in place when all of them are finished.
+
+    What a killed program left goes with a writing an hour later.
+
+    Args:
+        folder: Where the files belong; it is created, and removed if nothing comes into it.
+
+    Yields:
+        The hidden folder, which is gone afterwards.
+
+    Raises:
+        OutputError: It cannot be made, or something in it cannot be written.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        remove_left(folder.glob(f"{_PARTIAL_FOLDER}*"))
+        partial = Path(tempfile.mkdtemp(prefix=_PARTIAL_FOLDER, dir=folder))
+        try:
+            yield partial
+        finally:
+            shutil.rmtree(partial, ignore_errors=True)
+            with suppress(OSError):
+                folder.rmdir()  # only an empty one, after a failure, can be removed
+    except UserError:
+        raise
+    except OSError as error:
+        raise OutputError(f"The folder {folder} cannot be written ({error.strerror}); choose another one.") from error
 
 
 def bring_to_disk(descriptor: int) -> None:

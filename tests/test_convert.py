@@ -64,6 +64,26 @@ def test_an_exported_pair_is_refused_in_a_sentence(tmp_path: Path, monkeypatch: 
     assert not (tmp_path / "new").exists()
 
 
+def test_a_model_appears_whole_or_not_at_all(labels: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = write_model(tmp_path / "run", "centroid", labels)
+    (tmp_path / "notes").mkdir()
+    (tmp_path / "notes" / "mine.txt").write_text("mine")
+
+    def full(*_: object) -> None:
+        raise OutputError("the disk is full")
+
+    for name in ("save_weights", "TrainingJobConfig.save"):
+        with monkeypatch.context() as patch:
+            patch.setattr(f"sleap_nn.networks.model_dir.{name}", full)
+            for folder in ("new", "notes"):
+                with pytest.raises(OutputError, match="the disk is full"):
+                    convert_model(model, tmp_path / folder)
+    assert not (tmp_path / "new").exists()
+    assert [path.name for path in (tmp_path / "notes").iterdir()] == ["mine.txt"]
+    assert convert_model(model, tmp_path / "notes") == tmp_path / "notes"
+    assert len(list((tmp_path / "notes").iterdir())) == 3
+
+
 def test_the_command(labels: Path, tmp_path: Path) -> None:
     model = write_model(tmp_path / "run", "bottomup", labels)
     result = CliRunner().invoke(cli, ["convert", str(model), "-o", str(tmp_path / "new")])
@@ -105,6 +125,12 @@ def test_predictions_as_tables(tmp_path: Path, labels: Path) -> None:
     assert "snout" in path.read_text()
 
 
+def test_a_package_holds_its_images_in_capitals_too(tmp_path: Path, labels: Path) -> None:
+    (path,) = convert(labels, tmp_path / "NEW.PKG.SLP")
+    np.testing.assert_array_equal(load_labels(path)[0].image, load_labels(labels)[0].image)
+    assert load_labels(path).videos[0].filename == str(path)
+
+
 def test_what_is_neither_a_model_nor_labels(tmp_path: Path, labels: Path) -> None:
     with pytest.raises(MissingFileError, match=r"none does not exist"):
         convert(tmp_path / "none", tmp_path / "new")
@@ -113,6 +139,8 @@ def test_what_is_neither_a_model_nor_labels(tmp_path: Path, labels: Path) -> Non
     model = write_model(tmp_path / "run", "centroid", labels)
     with pytest.raises(UsageError, match="not recognised as labels, so it has no format"):
         convert(model, tmp_path / "new", "yolo")
+    with pytest.raises(UsageError, match=r"new\.slp would be the folder of a model; name a folder without"):
+        convert(model, tmp_path / "new.slp")
     (tmp_path / "data.json").write_text("{}")
     with pytest.raises(DataError, match="'images' is missing"):
         convert(tmp_path / "data.json", tmp_path / "new.slp")

@@ -60,6 +60,24 @@ def test_model_data_and_training(run: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("sections", "text"),
+    [
+        ({"cosine_annealing_warmup": {"warmup_epochs": 2}, "step_lr": {}}, "CosineAnnealingWarmup (warmup_epochs=2)"),
+        ({"linear_warmup_linear_decay": {}}, "LinearWarmupLinearDecay (warmup_epochs=5)"),
+        ({}, "ReduceLROnPlateau (factor=0.5, patience=5)"),
+        ({"reduce_lr_on_plateau": None}, "None"),
+        (None, "None"),
+    ],
+)
+def test_the_schedule_is_the_one_that_acts_beside_the_default(
+    tmp_path: Path, sections: dict[str, dict] | None, text: str
+) -> None:
+    trainer = {**CONFIG["trainer_config"], "lr_scheduler": sections}
+    TrainingJobConfig.from_cfg({**CONFIG, "trainer_config": trainer}).save(tmp_path / "training_config.yaml")
+    assert values(info(tmp_path))["Training/LR scheduler"] == text
+
+
+@pytest.mark.parametrize(
     "header", ["epoch,train/loss,val/loss,learning_rate", "epoch,train_loss,val_loss,learning_rate"]
 )
 def test_results_of_every_spelling_of_the_log(run: Path, header: str) -> None:

@@ -191,11 +191,25 @@ def test_more_samples_than_frames_can_be_drawn(config: Path, tmp_path: Path) -> 
     assert many.shape[0] == pytest.approx(3 * few.shape[0], rel=0.1)
 
 
+def test_videos_that_have_moved(config: Path, tmp_path: Path) -> None:
+    make_labels(4, path=tmp_path / "old" / "labels.slp", embed=False)
+    (tmp_path / "new").mkdir()
+    (tmp_path / "old" / "clip0.mp4").rename(tmp_path / "new" / "clip0.mp4")
+    labels = f"data_config.train_labels_path=[{tmp_path / 'old' / 'labels.slp'}]"
+    args = (config, labels, "-o", tmp_path / "a.png", "-n", "1")
+    refused = run(*args)
+    assert refused.exit_code == 1
+    assert "does not exist here; put it there, say where it is now (--prefix-map" in refused.stderr
+    result = run(*args, "--prefix-map", tmp_path / "old", tmp_path / "new")
+    assert result.exit_code == 0, result.output
+    assert (tmp_path / "a.png").exists()
+
+
 def test_what_cannot_be_drawn(config: Path, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="num_samples is 0; a preview needs at least 1"):
         preview(config, tmp_path / "a.png", num_samples=0)
     with pytest.raises(OutputError, match="cannot be written"):
-        preview(config, tmp_path / "missing" / "a.png", num_samples=1)
+        preview(config, config / "a.png", num_samples=1)
     with pytest.raises(MissingFileError):
         preview(tmp_path / "none.yaml", tmp_path / "a.png")
     assert list(tmp_path.iterdir()) == []
@@ -226,7 +240,7 @@ def test_the_command_takes_overrides_and_options(config: Path, tmp_path: Path) -
         (["{config}", "data_config.augmentation_config.intensity.blur_p=1"], 1, "blur_p"),
         (["{config}", "data_config.augmentation_config.intensity.motion_blur_p=2"], 1, "motion_blur_p"),
         (["{config}", "data_config.train_labels_path=[none.slp]"], 1, "none.slp"),
-        (["{config}", "-o", "none/a.png", "-n", "1"], 1, "none/a.png"),
+        (["{config}", "-o", "{config}/a.png", "-n", "1"], 1, "/a.png cannot be written"),
         (["{config}", "-o", "{config}"], 2, "does not end in .png; name it config.png"),
         (["{config}", "nonsense"], 2, "'nonsense' is no override"),
         (["{config}", "-n", "0"], 2, "0 is not in the range"),

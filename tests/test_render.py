@@ -1,3 +1,4 @@
+import logging
 from pathlib import Path
 
 import av
@@ -111,6 +112,16 @@ def test_trails_do_not_depend_on_the_frames_that_are_chosen(tracked: Path, tmp_p
         for image, number in zip(part, shown, strict=True):
             assert np.abs(image.astype(int) - whole[number]).max() < 25
     assert coloured(whole[3]) > 60
+
+
+def test_options_of_an_output_that_is_not_written_are_named(tracked: Path, tmp_path: Path, monkeypatch, caplog):
+    monkeypatch.setattr(logging.getLogger("sleap_nn"), "propagate", True)
+    render(tracked, gallery=tmp_path / "a.png", gallery_frames=2, trail=5, fps=3.0)
+    render(tracked, output_path=tmp_path / "a.mp4", gallery_by="lowest_score", trail=5)
+    assert [message for message in caplog.messages if "no effect" in message] == [
+        "Without a video (output_path) this has no effect: fps, trail.",
+        "Without gallery this has no effect: gallery_by.",
+    ]
 
 
 def test_labels_in_memory_and_embedded_images(tmp_path: Path):
@@ -234,5 +245,5 @@ def test_an_option_that_does_not_exist(tracked: Path):
 
 
 def test_a_video_is_no_labels_file(tracked: Path):
-    with pytest.raises(DataError, match="cannot be read as a SLEAP labels file"):
+    with pytest.raises(DataError, match=r"clip\.mp4 is not recognised as labels"):
         render(tracked.with_name("clip.mp4"))

@@ -48,6 +48,9 @@ def test_a_folder_that_is_no_run_is_refused(tmp_path: Path):
     with pytest.raises(MissingFileError, match="holds no training run"):
         report(tmp_path)
     assert list(tmp_path.iterdir()) == []
+    (tmp_path / "clip.mp4").touch()
+    with pytest.raises(MissingFileError, match=r"The folder of .*clip\.mp4 holds no training run"):
+        report(tmp_path / "clip.mp4")
 
 
 def test_training_says_where_the_report_is_and_repeats_no_warnings(folder: Path, logged: pytest.LogCaptureFixture):

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from sleap_nn.errors import OutputError
-from sleap_nn.whole_files import check_output, remove_left, whole_file
+from sleap_nn.whole_files import check_output, partial_folder, remove_left, whole_file
 
 
 def names(folder: Path) -> list[str]:
@@ -90,6 +90,20 @@ def test_an_unfinished_folder_goes_as_well(tmp_path: Path) -> None:
         os.utime(tmp_path / name, (time.time() - age,) * 2)
     remove_left([tmp_path / "old", tmp_path / "new", tmp_path / "gone"])
     assert names(tmp_path) == ["new"]
+
+
+def test_a_folder_is_there_only_with_what_came_into_it(tmp_path: Path) -> None:
+    new = tmp_path / "a" / "new"
+    with pytest.raises(KeyError), partial_folder(new) as partial:
+        (partial / "file").touch()
+        raise KeyError
+    assert names(tmp_path / "a") == []
+    with partial_folder(new) as partial:
+        (partial / "file").touch()
+        (partial / "file").replace(new / "file")
+    assert names(new) == ["file"]
+    with pytest.raises(OutputError, match="file cannot be written"), partial_folder(new / "file"):
+        pass
 
 
 def test_a_link_stays_and_what_it_points_to_is_replaced(tmp_path: Path) -> None:

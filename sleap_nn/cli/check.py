@@ -26,7 +26,7 @@ Frame numbers count from 0, as in the file; the status bar of the SLEAP window c
 @click.option(
     "--user_instances_only/--no-user_instances_only", default=True, help="Look at instances drawn by a user only."
 )
-@click.option("--output_path", "-o", metavar="JSON", help="Also write the findings to this file.")
+@click.option("--output_path", "-o", metavar="JSON", help="Also write the findings to this file, a .json.")
 @click.pass_context
 def command(
     ctx: click.Context,

@@ -77,9 +77,14 @@ def _make(
 
     Raises:
         ConfigError: No labels are given and nobody can be asked.
+        UsageError: The name of the file to write does not end in ``.yaml``.
         OutputError: A file is there already, and nobody can be asked whether it may go.
     """
+    from sleap_nn.cli.config_output import check_name, default_output, put_out, refuse_existing
+
     log.redirect_logs_to_stderr()
+    if output is not None:
+        check_name(Path(output))
     if not auto:
         from sleap_nn.cli.config_dialogue import ask
 
@@ -88,7 +93,6 @@ def _make(
     if slp is None:
         raise ConfigError("--auto needs labels; give the path of a .slp file: sleap-nn config LABELS.slp --auto.")
     # Imported here so that --help does not load torch.
-    from sleap_nn.cli.config_output import default_output, put_out, refuse_existing
     from sleap_nn.config_generator import ConfigGenerator
 
     generator = ConfigGenerator.from_slp(slp).auto(view)
@@ -102,10 +106,12 @@ def _make(
 
 def _carry_over(profile: str, output: str | None) -> None:
     """Print or write a profile as YAML, and list what became of its keys."""
+    from sleap_nn.cli.config_output import check_name
     from sleap_nn.config.training_job_config import read_profile
     from sleap_nn.whole_files import keep_inputs
 
     if output is not None:
+        check_name(Path(output))
         keep_inputs(Path(output), [Path(profile)])
     config, notes = read_profile(profile)
     width = max((len(note.key) for note in notes), default=0)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from sleap_nn.cli.config_output import default_output, put_out
+from sleap_nn.cli.config_output import check_name, default_output, put_out
 from sleap_nn.errors import ConfigError, UserError
 
 if TYPE_CHECKING:
@@ -119,9 +119,14 @@ def _ask_values(generator: ConfigGenerator) -> None:
 
 
 def _ask_output(generator: ConfigGenerator, slp: str, output: str | None) -> Path:
-    """Ask which file is written, and again if one is there that shall stay."""
+    """Ask which file is written, and again if it has another ending, or one is there that shall stay."""
     while True:
         file = Path(_prompt("File to write", str(default_output(slp))) if output is None else output)
+        try:
+            check_name(file)
+        except UserError as error:
+            _say(f"{error}")
+            continue
         there = [path for path in generator.paths(file) if path.exists()]
         if not there or click.confirm(f"{there[0]} is there already; overwrite it?", err=True):
             return file

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from sleap_nn.errors import OutputError
+from sleap_nn.whole_files import check_ending
 
 if TYPE_CHECKING:
     from sleap_nn.config_generator import ConfigGenerator
@@ -17,6 +18,15 @@ def default_output(slp: str | Path) -> Path:
     """Return the file beside the labels that is written if no other is named."""
     path = Path(slp)
     return path.with_name(f"{path.stem}_config.yaml")
+
+
+def check_name(output: Path) -> None:
+    """Refuse a file that `sleap-nn train` would not take for a configuration.
+
+    Raises:
+        UsageError: Its name does not end in ``.yaml``.
+    """
+    check_ending(output, (".yaml", ".yml"))
 
 
 def refuse_existing(generator: ConfigGenerator, output: Path, slp: str | Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from sleap_nn import log
-from sleap_nn.cli.options import Command
+from sleap_nn.cli.options import Command, Number
 
 EXAMPLES = """\
 sleap-nn demo
@@ -15,7 +15,7 @@ sleap-nn demo -o /tmp/demo --minutes 1 --num_frames 100
 
 @click.command("demo", cls=Command, epilog=EXAMPLES)
 @click.option("--output", "-o", default="sleap_nn_demo", metavar="DIR", help="Folder to write to.")
-@click.option("--minutes", type=click.FloatRange(min=0.05), default=3.2, help="How long to train at most.")
+@click.option("--minutes", type=Number(min=0.05), default=3.2, help="How long to train at most.")
 @click.option("--num_frames", type=click.IntRange(min=2), default=300, help="Length of the video to predict.")
 @click.option("--seed", type=click.IntRange(min=0), default=0, help="Same seed, same animals and training.")
 def command(output: str, minutes: float, num_frames: int, seed: int) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 import click
 
 from sleap_nn import log
-from sleap_nn.cli.options import Command
+from sleap_nn.cli.options import Command, Number
 
 EXAMPLES = """\
 sleap-nn eval -g labels_gt.val.0.slp -p labels_pr.val.0.slp
@@ -28,11 +28,15 @@ sleap-nn eval -g truth.slp -p predictions.slp -s results/metrics.test.0.npz
     metavar="PATH",
     help="Write the metrics to PATH (.npz) and to the same stem with .json.",
 )
-@click.option("--oks_stddev", type=float, default=0.025, help="Spread of a node in the OKS.")
-@click.option("--oks_scale", type=float, help="Fixed area in px^2 for the OKS instead of each animal's box.")
+@click.option("--oks_stddev", type=Number(min=0, min_open=True), default=0.025, help="Spread of a node in the OKS.")
+@click.option(
+    "--oks_scale",
+    type=Number(min=0, min_open=True),
+    help="Fixed area in px^2 for the OKS instead of each animal's box.",
+)
 @click.option(
     "--match_threshold",
-    type=float,
+    type=Number(min=0),
     default=0.0,
     help="OKS that a pair must exceed; for centroids the largest distance in px, 0 meaning 50.",
 )

@@ -4,6 +4,7 @@ A setting is declared once, in its configuration class; `options_from` turns tha
 options, so that no command repeats a name, default, range or help text. The configuration is imported on use.
 """
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from itertools import groupby
 from typing import TYPE_CHECKING, Any, TypeGuard, TypeVar
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeGuard, TypeVar
 import click
 from click.core import ParameterSource
 
-from sleap_nn.errors import ConfigError
+from sleap_nn.errors import UsageError
 
 if TYPE_CHECKING:
     from sleap_nn.config.fields import Option, OptionField
@@ -65,6 +66,19 @@ class Command(click.Command):
             write_examples(self.epilog, formatter)
 
 
+class Number(click.FloatRange):
+    """A finite number within bounds; no bounds keep nan out."""
+
+    name = "float"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Convert a text; nan and infinity are refused."""
+        number = super().convert(value, param, ctx)
+        if not math.isfinite(number):
+            self.fail(f"{value!r} is not a finite number.", param, ctx)
+        return number
+
+
 class ConfigOption(click.Option):
     """An option made from a configuration field.
 
@@ -83,19 +97,25 @@ class ConfigOption(click.Option):
 
         Raises:
             click.BadParameter: If the value is not what the field allows.
-            ConfigError: If what is asked for does not exist yet.
+            UsageError: If what is asked for does not exist yet.
         """
         value = super().process_value(ctx, value)
         given = self.name is not None and ctx.get_parameter_source(self.name) is not ParameterSource.DEFAULT
         if not given or ctx.resilient_parsing:
             return self.field.default
         if not self.declaration.available:
-            raise ConfigError(f"--{self.field.long} is not available yet; leave it out.")
+            raise UsageError(f"--{self.field.long} is not available yet; leave it out.")
         value = self._checked(list(value) if self.field.is_list else value)
         missing = None if value == self.field.default else self.declaration.missing_behaviour(value)
         if missing is not None:
-            raise ConfigError(f"--{self.field.long}: {missing} is not available yet.")
+            raise UsageError(f"--{self.field.long}: {missing} is not available yet; choose another value.")
         return value
+
+    def get_help_extra(self, ctx: click.Context) -> Any:
+        """Add the bounds of a number to what help says behind the text."""
+        extra = super().get_help_extra(ctx)
+        bounds = "" if self.field.convert is not None else _bounds(self.declaration)
+        return extra | {"range": bounds} if bounds else extra
 
     def _checked(self, value: Any) -> Any:
         try:
@@ -147,7 +167,7 @@ def _option(field: "OptionField", declaration: "Option") -> Callable[[F], F]:
         multiple=field.is_list,
         default=None if field.is_list else field.default,
         show_default=not field.is_flag or field.default is True,
-        help=field.help,
+        help=field.help.replace("null:", "without it:"),  # null is a word of YAML
         hidden=field.hidden or not field.available,
         metavar=field.metavar if field.metavar else None,
     )
@@ -164,6 +184,17 @@ def _value_type(field: "OptionField") -> Any:
     if field.convert is not None:
         return str
     return click.Choice(field.choices) if field.choices else field.type
+
+
+def _bounds(declaration: "Option") -> str:
+    """Return the numbers that are allowed as click writes them, ``x>=1`` or ``0<x<=1``; empty for all."""
+    low = declaration.ge if declaration.ge is not None else declaration.gt
+    high = declaration.le if declaration.le is not None else declaration.lt
+    below = "<" if declaration.ge is None else "<="
+    above = "<" if declaration.le is None else "<="
+    if high is None:
+        return "" if low is None else f"x{below.replace('<', '>')}{low:g}"
+    return f"x{above}{high:g}" if low is None else f"{low:g}{below}x{above}{high:g}"
 
 
 def _group(param: click.Parameter) -> str:

@@ -8,7 +8,7 @@ import click
 
 from sleap_nn import log
 from sleap_nn.cli.options import Command, options_from
-from sleap_nn.cli.video_options import read_video_paths, video_options
+from sleap_nn.cli.video_options import VIDEO_OPTIONS, read_video_paths, video_options
 from sleap_nn.config.render_config import RenderConfig
 
 EXAMPLES = """\
@@ -31,8 +31,7 @@ def command(ctx: click.Context, predictions: str, **options: Any) -> None:
 
     Without -o the video is <labels>.overlay.mp4; with --gallery alone no video is written.
     """
-    names = ("video_paths", "video_path_map", "prefix_map", "video_config")
-    video_paths = read_video_paths(ctx, **{name: options.pop(name) for name in names})
+    video_paths = read_video_paths(ctx, **{name: options.pop(name) for name in VIDEO_OPTIONS})
     # Imported here so that --help does not load the label reader.
     from sleap_nn.cli.frames_bar import FramesBar
     from sleap_nn.render import render

@@ -17,7 +17,12 @@ Training with save_ckpt makes the report by itself; this makes it again, or for 
 
 @click.command("report", cls=Command, epilog=EXAMPLES)
 @click.argument("run_folder", metavar="RUN_FOLDER")
-@click.option("--output", "-o", metavar="FILE", help="HTML file to write.  [default: report.html in the run folder]")
+@click.option(
+    "--output",
+    "-o",
+    metavar="HTML",
+    help="Page to write, a .html or .htm.  [default: report.html in the run folder]",
+)
 def command(run_folder: str, output: str | None) -> None:
     """Write the report of a training run: one HTML file that opens in any browser and loads nothing from elsewhere.
 

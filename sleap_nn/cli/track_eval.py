@@ -5,7 +5,7 @@ from typing import Any
 import click
 
 from sleap_nn import log
-from sleap_nn.cli.options import Command
+from sleap_nn.cli.options import Command, Number
 
 EXAMPLES = """\
 sleap-nn track-eval -g proofread.slp -p tracked.slp
@@ -25,18 +25,18 @@ sleap-nn track-eval -g proofread.slp -p tracked.slp -s results/tracking.json
 )
 @click.option(
     "--match_threshold",
-    type=click.FloatRange(min=0, min_open=True),
+    type=Number(min=0, min_open=True),
     help="Smallest OKS of a pair, 0.5 if not given; for skeletons of one node the largest distance, 50 px.",
 )
 @click.option(
     "--mt_threshold",
-    type=click.FloatRange(0, 1),
+    type=Number(0, 1),
     default=0.8,
     help="An animal found in more than this share of its frames is mostly tracked.",
 )
 @click.option(
     "--ml_threshold",
-    type=click.FloatRange(0, 1),
+    type=Number(0, 1),
     default=0.2,
     help="An animal found in less than this share of its frames is mostly lost.",
 )
@@ -50,9 +50,7 @@ sleap-nn track-eval -g proofread.slp -p tracked.slp -s results/tracking.json
     default=False,
     help="A track name means the same animal in all videos, or in its video only.",
 )
-@click.option(
-    "--oks_stddev", type=click.FloatRange(min=0, min_open=True), default=0.025, help="Spread of a node in the OKS."
-)
+@click.option("--oks_stddev", type=Number(min=0, min_open=True), default=0.025, help="Spread of a node in the OKS.")
 def command(**options: Any) -> None:
     """Compare tracks with true ones, and print how well identities were kept.
 

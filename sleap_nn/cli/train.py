@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -63,11 +64,9 @@ def command(
     if resume is not None and source is not None:
         raise click.UsageError("--resume takes the configuration from the run folder; leave the other one out.", ctx)
     if resume is None and source is None:
-        click.echo(ctx.get_help())
+        show_help(ctx, arguments)
         return
-    wrong = [text for text in overrides if "=" not in text and not text.startswith("~")]
-    if wrong:
-        raise click.UsageError(f"{wrong[0]!r} is no override; write key=value, or ~key for the default.", ctx)
+    check_overrides(ctx, overrides)
     video_paths = read_video_paths(ctx, **video_values)
     with stopping_on_sigterm():
         _train(source, overrides, resume, video_paths)
@@ -98,6 +97,28 @@ def _train(source: Path | None, overrides: list[str], resume: str | None, video_
     log.logger.info("Finished after %.1f min", (time.monotonic() - began) / 60)
     if trainer.run_dir is not None:
         click.echo(f"Run folder: {trainer.run_dir}")
+
+
+def show_help(ctx: click.Context, arguments: Sequence[str]) -> None:
+    """Print the help, for no configuration is named; whoever gave arguments is told that they do nothing."""
+    click.echo(ctx.get_help())
+    if arguments:
+        click.echo(
+            f"Nothing was done: {arguments[0]!r} is no configuration file; name one that ends in .yaml first, then "
+            "overrides.",
+            err=True,
+        )
+
+
+def check_overrides(ctx: click.Context, overrides: Sequence[str]) -> None:
+    """Refuse arguments that are no overrides.
+
+    Raises:
+        click.UsageError: The message names the first.
+    """
+    wrong = [text for text in overrides if "=" not in text and not text.startswith("~")]
+    if wrong:
+        raise click.UsageError(f"{wrong[0]!r} is no override; write key=value, or ~key for the default.", ctx)
 
 
 def find_source(

@@ -15,12 +15,13 @@ if TYPE_CHECKING:
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-_NAMES = {
+VIDEO_OPTIONS = {
     "video_paths": "--video-paths",
     "video_path_map": "--video-path-map",
     "prefix_map": "--prefix-map",
     "video_config": "--video-config",
 }
+"""Names under which a function receives the options -> the options."""
 
 
 def video_options(function: F) -> F:
@@ -66,11 +67,11 @@ def read_video_paths(ctx: click.Context, **options: Any) -> VideoPaths | None:
         MissingFileError: A new path does not exist.
         ConfigError: The file of --video-config is something else.
     """
-    given = {name: options[name] for name in _NAMES if options[name]}
+    given = {name: options[name] for name in VIDEO_OPTIONS if options[name]}
     if not given:
         return None
     if len(given) > 1:
-        names = " and ".join(_NAMES[name] for name in given)
+        names = " and ".join(VIDEO_OPTIONS[name] for name in given)
         raise click.UsageError(f"{names} exclude each other; say in one way where the videos are.", ctx)
     from sleap_nn.data.video_paths import VideoPaths
 

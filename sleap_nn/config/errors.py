@@ -3,6 +3,7 @@
 `UnknownKeyError` and `WrongTypeError` are at the same time the OmegaConf errors that scripts catch.
 """
 
+import dataclasses
 import difflib
 from collections.abc import Sequence
 from typing import Any, get_args, get_origin
@@ -52,7 +53,9 @@ def from_pydantic(error: PydanticError, cls: type, prefix: str, at: tuple[str, .
         return ConfigError(_sentence(name, str(first.get("ctx", {})["error"])))
     if kind == "finite_number":
         return ConfigError(_sentence(name, f"must be a finite number, not {value}"))
-    return WrongTypeError(_sentence(name, f"must be {phrase(annotation)}, not {shown(value)}"))
+    empty = value is None and any(dataclasses.is_dataclass(member) for member in type_members(annotation))
+    advice = "; leave an empty section out" if empty else ""
+    return WrongTypeError(_sentence(name, f"must be {phrase(annotation)}, not {shown(value)}{advice}"))
 
 
 def unknown_key(cls: type, path: str, prefix: str = "") -> UnknownKeyError:

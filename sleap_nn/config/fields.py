@@ -7,6 +7,7 @@ texts stay quick.
 """
 
 import dataclasses
+import math
 import os
 import types
 import typing
@@ -121,6 +122,8 @@ class Option:
     def _range_problem(self, value: Any) -> str | None:
         if isinstance(value, bool) or not isinstance(value, int | float):
             return None
+        if isinstance(value, float) and not math.isfinite(value):
+            return f"must be a finite number, not {value!r}"
         if self.ge is not None and value < self.ge:
             return f"must be at least {self.ge:g}, not {value!r}"
         if self.gt is not None and value <= self.gt:

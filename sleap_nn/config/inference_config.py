@@ -75,7 +75,8 @@ class InferenceConfig:
     output_path: Annotated[
         str | None,
         Option(
-            "File to write; null: named after the input.",
+            "File to write, a .slp if labels are among the formats, or of several inputs a folder; null: named after "
+            "the input.",
             cli=Cli(_MODELS, short="-o", aliases=("output",), metavar="PATH"),
         ),
     ] = None

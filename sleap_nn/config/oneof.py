@@ -63,7 +63,10 @@ def check_one(entries: dict[str, Any], place: str) -> None:
     except ConfigError as error:
         raise ConfigError(f"{place}: {error}.") from None
     if not set_entries(entries):
-        raise ConfigError(f"{place}: At least one attribute must be set; choose one of {', '.join(entries)}.")
+        raise ConfigError(
+            f"{place}: At least one attribute must be set; choose one of {', '.join(entries)}, and write "
+            f"{next(iter(entries))}: {{}} for one with its defaults."
+        )
 
 
 def _checked_init(init: Callable[..., None], must_be_set: bool) -> Callable[..., None]:

@@ -96,6 +96,9 @@ class LinearWarmupLinearDecayConfig:
     end_lr: Annotated[float, Option("Learning rate at the end.", ge=0)] = 0.0
 
 
+Schedule = CosineAnnealingWarmupConfig | LinearWarmupLinearDecayConfig | StepLRConfig | ReduceLROnPlateauConfig
+
+
 @config_class
 class LRSchedulerConfig:
     """The schedule of the learning rate; of several, the first of cosine, linear, step, plateau acts."""
@@ -110,6 +113,16 @@ class LRSchedulerConfig:
     linear_warmup_linear_decay: Annotated[
         LinearWarmupLinearDecayConfig | None, Option("Warm-up, then a straight line; null: off.")
     ] = None
+
+    def acting(self) -> Schedule | None:
+        """Return the section that acts, None where the rate stays as it is."""
+        order = (
+            self.cosine_annealing_warmup,
+            self.linear_warmup_linear_decay,
+            self.step_lr,
+            self.reduce_lr_on_plateau,
+        )
+        return next((section for section in order if section is not None), None)
 
 
 @config_class

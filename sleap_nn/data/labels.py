@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import h5py
 import numpy as np
 from jaxtyping import Float, Int
 from sleap_io.io.main import load_slp
@@ -168,7 +169,7 @@ def load_labels(path: str | Path, open_videos: bool = True) -> Labels:
     if not path.exists():
         raise MissingFileError(f"The labels file {path} does not exist; check the path.")
     kind = other_formats.kind_of(path)
-    if kind != other_formats.SLP and (kind is not None or path.is_dir()):
+    if kind != other_formats.SLP and (kind is not None or not h5py.is_hdf5(path)):
         return other_formats.read_labels(path, open_videos)
     check_hdf5(path)
     try:

@@ -377,8 +377,8 @@ def _check_exists(video: Video) -> None:
     if not video.exists():
         name = video.filename[0] if isinstance(video.filename, list) else video.filename
         raise MissingFileError(
-            f"The video {name} of the labels does not exist here; put it there, or save the labels with embedded "
-            "images (.pkg.slp)."
+            f"The video {name} of the labels does not exist here; put it there, say where it is now (--prefix-map or "
+            "--video-path-map of train, preview and render), or save the labels with embedded images (.pkg.slp)."
         )
 
 

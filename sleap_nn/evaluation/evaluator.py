@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from sleap_nn.errors import ConfigError, DataError
+from sleap_nn.errors import ConfigError, DataError, UsageError
 from sleap_nn.evaluation import detection, keypoints, pairs
 from sleap_nn.evaluation.keypoints import MATCH_SCORE_THRESHOLDS, PCK_THRESHOLDS, RECALL_THRESHOLDS
 from sleap_nn.evaluation.node_errors import NodeErrors, node_errors
@@ -242,7 +242,7 @@ def _track_name(entry: MatchInstance) -> str | None:
 
 def _check_settings(oks_stddev: float, oks_scale: float | None, match_method: str, match_threshold: float) -> None:
     if match_method in ("mask", "semantic"):
-        raise ConfigError(
+        raise UsageError(
             f"match_method {match_method!r} scores masks, which are not supported; use 'oks' or 'centroid'."
         )
     if match_method not in ("auto", "oks", "centroid"):

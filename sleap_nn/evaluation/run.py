@@ -70,6 +70,10 @@ def run_evaluation(  # noqa: PLR0913 - the documented signature
         logger.warning("%s has only instances drawn by a user, none that was predicted.", predicted_path)
     method = _resolve_method(match_method, predicted)
     centroids = method == "centroid"
+    idle = {"oks_scale": oks_scale} if centroids else {"anchor_part": anchor_part}
+    for name, value in idle.items():
+        if value is not None:
+            logger.warning("%s has no effect: %s are compared.", name, "centroids" if centroids else "poses")
     if centroids and anchor_part is None and pairs.have_several_points(predicted):
         logger.warning(
             "The predictions are poses: their first visible node stands for their centroid, that of the labels is the "

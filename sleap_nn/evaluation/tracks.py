@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from sleap_nn.data.labels import Labels, load_labels
-from sleap_nn.errors import ConfigError, DataError, OutputError
+from sleap_nn.errors import ConfigError, DataError, OutputError, UsageError
 from sleap_nn.evaluation import pairs
 from sleap_nn.evaluation.detection import compute_gt_centroids
 from sleap_nn.evaluation.identity import FrameIdentities, clear_mot, higher_order, identity_f1
@@ -147,10 +147,11 @@ def _check_settings(carrier: str, rules: TrackingRules) -> None:
     """Refuse settings that have no meaning.
 
     Raises:
+        UsageError: Something else than poses shall be compared.
         ConfigError: The message names the first.
     """
     if carrier not in ("auto", "pose"):
-        raise ConfigError(f"carrier is {carrier!r}, but only poses are compared; use auto or pose.")
+        raise UsageError(f"carrier is {carrier!r}, but only poses are compared; use auto or pose.")
     for name, value in (("oks_stddev", rules.oks_stddev), ("match_threshold", rules.match_threshold)):
         if value is not None and not 0 < value < math.inf:
             raise ConfigError(f"{name} is {value:g}; it must be a finite number above 0.")

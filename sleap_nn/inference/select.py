@@ -30,6 +30,7 @@ from sleap_nn.errors import ConfigError, DataError, UsageError
 from sleap_nn.inference.batches import Batch, Provider
 from sleap_nn.inference.to_labels import AnySkeleton
 from sleap_nn.log import logger
+from sleap_nn.networks import model_dir
 from sleap_nn.structures.sample import FrameKey, FrameKeys
 
 Images = np.ndarray | Tensor | Iterable[np.ndarray | Tensor]
@@ -261,7 +262,7 @@ def _opened(path: Path, choice: ChoiceKeywords) -> Labels | Video:
     """Open a file.
 
     Raises:
-        UsageError: Options of HDF5 videos were given for something else.
+        UsageError: Options of HDF5 videos were given for something else, or the file is a model.
     """
     dataset, axes = choice.get("video_dataset"), choice.get("video_input_format", _LAST)
     labels = is_labels(path)
@@ -269,7 +270,14 @@ def _opened(path: Path, choice: ChoiceKeywords) -> Labels | Video:
         return open_video(path, dataset=dataset, input_format=axes)
     if dataset is not None or axes != _LAST:
         raise UsageError(f"video_dataset and video_input_format are for HDF5 videos (.h5), which {path} is not.")
-    return load_labels(path) if labels else open_video(path)
+    try:
+        return load_labels(path) if labels else open_video(path)
+    except DataError:
+        if not (path / model_dir.CONFIG).is_file():
+            raise
+        raise UsageError(
+            f"{path} is the folder of a trained model; name it as the model, and a video or labels as the input."
+        ) from None
 
 
 def _from_labels(labels: Labels, path: Path | None, frames: Sequence[int] | None, choice: ChoiceKeywords) -> Selection:

@@ -64,6 +64,11 @@ def find_model_dir(path: str | Path) -> Path:
     if not path.exists():
         raise MissingFileError(f"The model {path} does not exist; give a run folder or its {WEIGHTS}.")
     folder = path if path.is_dir() else path.parent
+    if folder != path and not any((folder / name).is_file() for name in CONFIGS):
+        raise MissingFileError(
+            f"{path} does not belong to a trained model, as its folder has no {CONFIG}; give a run folder or its "
+            f"{WEIGHTS}."
+        )
     if path.suffix == ".ckpt" and path.name != WEIGHTS:
         logger.warning("%s is not %s; the best weights of its folder are used.", path, WEIGHTS)
     config_file(folder)

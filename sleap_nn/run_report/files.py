@@ -103,8 +103,9 @@ class RunFiles:
             splits=tuple(split for split in splits if split.truth or split.predictions or split.metrics),
         )
         if not found.splits and not {*CONFIGS, *OLD_CONFIGS, run_folder.LOG} & set(names):
+            what = f"The folder {folder} holds" if folder == path else f"The folder of {path} holds"
             raise MissingFileError(
-                f"The folder {folder} holds no training run (neither {model_dir.CONFIG} nor {run_folder.LOG}); give "
+                f"{what} no training run (neither {model_dir.CONFIG} nor {run_folder.LOG}); give "
                 "the folder that training wrote."
             )
         return found

@@ -15,6 +15,7 @@ from sleap_nn.config.trainer_config import (
     LinearWarmupLinearDecayConfig,
     LRSchedulerConfig,
     OptimizerConfig,
+    StepLRConfig,
     TrainerConfig,
 )
 from sleap_nn.errors import ConfigError, ModelError
@@ -79,36 +80,30 @@ def make_schedule(
 ) -> LRScheduler | ReduceLROnPlateau | None:
     """Return the schedule, stepped once an epoch; None keeps the rate constant.
 
-    Of several sections the first of cosine, linear, step, plateau counts.
-
     Args:
         optimizer: Whose rates are set.
         config: The sections.
         num_epochs: Says at each step how many epochs the run will have, as far as is known by then.
     """
-    if config is None:
-        return None
     base = optimizer.defaults["lr"]
-    if config.cosine_annealing_warmup is not None:
-        section = config.cosine_annealing_warmup
-        return LambdaLR(optimizer, lambda epoch: cosine_rate(section, base, num_epochs(), epoch) / base)
-    if config.linear_warmup_linear_decay is not None:
-        linear = config.linear_warmup_linear_decay
-        return LambdaLR(optimizer, lambda epoch: linear_rate(linear, base, num_epochs(), epoch) / base)
-    if config.step_lr is not None:
-        return StepLR(optimizer, step_size=config.step_lr.step_size, gamma=config.step_lr.gamma)
-    plateau = config.reduce_lr_on_plateau
-    if plateau is None:
+    section = None if config is None else config.acting()
+    if section is None:
         return None
+    if isinstance(section, CosineAnnealingWarmupConfig):
+        return LambdaLR(optimizer, lambda epoch: cosine_rate(section, base, num_epochs(), epoch) / base)
+    if isinstance(section, LinearWarmupLinearDecayConfig):
+        return LambdaLR(optimizer, lambda epoch: linear_rate(section, base, num_epochs(), epoch) / base)
+    if isinstance(section, StepLRConfig):
+        return StepLR(optimizer, step_size=section.step_size, gamma=section.gamma)
     return ReduceLROnPlateau(
         optimizer,
         mode="min",
-        factor=plateau.factor,
-        patience=plateau.patience,
-        threshold=plateau.threshold,
-        threshold_mode=plateau.threshold_mode,  # pyright: ignore[reportArgumentType]
-        cooldown=plateau.cooldown,
-        min_lr=_smallest_rates(plateau.min_lr, optimizer),
+        factor=section.factor,
+        patience=section.patience,
+        threshold=section.threshold,
+        threshold_mode=section.threshold_mode,  # pyright: ignore[reportArgumentType]
+        cooldown=section.cooldown,
+        min_lr=_smallest_rates(section.min_lr, optimizer),
     )
 
 

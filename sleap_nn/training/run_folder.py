@@ -134,6 +134,8 @@ def resume_config(folder: Path, overrides: Sequence[str] = ()) -> TrainingJobCon
         MissingFileError: The folder is no run folder.
         ConfigError: The configuration or an override is wrong.
     """
+    if not folder.exists():
+        raise MissingFileError(f"The run folder {folder} does not exist; give the folder of a training run.")
     resume_point(str(folder))
     if not folder.is_dir():
         raise MissingFileError(f"{folder} is a file; give the run folder.")

@@ -100,6 +100,9 @@ def test_auto_can_print(labels, tmp_path):
         (["nowhere.slp"], 1, "nowhere.slp does not exist"),
         (["nowhere.slp", "--auto", "--pipeline", "topdwon"], 2, "'topdwon' is not one of 'single_instance'"),
         (["nowhere.slp", "--auto", "--view", "below"], 2, "'below' is not one of 'side', 'top'"),
+        (["nowhere.slp", "--auto", "-o", "a.txt"], 2, "a.txt does not end in .yaml or .yml; name it a.yaml"),
+        (["nowhere.slp", "-o", "a.json"], 2, "a.json does not end in .yaml"),
+        (["--from-sleap", "nowhere.json", "-o", "a.json"], 2, "a.json does not end in .yaml"),
         ([], 1, "Questions need a terminal, and there is none; add --auto"),
     ],
 )
@@ -111,9 +114,11 @@ def test_what_cannot_be_made_is_said_in_a_sentence(args, code, message):
 
 
 def test_the_labels_are_not_overwritten(labels):
+    before = labels.read_bytes()
     result = CliRunner().invoke(cli, ["config", str(labels), "--auto", "-o", str(labels)])
     assert (result.exit_code, result.stdout) == (2, "")
-    assert "would overwrite the labels" in result.stderr
+    assert f"The output {labels} does not end in .yaml or .yml" in result.stderr
+    assert labels.read_bytes() == before
 
 
 def test_auto_keeps_a_configuration_that_is_there(labels, tmp_path):

@@ -100,6 +100,16 @@ def test_a_file_that_is_there_is_kept_unless_the_user_says_so(labels: Path, dial
     assert (tmp_path / "old.yaml").read_text() == (tmp_path / "new.yaml").read_text()
 
 
+def test_a_file_that_training_does_not_take_is_asked_for_again(
+    labels: Path, dialogue: Dialogue, tmp_path: Path
+) -> None:
+    answers = [*[""] * 6, str(tmp_path / "new.txt"), str(tmp_path / "new.yaml")]
+    result = dialogue(labels, answers=answers)
+    assert result.exit_code == 0
+    assert "new.txt does not end in .yaml" in result.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["new.yaml"]
+
+
 def test_the_end_of_input_ends_the_dialogue(labels: Path, dialogue: Dialogue, tmp_path: Path) -> None:
     result = dialogue(labels, "-o", tmp_path / "config.yaml", answers=["bottomup"])
     assert result.exit_code == 1

@@ -6,9 +6,9 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from sleap_nn.cli.options import Command, options_from
+from sleap_nn.cli.options import Command, Number, options_from
 from sleap_nn.config.fields import Cli, Option, option_fields
-from sleap_nn.errors import ConfigError
+from sleap_nn.errors import ConfigError, UsageError
 
 
 def words(text):
@@ -99,6 +99,8 @@ def test_given_options_arrive_in_both_spellings(run, args, name, value):
         (["--batch_size", "0"], "must be at least 1, not 0"),
         (["--batch_size", "many"], "'many' is not a valid integer"),
         (["--scale", "0"], "must be above 0, not 0"),
+        (["--scale", "nan"], "must be a finite number, not nan"),
+        (["--scale", "-inf"], "must be a finite number, not -inf"),
         (["--patch", "4"], "must be odd, not 4"),
         (["--method", "cosine"], "'oks', 'iou'"),
         (["--formats", "slp,,h5"], "must be words between commas"),
@@ -116,13 +118,28 @@ def test_wrong_values_are_usage_errors(run, args, message):
     ("args", "message"),
     [
         (["--use-flow"], "--use_flow is not available yet; leave it out."),
-        (["--method", "iou"], "--method: iou is not available yet."),
+        (["--method", "iou"], "--method: iou is not available yet; choose another value."),
     ],
 )
 def test_what_does_nothing_yet_is_refused(run, args, message):
     result = run(*args)
-    assert isinstance(result.exception, ConfigError)
+    assert isinstance(result.exception, UsageError)
     assert str(result.exception) == message
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        ("nan", "'nan' is not a finite number"),
+        ("inf", "'inf' is not a finite number"),
+        ("-1", "-1.0 is not in the range"),
+        ("wide", "'wide' is not a valid float"),
+    ],
+)
+def test_numbers_are_finite(value, message):
+    with pytest.raises(click.BadParameter, match=message):
+        Number(min=0).convert(value, None, None)
+    assert Number(min=0).convert("0.5", None, None) == 0.5
 
 
 def test_help_shows_groups_defaults_and_examples(run):
@@ -131,9 +148,27 @@ def test_help_shows_groups_defaults_and_examples(run):
     places = [text.index(heading) for heading in headings]
     assert places == sorted(places)
     assert "-b, --batch_size INTEGER" in text
-    assert "[default: 4]" in text
+    assert "[default: 4; x>=1]" in text
     assert "queue_maxsize" not in text
     assert text.endswith("Examples:\n  fake --batch_size 8      bigger\n")
+
+
+@dataclass(frozen=True)
+class Bounded:
+    plain: Annotated[float | None, Option("Any; null: none.", cli=Cli("Numbers"))] = None
+    above: Annotated[float | None, Option("A.", gt=0, cli=Cli("Numbers"))] = None
+    below: Annotated[float | None, Option("B.", lt=1, cli=Cli("Numbers"))] = None
+    share: Annotated[float | None, Option("C.", ge=0, le=1, cli=Cli("Numbers"))] = None
+    part: Annotated[float | None, Option("D.", gt=0, le=64, cli=Cli("Numbers"))] = None
+
+
+def test_help_shows_bounds_and_speaks_of_options_not_of_yaml():
+    command = options_from(Bounded)(lambda **_: None)
+    text = CliRunner().invoke(click.command(cls=Command)(command), ["-h"]).stdout
+    lines = {line.split()[0]: line for line in text.splitlines() if line.startswith("  --")}
+    bounds = {"--above": "[x>0]", "--below": "[x<1]", "--share": "[0<=x<=1]", "--part": "[0<x<=64]"}
+    assert all(lines[name].endswith(bound) for name, bound in bounds.items())
+    assert lines["--plain"].endswith("Any; without it: none.")
 
 
 def test_spelling_is_left_alone_after_the_end_of_options():

@@ -340,6 +340,15 @@ def test_filtered_animals_are_not_blamed_on_peaks(project: Path, work: Path) -> 
         (["--use_flow"], "Without --tracking (-t) this has no effect: use_flow."),
         (["--roi_check_interval", "7"], "Without --roi this has no effect: roi_check_interval."),
         (["--format", "csv", "--embed", "true"], "Without the format slp this has no effect: embed."),
+        (
+            ["--filter_overlapping_threshold", "0.5"],
+            "Without --filter_overlapping this has no effect: filter_overlapping_threshold.",
+        ),
+        (
+            ["--integral_refinement", "none", "--integral_patch_size", "7"],
+            "Without --integral_refinement integral this has no effect: integral_patch_size.",
+        ),
+        (["--tracking_window_size", "7"], "Without --tracking (-t) this has no effect: tracking_window_size."),
         (["--class_assignment", "weighted"], "class_assignment has no effect on a bottomup model."),
         (["--centroid_peak_threshold", "0.3"], "centroid_threshold (--centroid_peak_threshold) has no effect"),
     ],
@@ -357,6 +366,29 @@ def test_options_of_models_do_nothing_without_one(work: Path) -> None:
     assert result.exit_code == 0, result.output
     assert "Without a model (-m) this has no effect: device, crop_size." in result.output
     assert "has no effect" not in run(*tracked, "-o", work / "out.slp", "--frames", "0-9").output
+
+
+@pytest.mark.parametrize(
+    ("needed", "idle"),
+    [
+        (["--use_flow"], ["--of_window_size", "15", "--of_img_scale", "0.5", "--of_max_levels", "2"]),
+        (["--use_kalman", "--max_tracks", "2"], ["--kf_init_frame_count", "3"]),
+        (["--scoring_reduction", "robust_quantile"], ["--robust_best_instance", "0.5"]),
+        (
+            ["--tracking_pre_cull_to_target", "1", "--max_instances", "2"],
+            ["--tracking_pre_cull_iou_threshold", "0.5"],
+        ),
+        (["--tracking_clean_instance_count", "2"], ["--tracking_clean_iou_threshold", "0.5"]),
+    ],
+)
+def test_options_of_tracking_that_need_another_one(work: Path, needed: list[str], idle: list[str]) -> None:
+    tracked = ("predict", "-i", work / "labels.pkg.slp", "-t", "-o", work / "out.slp")
+    alone = run(*tracked, *idle)
+    assert alone.exit_code == 0, alone.output
+    names = sorted(name.removeprefix("--") for name in idle[::2])
+    said = alone.output.partition(f"Without {needed[0]}")[2].partition("this has no effect: ")[2].partition(".\n")[0]
+    assert sorted(said.split(", ")) == names
+    assert "has no effect" not in run(*tracked, *needed, *idle).output
 
 
 def test_label_filters_hold_for_tracking_alone(work: Path) -> None:

@@ -135,6 +135,8 @@ def test_refused_overrides(file, override, error, message):
         ("c.yaml", "", ConfigError, "No model config found!"),
         ("c.yaml", "model_config:", ConfigError, "No model config found!"),
         ("c.yaml", "model_config: {}", ConfigError, "At least one attribute"),
+        ("c.yaml", "model_config: {backbone_config: {unet: }}", ConfigError, "write unet: {} for one with its"),
+        ("c.yaml", "model_config: {}\ntrainer_config:", ConfigError, "keys, not null; leave an empty section out."),
         ("c.yaml", "model_config: 3", ConfigError, "model_config must be a section of keys"),
         ("c.yaml", "model_config: {}\n1: x", ConfigError, "Unknown key '1' at the top level"),
         ("c.json", "{}", ConfigError, "No model config found!"),

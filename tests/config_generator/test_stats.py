@@ -87,7 +87,7 @@ def test_labels_that_cannot_be_trained_on_are_refused_in_a_sentence(tmp_path: Pa
     with pytest.raises(MissingFileError, match="does not exist; check the path"):
         analyze_slp(tmp_path / "nowhere.slp")
     (tmp_path / "text.slp").write_text("no labels")
-    with pytest.raises(DataError, match="cannot be read as a SLEAP labels file"):
+    with pytest.raises(DataError, match=r"cannot be read as a SLEAP labels file .*; give a \.slp or \.pkg\.slp\."):
         analyze_slp(tmp_path / "text.slp")
     with pytest.raises(DataError, match="have no skeleton"):
         analyze_labels(Labels())

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ import yaml
 from factories import make_labels
 from sleap_io.io.jabs import JABS_DEFAULT_SKELETON
 
+from sleap_nn.data import label_formats
 from sleap_nn.data.label_export import NAMES, export_labels, format_of
 from sleap_nn.data.labels import Labels, load_labels
 from sleap_nn.errors import DataError, MissingFileError, OutputError, UsageError
@@ -108,6 +110,29 @@ def test_mirrored_nodes_are_exchanged_in_yolo(tmp_path: Path) -> None:
     exchanged = {frozenset((names[i], names[j])) for i, j in enumerate(about["flip_idx"]) if i != j}
     assert exchanged == {frozenset(node.name for node in pair.nodes) for pair in labels.skeletons[0].symmetries}
     assert len(exchanged) == 2
+
+
+def test_tables_of_all_videos_or_of_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    labels = source(tmp_path, 1)
+    write = label_formats.FORMATS["csv"].write
+    calls: list[Path] = []
+
+    def fails_at_the_second(given: Labels, path: Path, video: sio.Video) -> None:
+        calls.append(path)
+        if len(calls) == 2:
+            raise OSError("No space left on device")
+        write(given, path, video)
+
+    own = replace(label_formats.FORMATS["csv"], write=fails_at_the_second)
+    monkeypatch.setitem(label_formats.FORMATS, "csv", own)
+    with pytest.raises(OutputError, match="No space left"):
+        export_labels(labels, tmp_path / "new" / "table.csv", "csv")
+    assert len(calls) == 2
+    assert list((tmp_path / "new").iterdir()) == []
+    assert len(export_labels(labels, tmp_path / "new" / "table.csv", "csv")) == 2
+    (tmp_path / "file").touch()
+    with pytest.raises(OutputError, match="cannot be written"):
+        export_labels(labels, tmp_path / "file" / "table.csv", "csv")
 
 
 def test_predictions_are_written_where_no_user_labelled(tmp_path: Path) -> None:

@@ -57,6 +57,17 @@ def test_user_instances_only_are_reported(files, caplog, monkeypatch):
     assert "none that was predicted" in caplog.text
 
 
+def test_settings_of_the_other_mode_are_named(files, one_node, caplog, monkeypatch):
+    monkeypatch.setattr(logging.getLogger("sleap_nn"), "propagate", True)
+    run_evaluation(*files, anchor_part="a")
+    run_evaluation(files[0], one_node, oks_scale=5.0, match_method="auto")
+    said = [message for message in caplog.messages if "has no effect" in message]
+    assert said == [
+        "anchor_part has no effect: poses are compared.",
+        "oks_scale has no effect: centroids are compared.",
+    ]
+
+
 def test_auto_chooses_centroids_for_one_node(files, one_node):
     metrics = run_evaluation(files[0], one_node, match_method="auto")
     assert metrics is not None

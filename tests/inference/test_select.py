@@ -32,6 +32,14 @@ def warned(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) ->
     return caplog
 
 
+def test_a_model_given_as_the_input_is_named(files: Path, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="holds no images"):
+        select_frames(tmp_path)
+    (tmp_path / "training_config.yaml").touch()
+    with pytest.raises(UsageError, match="is the folder of a trained model; name it as the model"):
+        select_frames(tmp_path)
+
+
 def keys(selection: Selection) -> list[tuple[int, int]]:
     return [tuple(key) for key in selection.frames.keys]
 

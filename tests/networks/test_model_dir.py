@@ -41,6 +41,12 @@ def test_a_path_that_is_not_there_is_named(tmp_path: Path) -> None:
         model_dir.find_model_dir(tmp_path / "nowhere")
 
 
+def test_a_file_of_something_else_is_named(tmp_path: Path) -> None:
+    (tmp_path / "clip.mp4").touch()
+    with pytest.raises(MissingFileError, match=r"clip\.mp4 does not belong to a trained model, as its folder has no"):
+        model_dir.find_model_dir(tmp_path / "clip.mp4")
+
+
 @pytest.mark.parametrize("missing", ["best.ckpt", "training_config.yaml"])
 def test_an_unfinished_folder_is_refused_with_what_it_lacks(run: Path, missing: str) -> None:
     (run / missing).unlink()

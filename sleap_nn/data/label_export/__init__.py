@@ -53,7 +53,8 @@ _BY_VIDEO = {"analysis_h5": ".h5", "csv": ".csv"}
 NAMES = ("slp", *FORMATS, *_BY_VIDEO)
 """All formats."""
 
-_ENDINGS = {".slp": "slp", ".json": "coco", ".nwb": "nwb", **{ending: name for name, ending in _BY_VIDEO.items()}}
+ENDINGS = {".slp": "slp", ".json": "coco", ".nwb": "nwb", **{ending: name for name, ending in _BY_VIDEO.items()}}
+"""Ending of an output -> its format."""
 
 
 def format_of(output: Path, name: str | None = None) -> str:
@@ -66,16 +67,17 @@ def format_of(output: Path, name: str | None = None) -> str:
     Raises:
         UsageError: There is no such format, or the ending is that of another.
     """
+    name = None if name is None else name.lower()
     if name is not None and name not in NAMES:
         raise UsageError(f"There is no format {name!r}; choose among {', '.join(NAMES)}.")
-    told = _ENDINGS.get(output.suffix.lower())
+    told = ENDINGS.get(output.suffix.lower())
     if name is None and told is None:
         folders = ", ".join(key for key, entry in FORMATS.items() if not entry.ending)
         raise UsageError(
-            f"The ending of {output} tells no format; end it with {', '.join(_ENDINGS)}, or give --format ({folders})."
+            f"The ending of {output} tells no format; end it with {', '.join(ENDINGS)}, or give --format ({folders})."
         )
     chosen = told if name is None else name
-    wanted = next((ending for ending, key in _ENDINGS.items() if key == chosen), "")
+    wanted = next((ending for ending, key in ENDINGS.items() if key == chosen), "")
     if told is not None and told != chosen:
         raise UsageError(
             f"{output} ends with {output.suffix}, but {chosen} is {wanted or 'a folder'}; rename the output."
@@ -102,9 +104,7 @@ def export_labels(labels: Labels, output: Path, name: str) -> list[Path]:
         MissingFileError: A video is not there whose images are to be written.
     """
     if name in _BY_VIDEO:
-        _refuse_existing(format_paths(labels, output, name))
-        output.parent.mkdir(parents=True, exist_ok=True)
-        return write_format(labels, output, name)
+        return _write_by_video(labels, output, name)
     place = output.with_name(f".{output.name}.partial")
     images = output.with_name(f"{output.stem}_images")
     _refuse_existing([output, images] if name == "coco" else [output])
@@ -112,7 +112,7 @@ def export_labels(labels: Labels, output: Path, name: str) -> list[Path]:
     try:
         place.mkdir(parents=True)
         if name == "slp":
-            write_labels(labels, place / output.name, embed=output.name.endswith(".pkg.slp"))
+            write_labels(labels, place / output.name, embed=output.name.lower().endswith(".pkg.slp"))
         else:
             FORMATS[name].write(ExportedFrames.of(labels, images.name), place)
         return _put_in_place(place, output, name)
@@ -122,6 +122,22 @@ def export_labels(labels: Labels, output: Path, name: str) -> list[Path]:
         raise OutputError(f"The labels cannot be written to {output} ({error}); choose another path.") from error
     finally:
         shutil.rmtree(place, ignore_errors=True)
+
+
+def _write_by_video(labels: Labels, output: Path, name: str) -> list[Path]:
+    """Write one file a video; after an error there is none."""
+    paths = list(format_paths(labels, output, name))
+    _refuse_existing(paths)
+    try:
+        output.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"The labels cannot be written to {output} ({error}); choose another path.") from error
+    try:
+        return write_format(labels, output, name)
+    except BaseException:
+        for path in paths:
+            path.unlink(missing_ok=True)
+        raise
 
 
 def _refuse_existing(paths: Iterable[Path]) -> None:
