@@ -25,9 +25,11 @@ from sleap_nn.errors import (
 from sleap_nn.networks import model_dir
 from sleap_nn.train import resume_training, run_training
 from sleap_nn.training import engine, run_folder
+from sleap_nn.training.callbacks import resume_point
 from sleap_nn.training.callbacks.losses import LossWatch
 from sleap_nn.training.checkpoints import Position
 from sleap_nn.training.model_trainer import ModelTrainer
+from sleap_nn.training.module import TrainingModule
 from sleap_nn.training.run_folder import resume_config
 
 EPOCHS = 4
@@ -118,6 +120,31 @@ def test_a_run_stopped_in_the_middle_of_an_epoch_ends_like_one_that_was_not(
             ModelTrainer(settings(folder, "parts", accumulate_grad_batches=accumulate)).train()
     ModelTrainer(resume_config(folder / "models" / "parts")).train()
     assert_same_run(folder / "models" / "whole", folder / "models" / "parts")
+
+
+@pytest.mark.parametrize("accumulate", [1, 4])
+def test_a_long_epoch_is_not_lost_with_its_validation(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, accumulate: int
+) -> None:
+    validate, count = TrainingModule.validation_step, iter(range(10**6))
+
+    def counted(self: TrainingModule, *arguments: Any) -> Any:
+        if next(count) == 1:
+            signal.raise_signal(signal.SIGTERM)
+        return validate(self, *arguments)
+
+    ModelTrainer(settings(folder, "whole", accumulate_grad_batches=accumulate)).train()
+    with monkeypatch.context() as patch:
+        patch.setattr(TrainingModule, "validation_step", counted)
+        patch.setattr(resume_point, "PATIENCE", -1.0)
+        patch.setattr(resume_point, "LONG", -1.0)
+        with pytest.raises(TrainingInterruptedError):
+            ModelTrainer(settings(folder, "parts", accumulate_grad_batches=accumulate)).train()
+    run = folder / "models" / "parts"
+    position = Position.read(run / model_dir.RESUME)
+    assert (position.epoch, position.batch) == (1, {1: STEPS - 1, 4: 4}[accumulate])
+    ModelTrainer(resume_config(run)).train()
+    assert_same_run(folder / "models" / "whole", run)
 
 
 def test_a_run_that_died_goes_on_from_its_last_epoch(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -22,6 +22,8 @@ OVER = "over"
 """Key of a checkpoint after which no epoch comes: the settings by which the run ended."""
 PATIENCE = 4.0
 """Seconds that a stop waits for the end of a validation, after which the epoch is complete and saved."""
+LONG = 60.0
+"""Seconds of training after which the state is also saved before the last step of an epoch, ahead of its validation."""
 
 
 class ResumePoint(Checkpoint):
@@ -49,6 +51,7 @@ class ResumePoint(Checkpoint):
         self._is_over = False
         self._handlers: dict[int, Any] = {}
         self._stop_since: float | None = None
+        self._saved = 0.0
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Note where in the epoch a checkpoint stands, whoever writes it."""
@@ -57,6 +60,7 @@ class ResumePoint(Checkpoint):
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Take over the signals, where this is the thread that gets them."""
         self._next = self._at(trainer.current_epoch, 0)
+        self._saved = time.monotonic()
         if threading.current_thread() is threading.main_thread():
             self._handlers = {number: signal.signal(number, self._on_signal) for number in SIGNALS}
 
@@ -65,15 +69,21 @@ class ResumePoint(Checkpoint):
     ) -> None:
         """Save and stop if told so; an epoch whose steps are all done goes on to its validation.
 
+        A validation can be long and end in an interruption or a crash. Of the steps before it at most one is lost.
+
         Raises:
             TrainingInterruptedError: The run was told to stop, and its state is saved.
         """
         done = batch_idx + 1
         self._next = self._at(trainer.current_epoch, done)
-        stepped = done % trainer.accumulate_grad_batches == 0
-        if stepped and done < trainer.num_training_batches and on_any_device(self._stop_since is not None):
+        step, total = trainer.accumulate_grad_batches, trainer.num_training_batches
+        if done % step or done >= total:
+            return
+        if on_any_device(self._stop_since is not None):
             trainer.save_checkpoint(self._path)
             self._interrupt()
+        if done + step >= total and on_any_device(time.monotonic() - self._saved > LONG):
+            trainer.save_checkpoint(self._path)
 
     def on_validation_batch_end(self, *args: Any, **keywords: Any) -> None:
         """Do not wait for a long validation.
@@ -86,7 +96,7 @@ class ResumePoint(Checkpoint):
     def give_way(self) -> None:
         """End a run that was told to stop a while ago; what takes long after an epoch calls this now and then.
 
-        The last complete epoch is saved.
+        What is saved is the last complete epoch, or the steps of a long one.
 
         Raises:
             TrainingInterruptedError: The run was told to stop.
@@ -104,6 +114,7 @@ class ResumePoint(Checkpoint):
         self._next = self._at(trainer.current_epoch + 1, 0)
         self._is_over = trainer.should_stop
         trainer.save_checkpoint(self._path)
+        self._saved = time.monotonic()
         if on_any_device(self._stop_since is not None):
             self._interrupt()
 
