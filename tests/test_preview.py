@@ -205,6 +205,15 @@ def test_videos_that_have_moved(config: Path, tmp_path: Path) -> None:
     assert (tmp_path / "a.png").exists()
 
 
+def test_movements_that_never_take_place_are_named(config: Path, tmp_path: Path) -> None:
+    shift = "data_config.augmentation_config.geometric.translate_width=0.2"
+    args = (config, "-o", tmp_path / "a.png", "-n", "1", shift)
+    assert "Images are not shifted" in run(*args).output
+    moved = run(*args, "data_config.augmentation_config.geometric.translate_p=1.0")
+    assert moved.exit_code == 0
+    assert "Images are not shifted" not in moved.output
+
+
 def test_what_cannot_be_drawn(config: Path, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="num_samples is 0; a preview needs at least 1"):
         preview(config, tmp_path / "a.png", num_samples=0)

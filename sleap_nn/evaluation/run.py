@@ -70,10 +70,7 @@ def run_evaluation(  # noqa: PLR0913 - the documented signature
         logger.warning("%s has only instances drawn by a user, none that was predicted.", predicted_path)
     method = _resolve_method(match_method, predicted)
     centroids = method == "centroid"
-    idle = {"oks_scale": oks_scale} if centroids else {"anchor_part": anchor_part}
-    for name, value in idle.items():
-        if value is not None:
-            logger.warning("%s has no effect: %s are compared.", name, "centroids" if centroids else "poses")
+    _warn_of_idle(centroids, oks_scale, anchor_part)
     if centroids and anchor_part is None and pairs.have_several_points(predicted):
         logger.warning(
             "The predictions are poses: their first visible node stands for their centroid, that of the labels is the "
@@ -100,6 +97,14 @@ def run_evaluation(  # noqa: PLR0913 - the documented signature
         archive, readable = write_metrics(metrics, save_metrics)
         logger.info("Metrics written to %s and %s", archive, readable.name)
     return metrics
+
+
+def _warn_of_idle(centroids: bool, oks_scale: float | None, anchor_part: str | None) -> None:
+    """Name settings that are about another comparison."""
+    if centroids and oks_scale is not None:
+        logger.warning("oks_scale has no effect: centroids are compared.")
+    if not centroids and anchor_part is not None:
+        logger.warning("anchor_part has no effect: poses are compared.")
 
 
 def _read(path: str | Path) -> Labels:

@@ -8,6 +8,7 @@ from math import ceil
 import numpy as np
 
 from sleap_nn.config.backbone_config import bottleneck_stride
+from sleap_nn.config.data_config import DataConfig
 from sleap_nn.config.training_job_config import TrainingJobConfig
 from sleap_nn.data.crop_size import Extent
 from sleap_nn.training.resolve import frame_area, share_of_frame
@@ -40,3 +41,26 @@ def random_crop_hint(animals: Sequence[Extent], config: TrainingJobConfig) -> st
         "Animals are small in their frames: with data_config.augmentation_config.geometric.random_crop_size="
         f"{side} training steps would be about {times} times as fast."
     )
+
+
+def idle_movements(config: DataConfig) -> str | None:
+    """Return a sentence about movements of training images that are asked for and never take place, else None."""
+    geometric = None if config.augmentation_config is None else config.augmentation_config.geometric
+    if geometric is None or not config.use_augmentations_train:
+        return None
+    place = "data_config.augmentation_config.geometric"
+    probabilities = {name: vars(geometric)[name] for name in ("rotation_p", "scale_p", "translate_p")}
+    own = [name for name, probability in probabilities.items() if probability is not None]
+    together = not own and geometric.affine_p > 0
+    shift = max(geometric.translate_width, geometric.translate_height)
+    if shift > 0 and geometric.translate_p is None and not together:
+        return (
+            f"Images are not shifted: {place}.translate_width and translate_height have no effect while translate_p is "
+            "null; set translate_p, to 1.0 for example."
+        )
+    if geometric.affine_p > 0 and own:
+        return (
+            f"{place}.affine_p has no effect while {' and '.join(own)} {'is' if len(own) == 1 else 'are'} set; set all "
+            "of rotation_p, scale_p and translate_p to null, or leave affine_p out."
+        )
+    return None

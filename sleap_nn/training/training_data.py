@@ -32,6 +32,7 @@ from sleap_nn.tasks import TASKS
 from sleap_nn.tasks.base import Task
 from sleap_nn.training import run_folder
 from sleap_nn.training.division import divide_labels, warn_of_shared_frames
+from sleap_nn.training.hints import idle_movements
 from sleap_nn.training.resolve import LabelFacts
 from sleap_nn.training.split_record import SplitRecord
 
@@ -158,6 +159,9 @@ class TrainingData:
     def datasets(self, resolved: TrainingJobConfig, task: Task, seed: int) -> tuple[PoseDataset, PoseDataset]:
         """Return the training set, augmented, and the validation set."""
         data, spec = resolved.data_config, input_spec(resolved)
+        idle = idle_movements(data)
+        if idle is not None:
+            logger.warning("%s", idle)
         augmenter = Augmenter.from_config(data.augmentation_config) if data.use_augmentations_train else None
         train = PoseDataset(self.train.set, self.train.source, task, spec, augmenter, seed, data.negative_loss_weight)
         return train, PoseDataset(self.val.set, self.val.source, task, spec, seed=None)

@@ -6,7 +6,7 @@ import pytest
 from sleap_nn.config.training_job_config import TrainingJobConfig
 from sleap_nn.data.crop_size import Extent
 from sleap_nn.structures.skeleton import Skeleton
-from sleap_nn.training.hints import random_crop_hint
+from sleap_nn.training.hints import idle_movements, random_crop_hint
 from sleap_nn.training.resolve import LabelFacts, resolve
 
 
@@ -59,3 +59,24 @@ def test_a_single_stray_label_and_the_size_match_are_seen_through() -> None:
 )
 def test_otherwise_nothing_is_said(found: list[Extent], data: dict[str, Any]) -> None:
     assert random_crop_hint(found, resolved(**data)) is None
+
+
+@pytest.mark.parametrize(
+    ("geometric", "said"),
+    [
+        ({"translate_width": 0.2}, "Images are not shifted"),
+        ({"translate_height": 0.1, "affine_p": 1.0}, "Images are not shifted"),
+        ({"translate_width": 0.2, "translate_p": 1.0}, None),
+        ({"translate_width": 0.2, "translate_p": 0.0}, None),
+        ({"translate_width": 0.2, "affine_p": 1.0, "rotation_p": None, "scale_p": None}, None),
+        ({"affine_p": 1.0}, "affine_p has no effect while rotation_p and scale_p are set"),
+        ({"affine_p": 1.0, "rotation_p": None}, "affine_p has no effect while scale_p is set"),
+        ({}, None),
+        (None, None),
+    ],
+)
+def test_movements_that_never_take_place_are_named(geometric: dict[str, Any] | None, said: str | None) -> None:
+    data = {"augmentation_config": {"geometric": geometric}}
+    sentence = idle_movements(resolved(**data).data_config)
+    assert sentence is None if said is None else said in str(sentence)
+    assert idle_movements(resolved(use_augmentations_train=False, **data).data_config) is None
