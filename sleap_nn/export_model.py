@@ -195,8 +195,10 @@ def _write(
 def _write_engine(part: Part, folder: Path, config: ExportConfig) -> str:
     """Write the engine of a graph whose ONNX file is there, and return its name."""
     _, channels, height, width = part.shape
+    # Half of the usual size, as far as the network can read it.
+    smallest = [max(part.stride, side // 2 // part.stride * part.stride) for side in (height, width)]
     shapes = (
-        (1, channels, max(part.stride, height // 2), max(part.stride, width // 2)),
+        (1, channels, *smallest),
         (min(4, config.max_batch_size), channels, height, width),
         (config.max_batch_size, channels, height, width),
     )

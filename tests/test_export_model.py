@@ -175,9 +175,9 @@ def test_engines_lie_beside_what_describes_them(
 
     monkeypatch.setattr("sleap_nn.export_model.import_tensorrt", lambda: None)
     monkeypatch.setattr("sleap_nn.export_model.build_engine", build)
-    options = {"verify": False, "workspace_size_gb": 0.5, "precision": "fp32", "max_batch_size": 3}
+    options = {"verify": False, "workspace_size_gb": 0.5, "precision": "fp32", "max_batch_size": 3, "input_height": 72}
     found = export_models(models / "centroid", output=tmp_path, format=kind, **options)
-    assert asked == [(True, ((1, 1, 32, 32), (3, 1, 64, 64), (3, 1, 64, 64)), "fp32", 1 << 29)]
+    assert asked == [(True, ((1, 1, 32, 32), (3, 1, 72, 64), (3, 1, 72, 64)), "fp32", 1 << 29)]
     assert found.tensorrt == (tmp_path / "model.trt",)
     assert found.onnx == ((tmp_path / "model.onnx",) if kind == "both" else ())
     assert (tmp_path / "model.onnx").exists() == (kind == "both")
