@@ -23,6 +23,7 @@ from sleap_nn.inference.loaded_model import LoadedModel
 from sleap_nn.inference.onnx_runtime import import_onnxruntime
 from sleap_nn.inference.settings import StageSettings
 from sleap_nn.inference.tensorrt_runtime import import_tensorrt
+from sleap_nn.log import logger
 from sleap_nn.networks import model_dir
 from sleap_nn.whole_files import bring_to_disk, remove_left
 
@@ -72,6 +73,9 @@ def export_models(model_paths: Sequence[str | Path] | str | Path, **options: Any
     models = _loaded(model_paths, config)
     folder = _output_of(models, config)
     warn_of_unused(models, config)
+    for model in models:
+        if (model.folder / model_dir.RESUME).is_file():
+            logger.warning("The training of %s is not complete; its best weights so far are exported.", model.folder)
     with phase("exporting the model"), _partial(folder) as partial:
         onnx, engines, differences = _write(models, config, partial)
         _move(partial, folder)

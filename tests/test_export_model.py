@@ -255,3 +255,15 @@ def test_a_full_disk_is_one_sentence(models: Path, tmp_path: Path, monkeypatch: 
     with pytest.raises(OutputError, match=r"out cannot be written \(No space left"):
         export_models(models / "centroid", output=tmp_path / "out", verify=False)
     assert not (tmp_path / "out").exists()
+
+
+def test_a_training_that_is_not_complete_is_named(
+    models: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sleap_nn.log.logger.propagate", True)
+    run = Path(shutil.copytree(models / "centroid", tmp_path / "run", ignore=shutil.ignore_patterns("exported*")))
+    export_models(run, verify=False)
+    assert not caplog.text
+    (run / "resume.ckpt").touch()
+    export_models(run, verify=False)
+    assert f"The training of {run} is not complete; its best weights so far are exported." in caplog.text
