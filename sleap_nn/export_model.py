@@ -20,6 +20,7 @@ from sleap_nn.inference.loaded_model import LoadedModel
 from sleap_nn.inference.onnx_runtime import import_onnxruntime
 from sleap_nn.inference.settings import StageSettings
 from sleap_nn.inference.tensorrt_runtime import import_tensorrt
+from sleap_nn.log import logger
 from sleap_nn.networks import model_dir
 from sleap_nn.whole_files import bring_to_disk, partial_folder
 
@@ -66,6 +67,9 @@ def export_models(model_paths: Sequence[str | Path] | str | Path, **options: Any
     models = _loaded(model_paths, config)
     folder = _output_of(models, config)
     warn_of_unused(models, config)
+    for model in models:
+        if (model.folder / model_dir.RESUME).is_file():
+            logger.warning("The training of %s is not complete; its best weights so far are exported.", model.folder)
     with phase("exporting the model"), partial_folder(folder) as partial:
         onnx, engines, differences = _write(models, config, partial)
         _move(partial, folder)
@@ -166,8 +170,10 @@ def _write(
 def _write_engine(part: Part, folder: Path, config: ExportConfig) -> str:
     """Write the engine of a graph whose ONNX file is there, and return its name."""
     _, channels, height, width = part.shape
+    # Half of the usual size, as far as the network can read it.
+    smallest = [max(part.stride, side // 2 // part.stride * part.stride) for side in (height, width)]
     shapes = (
-        (1, channels, max(part.stride, height // 2), max(part.stride, width // 2)),
+        (1, channels, *smallest),
         (min(4, config.max_batch_size), channels, height, width),
         (config.max_batch_size, channels, height, width),
     )

@@ -175,9 +175,9 @@ def test_engines_lie_beside_what_describes_them(
 
     monkeypatch.setattr("sleap_nn.export_model.import_tensorrt", lambda: None)
     monkeypatch.setattr("sleap_nn.export_model.build_engine", build)
-    options = {"verify": False, "workspace_size_gb": 0.5, "precision": "fp32", "max_batch_size": 3}
+    options = {"verify": False, "workspace_size_gb": 0.5, "precision": "fp32", "max_batch_size": 3, "input_height": 72}
     found = export_models(models / "centroid", output=tmp_path, format=kind, **options)
-    assert asked == [(True, ((1, 1, 32, 32), (3, 1, 64, 64), (3, 1, 64, 64)), "fp32", 1 << 29)]
+    assert asked == [(True, ((1, 1, 32, 32), (3, 1, 72, 64), (3, 1, 72, 64)), "fp32", 1 << 29)]
     assert found.tensorrt == (tmp_path / "model.trt",)
     assert found.onnx == ((tmp_path / "model.onnx",) if kind == "both" else ())
     assert (tmp_path / "model.onnx").exists() == (kind == "both")
@@ -255,3 +255,15 @@ def test_a_full_disk_is_one_sentence(models: Path, tmp_path: Path, monkeypatch: 
     with pytest.raises(OutputError, match=r"out cannot be written \(No space left"):
         export_models(models / "centroid", output=tmp_path / "out", verify=False)
     assert not (tmp_path / "out").exists()
+
+
+def test_a_training_that_is_not_complete_is_named(
+    models: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sleap_nn.log.logger.propagate", True)
+    run = Path(shutil.copytree(models / "centroid", tmp_path / "run", ignore=shutil.ignore_patterns("exported*")))
+    export_models(run, verify=False)
+    assert not caplog.text
+    (run / "resume.ckpt").touch()
+    export_models(run, verify=False)
+    assert f"The training of {run} is not complete; its best weights so far are exported." in caplog.text

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import operator
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -201,10 +203,10 @@ class ArrayFrames(FrameSource):
             keys: Which frame each image is; None: those of the pairs, or counted from 0, of one video.
 
         Raises:
-            DataError: Something is no image, or two images are the same frame.
+            DataError: Something is no image, an index is none, or two images are the same frame.
         """
         entries = [entry if isinstance(entry, tuple) else (entry, i) for i, entry in enumerate(one_by_one(images))]
-        numbered = [FrameKey(0, int(index)) for _, index in entries] if keys is None else keys
+        numbered = [FrameKey(0, _frame_index(index)) for _, index in entries] if keys is None else keys
         _check_once(numbered)
         self._images = {
             key: _as_uint8(channels_last(np.asarray(image)), f"Image {key.frame}")
@@ -393,6 +395,18 @@ def _unopened(video: Video) -> Video:
     if video.is_cropped:
         own.backend_metadata |= {"crop": list(video.crop_rect or ()), "crop_fill": video.crop_fill}
     return own
+
+
+def _frame_index(given: Any) -> int:
+    """Return the frame index that comes with an image.
+
+    Raises:
+        DataError: It is no whole number.
+    """
+    try:
+        return operator.index(given)
+    except TypeError as error:
+        raise DataError(f"{given!r} is no frame index; give pairs of an image and a whole number.") from error
 
 
 def _check_once(keys: Sequence[FrameKey]) -> None:

@@ -12,6 +12,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from sleap_nn.config.filter_config import FilterConfig
+from sleap_nn.errors import ConfigError
 from sleap_nn.inference.outputs import Outputs
 from sleap_nn.log import logger
 from sleap_nn.ops.matching import non_maximum_suppression
@@ -116,7 +117,13 @@ class FilterPipeline:
     """
 
     def __init__(self, config: FilterConfig = NOTHING) -> None:
-        """Choose what is removed."""
+        """Choose what is removed.
+
+        Raises:
+            ConfigError: It is no `FilterConfig`.
+        """
+        if not isinstance(config, FilterConfig):
+            raise ConfigError(f"The filters are a {type(config).__name__}; give a FilterConfig.")
         self.config = config
 
     def apply(self, outputs: Outputs) -> Outputs:

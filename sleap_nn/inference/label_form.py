@@ -72,7 +72,7 @@ class LabelForm:
             ConfigError: The skeleton does not fit.
             IndexError: There is no such video.
         """
-        self._check_nodes(frames, has_keypoints)
+        self.check_nodes(frames, has_keypoints)
         named = [unknown_video()] if videos is None else list(videos)
         placed = [self._placed(found, len(named)) for found in frames]
         knows = self.tracks is not None and any(found.class_ids is not None for found in placed)
@@ -88,7 +88,7 @@ class LabelForm:
             found = replace(found, key=FrameKey(0, found.key.frame))
         return found if self.tracks is not None else replace(found, class_ids=None, class_scores=None)
 
-    def _check_nodes(self, frames: Sequence[Predictions], has_keypoints: bool) -> None:
+    def check_nodes(self, frames: Sequence[Predictions], has_keypoints: bool) -> None:
         """Refuse a skeleton with other nodes than were predicted.
 
         Raises:

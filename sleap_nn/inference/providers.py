@@ -5,14 +5,16 @@ They are views of a `Selection`: which frames, and where they are read, is decid
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from typing import final
+from typing import Any, final
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from sleap_nn.data.images import one_by_one
 from sleap_nn.data.labels import LabelSet
 from sleap_nn.data.sources import ArrayFrames, FrameSource, Video, VideoFrames
 from sleap_nn.errors import ConfigError
@@ -101,17 +103,21 @@ class NumpyProvider(Provider):
         """Take the images.
 
         Args:
-            images: An array or a sequence of images, see `ArrayFrames`.
+            images: An image, an array or a sequence of images, see `ArrayFrames`.
             batch_size: Frames of a batch.
             frame_indices: Their numbers; None: counted from 0.
             video_indices: Which video each belongs to; None: one for all.
+
+        Raises:
+            ConfigError: There are other numbers than images, or one that is no whole number from 0.
+            DataError: Something is no image, or two images are the same frame.
         """
-        entries = list(images)
+        entries = list(one_by_one(images))
         numbers = range(len(entries)) if frame_indices is None else frame_indices
         videos = [0] * len(entries) if video_indices is None else video_indices
         if len(numbers) != len(entries) or len(videos) != len(entries):
             raise ConfigError(f"There are {len(entries)} images; frame_indices and video_indices need one entry each.")
-        keys = [FrameKey(int(video), int(number)) for video, number in zip(videos, numbers, strict=True)]
+        keys = [FrameKey(_index(video), _index(number)) for video, number in zip(videos, numbers, strict=True)]
         self.batch_size = checked_size(batch_size)
         self.selection = Selection(ArrayFrames(entries, keys))
 
@@ -140,6 +146,7 @@ class MultiVideoProvider(Provider):
         starts = np.cumsum([0, *counts])[:-1].tolist() if video_offsets is None else list(video_offsets)
         if len(starts) != len(providers):
             raise ConfigError(f"video_offsets has {len(starts)} entries for {len(providers)} providers; give one each.")
+        starts = [_index(start) for start in starts]
         self.batch_size = providers[0].batch_size
         self.selection = Selection(_joined([provider.selection.frames for provider in providers], starts))
 
@@ -152,11 +159,38 @@ def checked_size(batch_size: int) -> int:
     """Return the size of a batch.
 
     Raises:
-        ConfigError: It is below 1.
+        ConfigError: It is no whole number from 1.
     """
-    if batch_size < 1:
-        raise ConfigError(f"batch_size is {batch_size}; it must be at least 1.")
-    return batch_size
+    return _whole_number(batch_size, 1, "batch_size is {}; it must be a whole number of at least 1.")
+
+
+def _index(number: object) -> int:
+    """Return the index of a frame or a video.
+
+    Raises:
+        ConfigError: It is no whole number from 0.
+    """
+    return _whole_number(number, 0, "{} is no index of a frame or a video; give whole numbers from 0.")
+
+
+def _whole_number(given: Any, lowest: int, complaint: str) -> int:
+    """Return a whole number of any type, such as those of NumPy.
+
+    Args:
+        given: The number.
+        lowest: The lowest that there may be.
+        complaint: What is said of anything else, with a place for it.
+
+    Raises:
+        ConfigError: It is something else.
+    """
+    try:
+        number = lowest - 1 if isinstance(given, bool) else operator.index(given)
+    except TypeError:
+        number = lowest - 1
+    if number < lowest:
+        raise ConfigError(complaint.format(repr(given)))
+    return number
 
 
 def batches(selection: Selection, batch_size: int) -> Iterator[Batch]:
@@ -198,7 +232,7 @@ def _joined(sources: Sequence[FrameSource], starts: Sequence[int]) -> FrameSourc
     """Return the frames of several sources as one.
 
     Raises:
-        ConfigError: Some are images in memory, and some are not.
+        ConfigError: Some are images in memory, and some are not; or two videos have one number.
     """
     keys = [
         FrameKey(start + key.video, key.frame)
@@ -211,6 +245,12 @@ def _joined(sources: Sequence[FrameSource], starts: Sequence[int]) -> FrameSourc
         raise ConfigError("Images in memory and video files cannot be joined; predict them one after another.")
     videos: list[Video | None] = [None] * (max(s + len(f.videos()) for f, s in zip(sources, starts, strict=True)))
     for source, start in zip(sources, starts, strict=True):
-        videos[start : start + len(source.videos())] = source.videos()
+        for number, video in enumerate(source.videos(), start):
+            before = videos[number]
+            if before is not None and before.filename != video.filename:
+                raise ConfigError(
+                    f"{before.filename} and {video.filename} are both video {number}; give other video_offsets."
+                )
+            videos[number] = video
     named = [Video(filename="unknown", open_backend=False) if video is None else video for video in videos]
     return VideoFrames(named, keys, in_order=True)

@@ -16,7 +16,7 @@ from sleap_nn.inference.output import save_labels
 from sleap_nn.inference.outputs import Outputs
 from sleap_nn.inference.to_labels import AnySkeleton
 from sleap_nn.stages.stream import DoneFrames
-from sleap_nn.whole_files import check_output
+from sleap_nn.whole_files import check_ending, check_output
 
 
 class IncrementalLabelsWriter:
@@ -54,7 +54,7 @@ class IncrementalLabelsWriter:
             source: As above.
 
         Raises:
-            ConfigError: A value is out of range.
+            ConfigError: A value is out of range, or the file is no .slp.
             OutputError: The file cannot be written.
         """
         if write_interval < 1:
@@ -63,11 +63,12 @@ class IncrementalLabelsWriter:
         self.path = Path(path)
         self.tmp_path = self.path.with_name(f"{self.path.name}.tmp")
         self.frame_count = 0
+        check_ending(self.path, (".slp",))
         check_output(self.path, [])
         self._form, self._videos = form, videos
         self._write_interval, self._provenance = write_interval, {} if provenance is None else dict(provenance)
         self._waiting: list[DoneFrames] = []
-        self._has_keypoints = True
+        self._has_keypoints, self._is_written = True, False
         self._journal: JournalWriter | None = JournalWriter(self.tmp_path, {})
         self._last = time.monotonic()
 
@@ -85,6 +86,7 @@ class IncrementalLabelsWriter:
         """Add a batch.
 
         Raises:
+            ConfigError: The skeleton has other nodes.
             RuntimeError: The writer is closed.
             OutputError: The temporary file cannot be written.
         """
@@ -92,26 +94,29 @@ class IncrementalLabelsWriter:
             raise RuntimeError(f"The writer of {self.path} is closed.")
         self._has_keypoints = outputs.pred_keypoints is not None
         frames = tuple(replace(found, raw=None) for found in outputs.to_predictions())
+        self._form.check_nodes(frames, self._has_keypoints)
         self._waiting.append(DoneFrames(frames))
         self.frame_count += len(frames)
         if sum(map(len, self._waiting)) >= self._write_interval:
             self._flush(self._journal)
 
     def close(self) -> None:
-        """Write the labels file; a second call does nothing.
+        """Write the labels file; once it is written, another call does nothing.
 
         Raises:
-            OutputError: It cannot be written; the temporary file stays.
+            OutputError: It cannot be written; the temporary file stays, and another call tries again.
         """
-        if self._journal is None:
+        if self._journal is not None:
+            self._flush(self._journal)
+            self._journal.close()
+            self._journal = None
+        if self._is_written:
             return
-        self._flush(self._journal)
-        self._journal.close()
-        self._journal = None
         frames = [found for chunk in read_chunks(self.tmp_path) for found in chunk.predictions]
         labels = self._form.labels(frames, self._has_keypoints, self._videos)
         labels.provenance |= self._provenance
         save_labels(labels, self.path)
+        self._is_written = True
         self.tmp_path.unlink()
 
     def _flush(self, journal: JournalWriter) -> None:

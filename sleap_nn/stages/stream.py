@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 from itertools import chain, islice
@@ -116,15 +117,18 @@ def flattened(
         DataError: A frame could not be read.
     """
     done = 0
-    for batch in batches:
-        for failure in batch.failures:
-            if on_failure is None:
-                raise DataError(failure.reason)
-            on_failure(failure)
-        yield from batch.predictions
-        done += len(batch)
-        if progress is not None:
-            progress(done, total)
+    with ExitStack() as ending:
+        if isinstance(batches, Generator):
+            ending.callback(batches.close)  # An error that is kept, as notebooks do, would keep its threads as well.
+        for batch in batches:
+            for failure in batch.failures:
+                if on_failure is None:
+                    raise DataError(failure.reason)
+                on_failure(failure)
+            yield from batch.predictions
+            done += len(batch)
+            if progress is not None:
+                progress(done, total)
     if progress is not None and not total:
         progress(0, 0)
 

@@ -234,3 +234,11 @@ def test_other_pixel_types_become_bytes(image: np.ndarray, expected: int) -> Non
 def test_arrays_that_are_no_images_are_refused(image: np.ndarray) -> None:
     with pytest.raises(DataError, match="Image 1"):
         ArrayFrames([np.zeros((2, 3), np.uint8), image])
+
+
+@pytest.mark.parametrize("index", ["a", 1.5, None])
+def test_an_index_that_is_no_number_is_refused(index: object) -> None:
+    image = np.zeros((2, 3), np.uint8)
+    assert ArrayFrames([(image, np.int64(7))]).keys == (FrameKey(0, 7),)
+    with pytest.raises(DataError, match="is no frame index; give pairs of an image and a whole number"):
+        ArrayFrames([(image, index)])  # pyright: ignore[reportArgumentType]

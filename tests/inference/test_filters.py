@@ -156,3 +156,9 @@ def test_a_pipeline_empties_the_slots_of_outputs() -> None:
     assert kept.instance_scores[0].tolist()[:2] == pytest.approx([0.9, 0.6])
     assert not torch.isnan(outputs.instance_scores[0]).any()
     assert FilterPipeline.run(outputs, NOTHING).instance_valid.tolist() == outputs.instance_valid.tolist()
+
+
+@pytest.mark.parametrize("config", [None, {"overlapping": True}])
+def test_a_pipeline_is_made_of_a_filter_config(config: object) -> None:
+    with pytest.raises(ConfigError, match="give a FilterConfig"):
+        FilterPipeline(config)  # pyright: ignore[reportArgumentType]

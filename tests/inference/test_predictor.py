@@ -1,5 +1,6 @@
 import contextlib
 import shutil
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -291,3 +292,15 @@ def test_what_a_user_has_opened_can_be_read_on(trained: Path, tmp_path: Path) ->
     predictor.predict(selection)  # can be used again
     selection.close()
     assert not is_open(path)
+
+
+def test_an_error_that_is_kept_keeps_no_threads(run: Path) -> None:
+    predictor, images = Predictor.from_model_paths(run, device="cpu"), np.zeros((40, 64, 64), np.uint8)
+
+    def stop(_done: int, _total: int) -> None:
+        raise KeyboardInterrupt
+
+    before = threading.active_count()
+    with pytest.raises(KeyboardInterrupt) as kept:
+        predictor.predict(images, progress_callback=stop)
+    assert (kept.type, threading.active_count()) == (KeyboardInterrupt, before)

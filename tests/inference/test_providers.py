@@ -1,3 +1,4 @@
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -70,3 +71,37 @@ def test_any_iterable_of_batches_is_a_source() -> None:
     assert [key.frame for key in select_frames(source).frames.keys] == [0, 1, 2, 3]
     numbered = [Batch(images=image[None], frame_indices=torch.tensor([7]), video_indices=torch.tensor([1]))]
     assert [tuple(key) for key in select_frames(numbered).frames.keys] == [(1, 7)]
+
+
+@pytest.mark.parametrize("shape", [(32, 40), (32, 40, 1), (32, 40, 3)])
+def test_one_image_is_one_frame(shape: tuple[int, ...]) -> None:
+    (batch,) = NumpyProvider(np.zeros(shape, np.uint8), 2)
+    assert batch.images.shape == (1, shape[2] if shape[2:] else 1, 32, 40)
+
+
+@pytest.mark.parametrize("size", [0, -1, 2.5, "2", None, True])
+def test_sizes_of_batches_are_whole_numbers(untrained: Path, size: object) -> None:
+    with pytest.raises(ConfigError, match="it must be a whole number of at least 1"):
+        NumpyProvider([make_image()], size)  # pyright: ignore[reportArgumentType]
+    with pytest.raises(ConfigError, match="it must be a whole number of at least 1"):
+        VideoProvider(str(untrained / "clip.mp4"), size)  # pyright: ignore[reportArgumentType]
+
+
+@pytest.mark.parametrize("number", [-1, 0.5, "a", None])
+def test_numbers_of_frames_and_videos_are_whole(untrained: Path, number: object) -> None:
+    for name in ("frame_indices", "video_indices"):
+        with pytest.raises(ConfigError, match="is no index of a frame or a video"):
+            NumpyProvider([make_image()], 1, **{name: [number]})  # pyright: ignore[reportArgumentType]
+    with pytest.raises(ConfigError, match="is no index of a frame or a video"):
+        MultiVideoProvider([VideoProvider(str(untrained / "clip.mp4"))], [number])  # pyright: ignore[reportArgumentType]
+
+
+def test_two_videos_never_have_one_number(untrained: Path, tmp_path: Path) -> None:
+    clip, other = untrained / "clip.mp4", tmp_path / "other.mp4"
+    shutil.copy(clip, other)
+    first, second = VideoProvider(str(clip), frames=[0]), VideoProvider(str(other), frames=[1])
+    with pytest.raises(ConfigError, match=r"clip\.mp4 and .*other\.mp4 are both video 0; give other video_offsets"):
+        MultiVideoProvider([first, second], [0, 0])
+    parts = MultiVideoProvider([first, VideoProvider(str(clip), frames=[1])], [0, 0])
+    assert [key.frame for key in parts.selection.frames.keys] == [0, 1]
+    assert len(parts.videos) == 1

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import sleap_io as sio
 
-from sleap_nn.errors import ConfigError
+from sleap_nn.errors import ConfigError, OutputError
 from sleap_nn.inference import Predictor
 from sleap_nn.inference.writer import IncrementalLabelsWriter
 
@@ -50,3 +50,36 @@ def test_the_interval_is_at_least_one(tmp_path: Path) -> None:
     skeleton = sio.Skeleton(["nose"])
     with pytest.raises(ConfigError, match="write_interval is 0"):
         IncrementalLabelsWriter(tmp_path / "out.slp", skeleton, write_interval=0)
+
+
+def test_what_could_not_be_written_in_the_end_is_refused_at_the_start(untrained: Path, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"does not end in \.slp; name it out\.slp"):
+        IncrementalLabelsWriter(tmp_path / "out.txt", sio.Skeleton(["nose"]))
+    predictor = Predictor.from_model_paths(untrained / "single_instance", peak_threshold=0.5)
+    batch = next(iter(predictor.predict_streaming(untrained / "clip.mp4")))
+    with (
+        pytest.raises(ConfigError, match=r"skeleton has 1 node\(s\), but 9 were predicted"),
+        IncrementalLabelsWriter(tmp_path / "out.slp", sio.Skeleton(["nose"])) as writer,
+    ):
+        writer.write(batch)
+
+
+def test_a_file_that_could_not_be_written_can_be_written_later(
+    untrained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    predictor = Predictor.from_model_paths(untrained / "single_instance", peak_threshold=0.5)
+    writer = IncrementalLabelsWriter(tmp_path / "out.slp", predictor.skeleton)
+    for batch in predictor.predict_streaming(untrained / "clip.mp4"):
+        writer.write(batch)
+
+    def fail(*_: object) -> None:
+        raise OutputError("The disk is full.")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("sleap_nn.inference.writer.save_labels", fail)
+        with pytest.raises(OutputError):
+            writer.close()
+    assert [path.name for path in tmp_path.iterdir()] == ["out.slp.tmp"]
+    writer.close()
+    assert len(sio.load_slp(str(tmp_path / "out.slp"))) == 5
+    assert not writer.tmp_path.exists()
