@@ -266,7 +266,8 @@ def _finish(  # noqa: PLR0913 - what is written, of what, and how
             manifest.write_manifest(path, _manifest(files, contents, written, failures, written_as))
     except OutputError as error:
         raise OutputError(
-            f"{error} All frames are safe in {journal}: make room, then give the same command with --resume."
+            f"{error} All frames are safe in {journal}: make room, or leave out a format that cannot be written, then "
+            "give the same command with --resume."
         ) from error
     return FileSummary(
         path=output.path,
