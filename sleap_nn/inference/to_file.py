@@ -165,7 +165,7 @@ def predict_into_file(
             progress(contents.num_frames, contents.num_frames)
         completed = partial(predictor.completed, selection=selection, progress=tracking_progress)
         summary = _finish(predictor, selection, output, journal, contents, writing, written_as, completed)
-    journal.unlink(missing_ok=True)
+        writer.remove()
     return summary
 
 
