@@ -1,7 +1,10 @@
 """Predictions in other processes, which import this module by name."""
 
+import multiprocessing
 import signal
 import sys
+import threading
+import time
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
@@ -11,6 +14,7 @@ from forking import fork_server
 
 from sleap_nn.cli import cli
 from sleap_nn.inference import Predictor
+from sleap_nn.stages import grouping_pool
 
 
 def start(target: Any, *arguments: Any) -> BaseProcess:
@@ -40,8 +44,6 @@ def command(model: Path, video: Path) -> None:
 
 def slow_command(pause: float, model: Path, video: Path) -> None:
     """Give the command in a process that takes so many seconds longer for every frame."""
-    import time
-
     from sleap_nn.data.sources import VideoFrames
     from sleap_nn.structures.sample import Frame, FrameKey
 
@@ -66,3 +68,18 @@ def command_with_small_files(limit: int, model: Path, video: Path) -> None:
 def into_file(model: Path, video: Path, output: Path) -> None:
     """Predict, or go on."""
     Predictor.from_model_paths(model).predict_to_file(video, output, write_interval=8, resume=True)
+
+
+def own_a_worker(place: Path) -> None:
+    """Start a process as a `GroupingPool` does, say in a file which it is, and wait."""
+    worker = multiprocessing.get_context("fork").Process(target=_work)
+    worker.start()
+    place.with_suffix(".tmp").write_text(str(worker.pid))
+    place.with_suffix(".tmp").rename(place)
+    time.sleep(60)
+
+
+def _work() -> None:
+    """Do nothing, as long as there is somebody to do it for."""
+    threading.Thread(target=grouping_pool._end_with_parent, daemon=True).start()
+    time.sleep(60)

@@ -180,7 +180,10 @@ class InferenceConfig:
     ] = None
     resume: Annotated[
         bool,
-        Option("Go on with the journal that an interrupted prediction has left beside its output.", cli=Cli(_MODELS)),
+        Option(
+            "Go on with the journal that an interrupted prediction has left beside its output; a finished one stays.",
+            cli=Cli(_MODELS),
+        ),
     ] = False
 
     frames: Annotated[

@@ -205,26 +205,25 @@ def _tracked(labels: Labels) -> Labels:
     frames = []
     for frame in labels.labeled_frames:
         instances = []
-        for place, instance in enumerate(frame.instances):
+        for name, instance in zip(_names(frame), frame.instances, strict=True):
             own = copy.copy(instance)
-            name = _name(instance, place)
             own.track = tracks.setdefault(name, Track(name))
             instances.append(own)
         frames.append(LabeledFrame(video=frame.video, frame_idx=frame.frame_idx, instances=instances))
     return _with_frames(labels, frames, list(tracks.values()))
 
 
-def _name(instance: object, place: int) -> str:
-    """Return the name of an animal: its track, or its place in the frame."""
-    track = instance.track if isinstance(instance, Instance) else None
-    return f"individual_{place}" if track is None else track.name
+def _names(frame: LabeledFrame) -> list[str]:
+    """Return the names of the animals of a frame: the track, or the place in the frame without one of its own."""
+    tracks = [None if instance.track is None else instance.track.name for instance in frame.instances]
+    return [f"individual_{i}" if name is None or name in tracks[:i] else name for i, name in enumerate(tracks)]
 
 
 def _points(labels: Labels, video: Video) -> dict[int, dict[str, np.ndarray]]:
     """Return the points and scores (N, 3) of each animal by frame index of a video and name of the animal."""
     return {
         int(frame.frame_idx): {
-            _name(instance, place): _with_scores(instance) for place, instance in enumerate(frame.instances)
+            name: _with_scores(instance) for name, instance in zip(_names(frame), frame.instances, strict=True)
         }
         for frame in labels.labeled_frames
         if frame.video is video

@@ -224,6 +224,13 @@ class JournalWriter:
         """Close the file."""
         self._file.close()
 
+    def remove(self) -> None:
+        """Remove the file and close it, in this order where the system can: nobody else opens what is about to go."""
+        if sys.platform == "win32":
+            self.close()
+        self._path.unlink(missing_ok=True)
+        self.close()
+
     def _append(self, kind: bytes, content: bytes, num_frames: int = 0) -> None:
         """Write one record, or nothing."""
         size, before = self._end

@@ -165,7 +165,7 @@ def predict_into_file(
             progress(contents.num_frames, contents.num_frames)
         completed = partial(predictor.completed, selection=selection, progress=tracking_progress)
         summary = _finish(predictor, selection, output, journal, contents, writing, written_as, completed)
-    journal.unlink(missing_ok=True)
+        writer.remove()
     return summary
 
 
@@ -266,7 +266,8 @@ def _finish(  # noqa: PLR0913 - what is written, of what, and how
             manifest.write_manifest(path, _manifest(files, contents, written, failures, written_as))
     except OutputError as error:
         raise OutputError(
-            f"{error} All frames are safe in {journal}: make room, then give the same command with --resume."
+            f"{error} All frames are safe in {journal}: make room, or leave out a format that cannot be written, then "
+            "give the same command with --resume."
         ) from error
     return FileSummary(
         path=output.path,

@@ -14,6 +14,7 @@ from sleap_io.model.labels import Labels
 from sleap_nn.config.render_config import RenderConfig
 from sleap_nn.data.corrections import animals
 from sleap_nn.data.labels import load_labels, skeleton_of
+from sleap_nn.data.sources import stored_indices
 from sleap_nn.errors import ConfigError, DataError
 from sleap_nn.evaluation.pairs import instance_points, pair_frames
 from sleap_nn.ops.centroids import centroids
@@ -40,6 +41,7 @@ class Scene:
         config: The options.
         tracks: Position of a track, by its `id`.
         one_animal: Whether the labels have no tracks and never more than one instance in a frame.
+        sparse: Videos of which only some frames are there.
     """
 
     labels: Labels
@@ -49,6 +51,7 @@ class Scene:
     config: RenderConfig
     tracks: Mapping[int, int]
     one_animal: bool
+    sparse: frozenset[int]
 
     @classmethod
     def of(cls, labels: Labels, config: RenderConfig) -> Scene:
@@ -87,7 +90,8 @@ class Scene:
         )
         overlay = Overlay(skeleton, [track.name for track in labels.tracks], style)
         tracks = {id(track): i for i, track in enumerate(labels.tracks)}
-        return cls(labels, listed, truth, overlay, config, tracks, one_animal)
+        sparse = frozenset(i for i, video in enumerate(labels.videos) if stored_indices(video) is not None)
+        return cls(labels, listed, truth, overlay, config, tracks, one_animal, sparse)
 
     def drawable(self) -> list[FrameKey]:
         """Return the frames with an instance, found or true, in order."""
@@ -119,9 +123,15 @@ class Scene:
         return trails
 
     def lengthen(self, trails: Trails, key: FrameKey) -> None:
-        """Let the trails of earlier frames reach a frame, over all frames between, whether these are drawn or not."""
+        """Let the trails of earlier frames reach a frame, over all frames between, whether these are drawn or not.
+
+        Where only some frames of a video count, as of a package, the others are no gaps.
+        """
+        all_count = not self.config.only_listed_frames and key.video not in self.sparse
         for number in trails.missing(key.frame):
-            trails.add(number, self.places(self.found(FrameKey(key.video, number))))
+            passed = FrameKey(key.video, number)
+            if all_count or passed in self.listed:
+                trails.add(number, self.places(self.found(passed)))
 
     def draw(
         self, image: np.ndarray, found: Predictions, trails: Trails, scale: float | None = None, box: Box | None = None

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
+import threading
 from collections.abc import Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from types import TracebackType
@@ -48,9 +50,18 @@ class GroupingPool:
 
 
 def _set_up(task: Task, settings: DecodeSettings) -> None:
-    """Keep in a worker what every frame needs."""
+    """Keep in a worker what every frame needs, and let it end when there is nobody left to work for."""
     global _assembler
     _assembler = (task, settings)
+    threading.Thread(target=_end_with_parent, name="end with parent", daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    """Wait for the end of the process that started this one; one that was killed has told no worker to end."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
 
 
 def _assemble(key: FrameKey, detections: Sequence[Detection]) -> Predictions:

@@ -223,6 +223,32 @@ def test_times_of_a_video_that_nobody_has_opened(tmp_path: Path) -> None:
         assert file["processing/behavior/individual_0/a/timestamps"][:].tolist() == [2 / 30, 5 / 30]
 
 
+def test_nwb_has_names_that_are_no_paths(tmp_path: Path) -> None:
+    """Names with slashes were found out about when all frames were predicted."""
+    own = labels(tracked=True)
+    own.tracks[0].name, own.tracks[1].name = "m/1", "m_1"
+    own.skeletons[0].rename_nodes({"a": "left:ear"})
+    (path,) = write_format(own, tmp_path / "out.slp", "nwb")
+    with h5py.File(path) as file:
+        poses = file["processing/behavior"]
+        assert sorted(poses) == ["Skeletons", "m_1", "m_1_1"]
+        assert poses["m_1/left_ear/data"][:].tolist() == [[2, 1], [5, 1]]
+        assert poses["m_1_1/left_ear/data"][:].tolist() == [[2, 0], [5, 0]]
+        assert poses["m_1_1/description"][()].decode().startswith("Poses of m/1;")
+        assert [name.decode() for name in poses["Skeletons/skeleton/nodes"]] == ["left:ear", "b"]
+
+
+def test_two_animals_of_one_name_are_both_in_a_file(tmp_path: Path) -> None:
+    own = labels(tracked=True)
+    own.tracks[1].name = "x"
+    (path,) = write_format(own, tmp_path / "out.slp", "analysis_h5")
+    with h5py.File(path) as file:
+        assert [name.decode() for name in file["track_names"]] == ["x", "individual_1"]
+        assert file["tracks"][:, :, 0, 5].tolist() == [[5, 0], [5, 1]]
+    (path,) = write_format(own, tmp_path / "out.slp", "dlc")
+    assert path.read_text().splitlines()[4 + 5] == "5,5,0,0.5,,,,5,1,0.5,,,"
+
+
 def test_tracks_of_a_user_are_kept(tmp_path: Path) -> None:
     own = labels(tracked=True)
     for frame in own:

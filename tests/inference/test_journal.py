@@ -243,6 +243,23 @@ def test_a_journal_that_another_process_finishes_meanwhile(
     assert len(locked) == 2
 
 
+def test_a_journal_is_removed_before_another_process_may_open_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write(tmp_path / "a.journal")
+    unlink = Path.unlink
+
+    def refused(place: Path, missing_ok: bool = False) -> None:
+        with pytest.raises(OutputError, match="Another process is writing"):
+            JournalWriter(path)
+        unlink(place, missing_ok)
+
+    with JournalWriter(path) as writer:
+        monkeypatch.setattr(Path, "unlink", refused)
+        writer.remove()
+    assert not path.exists()
+
+
 def test_a_full_disk_leaves_what_was_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "a.journal"
     with JournalWriter(path, FACTS) as writer:

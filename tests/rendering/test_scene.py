@@ -63,6 +63,17 @@ def test_trails_follow_tracks_or_the_only_animal():
     assert list(alone.trails(FrameKey(0, 10)).paths()) == [0]
 
 
+@pytest.mark.parametrize(("stored", "only_listed", "joined"), [(True, False, 3), (False, True, 3), (False, False, 1)])
+def test_frames_that_do_not_count_are_no_gaps(tmp_path: Path, stored: bool, only_listed: bool, joined: int):
+    """Of a package, only every tenth frame is there."""
+    labels = make_labels(4, path=tmp_path / ("a.pkg.slp" if stored else "a.slp"), embed=stored)
+    scene = Scene.of(labels, RenderConfig(trail=25, only_listed_frames=only_listed))
+    path = scene.trails(FrameKey(0, 30)).paths()[0]
+    known = ~np.isnan(path[:, 0])
+    assert known.sum() == 3
+    assert np.split(known, np.flatnonzero(~known))[-1].sum() == joined
+
+
 @pytest.mark.parametrize("values", [{"trail": 5}, {"colour_by": "track"}])
 def test_several_animals_without_tracks_have_no_trails(values: dict):
     labels = without_tracks(make_labels(2, num_animals=2))
