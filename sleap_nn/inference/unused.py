@@ -10,8 +10,9 @@ from sleap_nn.config.tracker_config import TrackerConfig, complete_tracking, in_
 from sleap_nn.inference.loaded_model import LoadedModel
 from sleap_nn.log import logger
 
-_LINES = ("max_edge_length_ratio", "dist_penalty_weight", "n_points", "min_instance_peaks", "min_line_scores")
-"""What only the grouping of a bottom-up model reads."""
+_OF_EDGES = ("max_edge_length_ratio", "dist_penalty_weight", "n_points", "min_instance_peaks", "min_line_scores")
+_READERS = dict.fromkeys((*_OF_EDGES, "paf_workers"), "bottomup") | {"class_assignment": "multi_class_bottomup"}
+"""Option -> the only model type that reads it."""
 
 
 def check_use(
@@ -41,13 +42,8 @@ def check_use(
         logger.warning("anchor_part has no effect: no crop is cut about a labelled animal, and no centroid stored.")
     if emit_centroid != "instance" and not task.one_point:
         logger.warning("emit_centroid (--centroid-output) has no effect: the models find keypoints.")
-    idle = [] if task.name == "bottomup" else [name for name in _LINES if _was_given(options, name)]
-    idle += [] if task.name == "bottomup" or not paf_workers else ["paf_workers"]
-    idle += (
-        []
-        if task.name == "multi_class_bottomup" or not _was_given(options, "class_assignment")
-        else ["class_assignment"]
-    )
+    given = {**options, "paf_workers": paf_workers}
+    idle = [name for name, reader in _READERS.items() if task.name != reader and _was_given(given, name)]
     if idle:
         logger.warning("%s has no effect on a %s model.", " and ".join(idle), task.name)
     if options.get("centroid_threshold") is not None and not any(model.stage.task.one_point for model in models):
