@@ -270,8 +270,11 @@ def _opened(path: Path, choice: ChoiceKeywords) -> Labels | Video:
         return open_video(path, dataset=dataset, input_format=axes)
     if dataset is not None or axes != _LAST:
         raise UsageError(f"video_dataset and video_input_format are for HDF5 videos (.h5), which {path} is not.")
+    if labels:
+        return load_labels(path)
     try:
-        return load_labels(path) if labels else open_video(path)
+        # Predictions name the video for whoever reads them, from wherever that is.
+        return open_video(path.absolute() if path.exists() else path)
     except DataError:
         if not (path / model_dir.CONFIG).is_file():
             raise

@@ -321,3 +321,12 @@ def test_images_come_in_every_shape(images: object, expected: list) -> None:
     selection = select_frames(images)  # pyright: ignore[reportArgumentType]
     assert keys(selection) == expected
     assert all(frame.image.shape[:2] == (8, 6) for frame in selection.frames)
+
+
+def test_a_video_is_named_for_readers_in_other_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    make_video(tmp_path / "clip.mp4", num_frames=2)
+    monkeypatch.chdir(tmp_path)
+    (video,) = select_frames("clip.mp4").videos
+    assert video.filename == (tmp_path / "clip.mp4").as_posix()
+    with pytest.raises(MissingFileError, match=r"The video nothing\.mp4 does not exist"):
+        select_frames("nothing.mp4")
