@@ -283,7 +283,8 @@ def ground_truth_path(folder: Path, split: str, index: int) -> Path:
 
 def ground_truth_numbers(folder: Path, split: str) -> list[int]:
     """Return the numbers of the label files that a split has in the run folder, ascending."""
-    found = (path.name.split(".")[2] for path in folder.glob(f"labels_gt.{split}.*.slp"))
+    start, end = f"labels_gt.{split}.", ".slp"
+    found = (path.name.removeprefix(start).removesuffix(end) for path in folder.glob(f"{start}*{end}"))
     return sorted(int(number) for number in found if number.isdecimal())
 
 

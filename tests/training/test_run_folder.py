@@ -127,16 +127,6 @@ def test_the_numbers_of_the_files_of_a_split_are_in_order(tmp_path: Path) -> Non
     assert run_folder.ground_truth_numbers(tmp_path, "train") == [0, 9, 10]
 
 
-def test_labels_in_memory_are_resumed_in_their_order(tmp_path: Path) -> None:
-    job = config(tmp_path)
-    job.data_config.train_labels_path = None
-    job.save(tmp_path / "training_config.yaml")
-    for number in range(11):
-        (tmp_path / f"labels_gt.train.{number}.slp").touch()
-    paths = run_folder.resume_config(tmp_path).data_config.train_labels_path
-    assert [Path(path).name for path in paths or ()] == [f"labels_gt.train.{number}.slp" for number in range(11)]
-
-
 def test_labels_of_another_run_go_but_not_those_that_are_read(tmp_path: Path) -> None:
     for name in ("train.0", "train.1", "train.2", "val.0", "test.4", "test.5"):
         (tmp_path / f"labels_gt.{name}.slp").touch()
