@@ -267,20 +267,31 @@ def _opened(path: Path, choice: ChoiceKeywords) -> Labels | Video:
     dataset, axes = choice.get("video_dataset"), choice.get("video_input_format", _LAST)
     labels = is_labels(path)
     if path.suffix.lower() in (".h5", ".hdf5") and not labels:
-        return open_video(path, dataset=dataset, input_format=axes)
+        return open_video(_whole(path), dataset=dataset, input_format=axes)
     if dataset is not None or axes != _LAST:
         raise UsageError(f"video_dataset and video_input_format are for HDF5 videos (.h5), which {path} is not.")
     if labels:
         return load_labels(path)
     try:
-        # Predictions name the video for whoever reads them, from wherever that is.
-        return open_video(path.absolute() if path.exists() else path)
+        return open_video(_whole(path))
     except DataError:
         if not (path / model_dir.CONFIG).is_file():
             raise
         raise UsageError(
             f"{path} is the folder of a trained model; name it as the model, and a video or labels as the input."
         ) from None
+
+
+def _whole(path: Path) -> Path:
+    """Return the path of a video as predictions name it, for whoever reads them, from wherever that is.
+
+    However it is given, it is the same; links stay, but for those before a way back (``..``).
+    """
+    if not path.exists():
+        return path
+    if ".." not in path.parts:
+        return path.absolute()
+    return path.resolve() if path.name == ".." else path.parent.resolve() / path.name
 
 
 def _from_labels(labels: Labels, path: Path | None, frames: Sequence[int] | None, choice: ChoiceKeywords) -> Selection:

@@ -326,7 +326,10 @@ def test_images_come_in_every_shape(images: object, expected: list) -> None:
 def test_a_video_is_named_for_readers_in_other_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     make_video(tmp_path / "clip.mp4", num_frames=2)
     monkeypatch.chdir(tmp_path)
-    (video,) = select_frames("clip.mp4").videos
-    assert video.filename == (tmp_path / "clip.mp4").as_posix()
+    (tmp_path / "inner").mkdir()
+    (tmp_path / "link.mp4").symlink_to("clip.mp4")
+    for given, name in (("clip.mp4", "clip.mp4"), ("inner/../clip.mp4", "clip.mp4"), ("inner/../link.mp4", "link.mp4")):
+        (video,) = select_frames(given).videos
+        assert video.filename == (tmp_path / name).as_posix()
     with pytest.raises(MissingFileError, match=r"The video nothing\.mp4 does not exist"):
         select_frames("nothing.mp4")
